@@ -1,0 +1,130 @@
+# bun-metal: `make help` lists what there is to type.
+
+OS := $(shell uname -s | tr '[:upper:]' '[:lower:]')
+ARCH := $(shell uname -m)
+OUT := build/$(OS)-$(ARCH)
+TOOLS := .tools
+MAKEFLAGS += --no-builtin-rules -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+# Bun: the one on PATH, or the one that `make deps` brings.
+BUN := $(or $(shell command -v bun 2>/dev/null),$(CURDIR)/$(TOOLS)/node_modules/.bin/bun)
+
+ifeq ($(OS),darwin)
+  CLANG := clang
+  DYLIB := dylib
+else
+  CLANG := $(or $(shell command -v clang-19 2>/dev/null),$(shell ls /usr/bin/clang-[0-9]* 2>/dev/null | sort -V | tail -n 1),clang)
+  DYLIB := so
+endif
+
+LIBRARY := $(OUT)/libbun_metal.$(DYLIB)
+WITHOUT_POOLS := $(OUT)/libbun_metal_without_pools.$(DYLIB)
+WARNINGS := -Wall -Wextra -Werror
+CFLAGS := -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -fblocks -fexceptions -MMD -MP $(WARNINGS) -Ibridge
+BRIDGE := $(wildcard bridge/*.m)
+
+ifeq ($(OS),darwin)
+  # The bridge alone: Foundation and Metal are Apple's.
+  CFLAGS += -fno-objc-arc -mmacosx-version-min=13.0
+  LDFLAGS := -dynamiclib -install_name @rpath/libbun_metal.dylib -framework Foundation -framework Metal -framework CoreGraphics
+  LAYER :=
+  MSLC :=
+  SHADERS :=
+else
+  # libobjc's headers live in the directory of the GCC release that they came with.
+  OBJC_INCLUDE := $(dir $(lastword $(sort $(wildcard /usr/lib/gcc/*/*/include/objc/objc.h))))..
+  CFLAGS += -fobjc-runtime=gcc -fobjc-exceptions -D_GNU_SOURCE -Ibridge/linux -isystem $(OBJC_INCLUDE)
+  LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -lobjc -lpthread -ldl -lm
+  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
+  MSLC := $(OUT)/mslc
+  SHADERS := $(OUT)/shaders.metallib
+endif
+
+object = $(patsubst %,$(OUT)/obj/%.o,$(1))
+BRIDGE_OBJECTS := $(call object,$(BRIDGE))
+LAYER_OBJECTS := $(call object,$(LAYER))
+UNPOOLED_OBJECTS := $(patsubst %,$(OUT)/obj-without-pools/%.o,$(BRIDGE))
+NATIVE_TESTS := $(patsubst test/native/%_test.m,$(OUT)/native/%,$(wildcard test/native/*_test.m)) \
+                $(patsubst test/native/%_test.c,$(OUT)/native/%,$(wildcard test/native/*_test.c))
+MSL_HEADERS := $(wildcard bridge/linux/cpu/metal/*)
+
+.DEFAULT_GOAL := help
+.PHONY: help deps bun-deps build run test native-tests without-pools bench lint format clean
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+help: ## list the targets
+	@echo "bun-metal: Llama inference and GPU tensors for Bun over Metal"; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
+	@echo "  Arguments of the example: make run ARGS='--prompt \"Mr. Darcy\" --tokens 100'"
+
+deps: ## bring what is missing: Bun, and the compiler on Linux
+	@BUN_TOOLS='$(TOOLS)' sh scripts/deps.sh
+
+build: deps ## build the native library and the shaders into build/
+	@$(MAKE) --no-print-directory $(LIBRARY) $(MSLC) $(SHADERS)
+
+run: build ## write a paragraph with the model that the repository carries
+	@$(BUN) run examples/llama.ts $(ARGS)
+
+test: build bun-deps ## run all tests
+	@$(MAKE) --no-print-directory native-tests without-pools
+	@$(BUN) test $(ARGS)
+
+bench: build bun-deps ## run the benchmarks
+	@$(BUN) run test/bench/run.ts $(ARGS)
+
+lint: deps bun-deps ## type check, lint, format check
+	@$(BUN) x tsc -p .
+	@$(BUN) x biome check --error-on-warnings
+
+format: deps bun-deps ## format and fix what can be fixed
+	@$(BUN) x biome check --write
+
+clean: ## remove what was built (not the tools that deps brought)
+	rm -rf build
+
+# What only the development of the package needs; `make run` does without.
+bun-deps: deps node_modules/.stamp
+node_modules/.stamp: package.json bun.lock
+	@$(BUN) install --frozen-lockfile
+	@touch $@
+
+native-tests: $(NATIVE_TESTS)
+without-pools: $(WITHOUT_POOLS)
+
+$(LIBRARY): $(BRIDGE_OBJECTS) $(LAYER_OBJECTS)
+	@echo "  link    $@"
+	@$(CLANG) $^ $(LDFLAGS) -o $@
+
+# The control of the leak tests: the same bridge, compiled without its autorelease pools. It has to fail them.
+$(WITHOUT_POOLS): $(UNPOOLED_OBJECTS) $(LAYER_OBJECTS)
+	@echo "  link    $@"
+	@$(CLANG) $^ $(LDFLAGS) -o $@
+
+$(OUT)/mslc: $(call object,bridge/linux/cpu/mslc_main.c) $(call object,$(filter bridge/linux/cpu/%,$(LAYER))) $(OUT)/metal/.stamp
+	@echo "  link    $@"
+	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lpthread -ldl -lm -o $@
+
+# The Metal Shading Language's headers, where the compiler looks for them: beside the library.
+$(OUT)/metal/.stamp: $(MSL_HEADERS)
+	@mkdir -p $(dir $@) && cp $(MSL_HEADERS) $(dir $@) && touch $@
+
+$(OUT)/shaders.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
+	@echo "  mslc    $@"
+	@$(OUT)/mslc $(sort $(wildcard shaders/*.metal)) -o $@
+
+$(OUT)/obj/%.o: % Makefile
+	@echo "  compile $<"
+	@mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) -c $< -o $@
+
+$(OUT)/obj-without-pools/%.o: % Makefile
+	@echo "  compile $< (without pools)"
+	@mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) -DBUN_METAL_WITHOUT_POOLS -c $< -o $@
+
+$(OUT)/native/%: $(OUT)/obj/test/native/%_test.m.o $(BRIDGE_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
+	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
+$(OUT)/native/%: $(OUT)/obj/test/native/%_test.c.o $(BRIDGE_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
+	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
+
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)
