@@ -1,0 +1,172 @@
+import { tokenTypes, type Vocabulary } from "./vocabulary.ts";
+
+/**
+ * Tokens that end generation are known by their text, since few files name more than one of them. The list is that of
+ * llama.cpp (`special_eog_ids`).
+ */
+const endTexts: readonly string[] = [
+  "<|eot_id|>",
+  "<|eom_id|>",
+  "<|im_end|>",
+  "<|end|>",
+  "<|return|>",
+  "<|call|>",
+  "<end_of_turn>",
+  "<|endoftext|>",
+  "<|end_of_text|>",
+  "</s>",
+  "<EOT>",
+  "_<EOT>",
+  "[EOT]",
+  "[EOS]",
+  "<eos>",
+  "<｜end▁of▁sentence｜>",
+  "<end_of_utterance>",
+];
+
+/** Padding and file separators of code models: where one appears, the text before it is complete. */
+const separatorTexts: readonly string[] = [
+  "<|fim_pad|>",
+  "<fim-pad>",
+  "<fim_pad>",
+  "<PAD>",
+  "[PAD]",
+  "<|fim_repo|>",
+  "<|repo_name|>",
+  "<fim-repo>",
+  "<REPO>",
+  "<reponame>",
+  "<|file_sep|>",
+];
+
+/** A token that is found in text as a whole, before the tokenizer's own rules apply. */
+export interface SpecialToken {
+  readonly id: number;
+  readonly text: string;
+  /** Whether it is found only if the caller asks for special tokens. */
+  readonly isControl: boolean;
+}
+
+/** A vocabulary's tokens, checked and indexed. */
+export class TokenTable {
+  readonly texts: readonly string[];
+  /** Special tokens, the longest first. */
+  readonly special: readonly SpecialToken[];
+  readonly endOfGeneration: ReadonlySet<number>;
+  readonly #types: Uint8Array;
+  readonly #ids: ReadonlyMap<string, number>;
+
+  /**
+   * @throws {RangeError} If arrays differ in length, a token is there twice, or an id is out of range.
+   */
+  constructor(vocabulary: Vocabulary) {
+    const { tokens, types, scores } = vocabulary;
+    if (tokens.length === 0) throw new RangeError("Cannot make a tokenizer: the vocabulary has no tokens");
+    for (const [name, array] of Object.entries({ types, scores })) {
+      if (array === undefined || array.length === tokens.length) continue;
+      const lengths = `${array.length} ${name} for ${tokens.length} tokens`;
+      throw new RangeError(`Cannot make a tokenizer: the vocabulary has ${lengths}`);
+    }
+    for (const name of ["bos", "eos", "eot", "eom", "unknown"] as const) {
+      const id = vocabulary[name];
+      if (id === undefined || (Number.isInteger(id) && id >= 0 && id < tokens.length)) continue;
+      throw new RangeError(
+        `Cannot make a tokenizer: the ${name} token ${id} is not among ${tokens.length} tokens`,
+      );
+    }
+
+    this.texts = tokens;
+    this.#types = Uint8Array.from(tokens, (_, id) => types?.[id] ?? tokenTypes.normal);
+    this.#ids = indexTexts(tokens);
+    this.endOfGeneration = this.#findEndTokens(vocabulary);
+    this.special = this.#findSpecialTokens();
+  }
+
+  get size(): number {
+    return this.texts.length;
+  }
+
+  /** Returns the token's type; 0 if there is no such token. */
+  type(id: number): number {
+    return this.#types[id] ?? 0;
+  }
+
+  /** Returns the id of the token with this text, of whatever type. */
+  idOf(text: string): number | undefined {
+    return this.#ids.get(text);
+  }
+
+  /**
+   * Returns the tokens that ordinary text may become. Control tokens are not among them: text that a user typed must
+   * never steer the model, even if a vocabulary's pieces happen to add up to a control token.
+   */
+  textIds(): Map<string, number> {
+    const ids = new Map<string, number>();
+    for (const [text, id] of this.#ids) {
+      const type = this.type(id);
+      if (type !== tokenTypes.control && type !== tokenTypes.unknown && type !== tokenTypes.byte)
+        ids.set(text, id);
+    }
+    return ids;
+  }
+
+  #findEndTokens(vocabulary: Vocabulary): ReadonlySet<number> {
+    const ends = new Set<number>();
+    for (const id of [vocabulary.eos, vocabulary.eot, vocabulary.eom]) if (id !== undefined) ends.add(id);
+    for (const text of separatorTexts) {
+      const id = this.#ids.get(text);
+      if (id !== undefined && this.type(id) === tokenTypes.control) ends.add(id);
+    }
+    for (const text of endTexts) {
+      const id = this.#ids.get(text);
+      if (id === undefined) continue;
+      ends.add(id);
+      // Some converted models call these normal, and would print them.
+      this.#types[id] = tokenTypes.control;
+    }
+    return ends;
+  }
+
+  #findSpecialTokens(): SpecialToken[] {
+    const special: SpecialToken[] = [];
+    this.texts.forEach((text, id) => {
+      const type = this.type(id);
+      const isControl = type === tokenTypes.control || type === tokenTypes.unknown;
+      if (text !== "" && (isControl || type === tokenTypes.userDefined))
+        special.push({ id, text, isControl });
+    });
+    const encoder = new TextEncoder();
+    const byteLengths = new Map(special.map(({ id, text }) => [id, encoder.encode(text).length]));
+    return special.sort((a, b) => (byteLengths.get(b.id) ?? 0) - (byteLengths.get(a.id) ?? 0));
+  }
+}
+
+function indexTexts(tokens: readonly string[]): ReadonlyMap<string, number> {
+  const ids = new Map<string, number>();
+  tokens.forEach((text, id) => {
+    // Empty tokens only fill gaps in the numbering; there can be several.
+    if (text === "") return;
+    const earlier = ids.get(text);
+    if (earlier !== undefined) {
+      const which = `${JSON.stringify(text.slice(0, 80))} is both token ${earlier} and token ${id}`;
+      throw new RangeError(`Cannot make a tokenizer: ${which}`);
+    }
+    ids.set(text, id);
+  });
+  return ids;
+}
+
+/**
+ * Returns the byte that a byte token stands for.
+ *
+ * @throws {RangeError} If the token's text is not `<0xNN>`.
+ */
+export function byteOfToken(text: string): number {
+  const hex = /^<0x([0-9A-Fa-f]{2})>$/.exec(text)?.[1];
+  if (hex === undefined) {
+    throw new RangeError(
+      `Cannot decode byte token ${JSON.stringify(text.slice(0, 80))}: its text is not "<0xNN>"`,
+    );
+  }
+  return Number.parseInt(hex, 16);
+}
