@@ -25,15 +25,17 @@ BRIDGE := $(wildcard bridge/*.m)
 
 ifeq ($(OS),darwin)
   # The bridge alone: Foundation and Metal are Apple's.
-  CFLAGS += -fno-objc-arc -mmacosx-version-min=13.0
+  CFLAGS += -mmacosx-version-min=13.0
+  OBJCFLAGS := -fno-objc-arc
   LDFLAGS := -dynamiclib -install_name @rpath/libbun_metal.dylib -framework Foundation -framework Metal -framework CoreGraphics
   LAYER :=
   MSLC :=
   SHADERS :=
 else
-  # libobjc's headers live in the directory of the GCC release that they came with.
-  OBJC_INCLUDE := $(dir $(lastword $(sort $(wildcard /usr/lib/gcc/*/*/include/objc/objc.h))))..
-  CFLAGS += -fobjc-runtime=gcc -fobjc-exceptions -D_GNU_SOURCE -Ibridge/linux -isystem $(OBJC_INCLUDE)
+  CFLAGS += -D_GNU_SOURCE -Ibridge/linux -I$(OUT)/include
+  OBJCFLAGS := -fobjc-runtime=gcc -fobjc-exceptions
+  # libobjc's headers live among GCC's own, whose stdatomic.h must not come before clang's: link to them alone.
+  OBJC_HEADERS := $(lastword $(sort $(wildcard /usr/lib/gcc/*/*/include/objc)))
   LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -lobjc -lpthread -ldl -lm
   LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
@@ -46,7 +48,7 @@ LAYER_OBJECTS := $(call object,$(LAYER))
 UNPOOLED_OBJECTS := $(patsubst %,$(OUT)/obj-without-pools/%.o,$(BRIDGE))
 NATIVE_TESTS := $(patsubst test/native/%_test.m,$(OUT)/native/%,$(wildcard test/native/*_test.m)) \
                 $(patsubst test/native/%_test.c,$(OUT)/native/%,$(wildcard test/native/*_test.c))
-MSL_HEADERS := $(wildcard bridge/linux/cpu/metal/*)
+MSL_HEADERS := $(shell find bridge/linux/cpu/metal -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps bun-deps build run test native-tests without-pools bench lint format clean
@@ -108,19 +110,25 @@ $(OUT)/mslc: $(call object,bridge/linux/cpu/mslc_main.c) $(call object,$(filter 
 
 # The Metal Shading Language's headers, where the compiler looks for them: beside the library.
 $(OUT)/metal/.stamp: $(MSL_HEADERS)
-	@mkdir -p $(dir $@) && cp $(MSL_HEADERS) $(dir $@) && touch $@
+	@rm -rf $(dir $@) && mkdir -p $(dir $@) && cp -R bridge/linux/cpu/metal/. $(dir $@) && touch $@
 
 $(OUT)/shaders.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $@"
 	@$(OUT)/mslc $(sort $(wildcard shaders/*.metal)) -o $@
 
-$(OUT)/obj/%.o: % Makefile
-	@echo "  compile $<"
-	@mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) -c $< -o $@
+LINKED_HEADERS := $(if $(OBJC_HEADERS),$(OUT)/include/objc)
+$(LINKED_HEADERS): $(OBJC_HEADERS)
+	@mkdir -p $(dir $@) && ln -sfn $< $@
 
-$(OUT)/obj-without-pools/%.o: % Makefile
+compile = mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) $(if $(filter %.m,$<),$(OBJCFLAGS)) $(1) -c $< -o $@
+
+$(OUT)/obj/%.o: % Makefile | $(LINKED_HEADERS)
+	@echo "  compile $<"
+	@$(call compile)
+
+$(OUT)/obj-without-pools/%.o: % Makefile | $(LINKED_HEADERS)
 	@echo "  compile $< (without pools)"
-	@mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) -DBUN_METAL_WITHOUT_POOLS -c $< -o $@
+	@$(call compile,-DBUN_METAL_WITHOUT_POOLS)
 
 $(OUT)/native/%: $(OUT)/obj/test/native/%_test.m.o $(BRIDGE_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
 	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
