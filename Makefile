@@ -4,7 +4,7 @@ OS := $(shell uname -s | tr '[:upper:]' '[:lower:]')
 ARCH := $(shell uname -m)
 OUT := build/$(OS)-$(ARCH)
 TOOLS := .tools
-MAKEFLAGS += --no-builtin-rules -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+MAKEFLAGS += --no-builtin-rules $(if $(MAKELEVEL:0=),,-j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 
 # Bun: the one on PATH, or the one that `make deps` brings.
 BUN := $(or $(shell command -v bun 2>/dev/null),$(CURDIR)/$(TOOLS)/node_modules/.bin/bun)
@@ -33,10 +33,11 @@ ifeq ($(OS),darwin)
   SHADERS :=
 else
   CFLAGS += -D_GNU_SOURCE -Ibridge/linux -I$(OUT)/include
-  OBJCFLAGS := -fobjc-runtime=gcc -fobjc-exceptions
+  OBJCFLAGS := -fobjc-runtime=gcc -fconstant-string-class=NSConstantString -fobjc-exceptions -fconstant-string-class=NSConstantString
   # libobjc's headers live among GCC's own, whose stdatomic.h must not come before clang's: link to them alone.
   OBJC_HEADERS := $(lastword $(sort $(wildcard /usr/lib/gcc/*/*/include/objc)))
-  LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -lobjc -lpthread -ldl -lm
+  # nodelete: the CPU device has threads of its own, which run code of this library.
+  LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -Wl,-z,nodelete -lobjc -lpthread -ldl -lm
   LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
   SHADERS := $(OUT)/shaders.metallib

@@ -196,7 +196,8 @@ BM_EXPORT bm_status bm_pipeline_numbers(bm_handle pipeline, double *numbers, uin
 #define BM_MAX_IN_FLIGHT 64u
 
 /** Called once for each bm_program_submit, from a thread of the bridge, when the submission has completed.
- *  `ticket` is the ticket, with BM_TICKET_FAILED set where it failed. */
+ *  `ticket` is the ticket, with BM_TICKET_FAILED set where it failed. A callback may submit to its queue; to wait for
+ *  it, to run on it or to release it is BM_ERROR_UNSUPPORTED there, as that could never end. */
 typedef void (*bm_completed)(uint32_t ticket);
 
 #define BM_TICKET_FAILED 0x80000000u
@@ -225,7 +226,10 @@ BM_EXPORT bm_handle bm_queue_new(bm_handle device, bm_completed completed);
  *   BM_OP_BARRIER  (no operands) what follows sees all writes of what came before
  *
  * Operations between two barriers may overlap and run in any order. A dynamic grid dimension whose run word is 0
- * skips its dispatch.
+ * skips its dispatch; a fixed one of 0 is refused. Offsets and lengths of copies and fills are multiples of 4, and no
+ * length is 0. Dynamic words and inline constants can only be bound to arguments that the function does not write.
+ * Threadgroup memory lengths are rounded up to multiples of 16. A range is held against the length that its buffer was
+ * asked for.
  */
 #define BM_PROGRAM_MAGIC 0x31504D42u /* "BMP1" */
 #define BM_MAX_DYNAMIC_WORDS 1048576u

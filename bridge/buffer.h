@@ -1,0 +1,23 @@
+/* buffer.h: a Metal buffer, the length that was asked for, and its share in the byte counts. */
+#ifndef BRIDGE_BUFFER_H
+#define BRIDGE_BUFFER_H
+
+#import <Metal/Metal.h>
+
+#include "bun_metal.h"
+
+@interface BunMetalBuffer : NSObject {
+ @public
+  id<MTLBuffer> metal;
+  uint64_t length;   /* as asked for; Metal's own may be larger, rounded up for copies of whole words */
+  uint8_t *contents; /* NULL for private storage */
+}
+@end
+
+/** The buffer of a handle, retained; nil with the error set. */
+BunMetalBuffer *bridgeBufferRetain(bm_handle handle);
+
+/** Bytes in live buffers, and the most that were live at once. */
+void bridgeBufferBytes(double *live, double *peak);
+
+#endif

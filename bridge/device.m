@@ -1,0 +1,127 @@
+#import "device.h"
+
+#import "export.h"
+#import "handle.h"
+
+#include <string.h>
+#include <unistd.h>
+
+/* What the oldest system lacks is guarded by respondsToSelector: or a weak symbol: @available needs compiler-rt's
+ * Darwin part, which a cross build does not have. */
+#pragma clang diagnostic ignored "-Wunguarded-availability-new"
+
+/* iOS and tvOS have it from 18 only; a weak reference is NULL before. */
+extern NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) __attribute__((weak));
+
+/* The default device first, then the others. Some sessions list devices but have no default, others the reverse, so
+ * both are asked. +1. */
+static NSMutableArray *copyDevices(void) {
+  NSMutableArray *devices = [[NSMutableArray alloc] init];
+  id<MTLDevice> preferred = MTLCreateSystemDefaultDevice();
+  if (preferred) [devices addObject:preferred];
+  NSArray *all = MTLCopyAllDevices ? MTLCopyAllDevices() : nil;
+  for (NSUInteger i = 0; i < [all count]; i++) {
+    id<MTLDevice> device = [all objectAtIndex:i];
+    if (!bridgeSameDevice(device, preferred)) [devices addObject:device];
+  }
+  [all release];
+  [preferred release];
+  return devices;
+}
+
+bool bridgeSameDevice(id<MTLDevice> a, id<MTLDevice> b) {
+  if (a == b) return true;
+  return a && b && [a registryID] == [b registryID];
+}
+
+bool bridgeDeviceIsApple7(id<MTLDevice> device) {
+  return [device supportsFamily:MTLGPUFamilyApple7] ? true : false;
+}
+
+bool bridgeDeviceHasNonuniformThreadgroups(id<MTLDevice> device) {
+  return [device supportsFamily:MTLGPUFamilyApple4] || [device supportsFamily:MTLGPUFamilyApple7] ||
+         [device supportsFamily:MTLGPUFamilyMac2];
+}
+
+MTLDispatchType bridgeDeviceDispatchType(id<MTLDevice> device) {
+  // Discrete AMD GPUs read stale data after memoryBarrier in a concurrent encoder (llama.cpp 19563).
+  bool isDiscreteMac = ![device hasUnifiedMemory] && !bridgeDeviceIsApple7(device);
+  return isDiscreteMac ? MTLDispatchTypeSerial : MTLDispatchTypeConcurrent;
+}
+
+bm_status bm_device_count(uint32_t *count) {
+  BRIDGE_ENTER
+  if (!count) return bridgeFail(BM_ERROR_ARGUMENT, "Devices cannot be counted into NULL");
+  BRIDGE_PINNED(NSMutableArray) devices = copyDevices();
+  *count = (uint32_t)[devices count];
+  return BM_OK;
+  BRIDGE_LEAVE(status)
+}
+
+bm_handle bm_device_open(uint32_t index) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(NSMutableArray) devices = copyDevices();
+  if (index >= [devices count]) {
+    bridgeFail(BM_ERROR_NOT_FOUND, "There is no device \"%u\": there are \"%u\"", index, (uint32_t)[devices count]);
+    return 0;
+  }
+  return bridgeHandleNew([[devices objectAtIndex:index] retain], BM_KIND_DEVICE);
+  BRIDGE_LEAVE(0)
+}
+
+/* Apple's architecture name where the system has one (macOS 14); else the newest family. */
+static NSString *architectureOf(id<MTLDevice> device) {
+  if ([device respondsToSelector:@selector(architecture)]) {
+    NSString *name = [[device architecture] name];
+    if (name) return name;
+  }
+  static const struct {
+    MTLGPUFamily family;
+    NSString *const name;
+  } families[] = {{MTLGPUFamilyApple9, @"apple9"}, {MTLGPUFamilyApple8, @"apple8"}, {MTLGPUFamilyApple7, @"apple7"},
+                  {MTLGPUFamilyApple6, @"apple6"}, {MTLGPUFamilyApple5, @"apple5"}, {MTLGPUFamilyMac2, @"mac2"}};
+  for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+    if ([device supportsFamily:families[i].family]) return families[i].name;
+  return @"unknown";
+}
+
+uint32_t bm_device_text(bm_handle handle, uint32_t text, char *out, uint32_t capacity) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  if (!device) return 0;
+  if (text != BM_DEVICE_NAME && text != BM_DEVICE_ARCHITECTURE) {
+    bridgeFail(BM_ERROR_ARGUMENT, "A device has no text \"%u\"", text);
+    return 0;
+  }
+  const char *utf8 = [(text == BM_DEVICE_NAME ? [device name] : architectureOf(device)) UTF8String];
+  if (!utf8) utf8 = "";
+  return bridgeCopyText(utf8, strlen(utf8), out, capacity);
+  BRIDGE_LEAVE(0)
+}
+
+bm_status bm_device_numbers(bm_handle handle, double *numbers, uint32_t capacity) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  if (!device) return bm_error_code();
+  if (!numbers) return bridgeFail(BM_ERROR_ARGUMENT, "The numbers of a device cannot be written to NULL");
+  MTLSize threads = [device maxThreadsPerThreadgroup];
+  // iOS 15 lacks the recommendation; the largest buffer is the nearest thing it tells.
+  double workingSet = [device respondsToSelector:@selector(recommendedMaxWorkingSetSize)]
+                          ? (double)[device recommendedMaxWorkingSetSize]
+                          : (double)[device maxBufferLength];
+  const double all[BM_DEVICE_NUMBER_COUNT] = {
+      [BM_DEVICE_UNIFIED_MEMORY] = [device hasUnifiedMemory] ? 1 : 0,
+      [BM_DEVICE_MAX_BUFFER_LENGTH] = (double)[device maxBufferLength],
+      [BM_DEVICE_WORKING_SET] = workingSet,
+      [BM_DEVICE_MAX_THREADGROUP_MEMORY] = (double)[device maxThreadgroupMemoryLength],
+      [BM_DEVICE_MAX_THREADS_X] = (double)threads.width,
+      [BM_DEVICE_MAX_THREADS_Y] = (double)threads.height,
+      [BM_DEVICE_MAX_THREADS_Z] = (double)threads.depth,
+      [BM_DEVICE_ALLOCATED] = (double)[device currentAllocatedSize],
+      [BM_DEVICE_SIMDGROUP_MATRIX] = bridgeDeviceIsApple7(device) ? 1 : 0,
+      [BM_DEVICE_PAGE_SIZE] = (double)getpagesize(),
+  };
+  for (uint32_t i = 0; i < capacity && i < BM_DEVICE_NUMBER_COUNT; i++) numbers[i] = all[i];
+  return BM_OK;
+  BRIDGE_LEAVE(status)
+}

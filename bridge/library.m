@@ -1,0 +1,127 @@
+#import <Metal/Metal.h>
+
+#import "export.h"
+#import "handle.h"
+#import "number.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* What the oldest system lacks is guarded by respondsToSelector: or a weak symbol: @available needs compiler-rt's
+ * Darwin part, which a cross build does not have. */
+#pragma clang diagnostic ignored "-Wunguarded-availability-new"
+
+/* Strict arithmetic: Metal's default fast math makes NaN and infinity undefined, and softmax needs both. +1. */
+static MTLCompileOptions *newStrictOptions(void) {
+  MTLCompileOptions *options = [[MTLCompileOptions alloc] init];
+  if ([options respondsToSelector:@selector(setMathMode:)]) {
+    [options setMathMode:MTLMathModeSafe];
+    [options setMathFloatingPointFunctions:MTLMathFloatingPointFunctionsPrecise];
+  } else {
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wdeprecated-declarations"
+    [options setFastMathEnabled:NO];
+#pragma clang diagnostic pop
+  }
+  return options;
+}
+
+/* The source below a line directive: Metal has no other way to say what its messages should call it. +1. */
+static NSString *newNamedSource(const char *source, uint64_t length, const char *name) {
+  NSString *text = [[NSString alloc] initWithBytes:source length:length encoding:NSUTF8StringEncoding];
+  if (!text || !name || !*name) return text;
+  NSMutableString *named = [[NSMutableString alloc] init];
+  [named appendString:@"#line 1 \""];
+  for (const char *c = name; *c; c++) {
+    // What would end or break the string of the directive; UTF-8 bytes pass in the second branch's whole runs.
+    size_t plain = strcspn(c, "\"\\\r\n");
+    if (plain == 0) {
+      [named appendString:@"_"];
+      continue;
+    }
+    NSString *run = [[NSString alloc] initWithBytes:c length:plain encoding:NSUTF8StringEncoding];
+    if (run) [named appendString:run];
+    [run release];
+    c += plain - 1;
+  }
+  [named appendString:@"\"\n"];
+  [named appendString:text];
+  [text release];
+  return named;
+}
+
+static bm_status statusOfLibraryError(NSError *error, bm_status otherwise) {
+  if (![[error domain] isEqualToString:MTLLibraryErrorDomain]) return otherwise;
+  switch ([error code]) {
+    case MTLLibraryErrorUnsupported: return BM_ERROR_UNSUPPORTED;
+    case MTLLibraryErrorFileNotFound: return BM_ERROR_NOT_FOUND;
+    case MTLLibraryErrorCompileFailure: return BM_ERROR_COMPILE;
+    default: return otherwise;
+  }
+}
+
+bm_handle bm_library_from_source(bm_handle handle, const char *source, double length, const char *name) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  if (!device) return 0;
+  uint64_t bytes;
+  if (!bridgeReadSize(length, "length of shader source", &bytes)) return 0;
+  if (!source) {
+    bridgeFail(BM_ERROR_ARGUMENT, "The shader source is NULL");
+    return 0;
+  }
+  BRIDGE_PINNED(NSString) text = newNamedSource(source, bytes, name);
+  if (!text) {
+    bridgeFail(BM_ERROR_ARGUMENT, "The shader source is not UTF-8");
+    return 0;
+  }
+  BRIDGE_PINNED(MTLCompileOptions) options = newStrictOptions();
+  NSError *error = nil;
+  id<MTLLibrary> library = [device newLibraryWithSource:text options:options error:&error];
+  if (!library) {
+    bridgeFail(statusOfLibraryError(error, BM_ERROR_COMPILE), "%s", bridgeErrorText(error));
+    return 0;
+  }
+  return bridgeHandleNew(library, BM_KIND_LIBRARY);
+  BRIDGE_LEAVE(0)
+}
+
+bm_handle bm_library_from_file(bm_handle handle, const char *path) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  if (!device) return 0;
+  NSString *text = path ? [NSString stringWithUTF8String:path] : nil;
+  if (!text) {
+    bridgeFail(BM_ERROR_ARGUMENT, "The path of a shader library is %s", path ? "not UTF-8" : "NULL");
+    return 0;
+  }
+  struct stat information;
+  if (stat(path, &information) != 0) {
+    bridgeFail(BM_ERROR_NOT_FOUND, "Shader library \"%s\" cannot be opened: %s", path, strerror(errno));
+    return 0;
+  }
+  if (!S_ISREG(information.st_mode)) {
+    bridgeFail(BM_ERROR_ARGUMENT, "Shader library \"%s\" is not a regular file", path);
+    return 0;
+  }
+  NSError *error = nil;
+  id<MTLLibrary> library = [device newLibraryWithURL:[NSURL fileURLWithPath:text] error:&error];
+  if (!library) {
+    bridgeFail(statusOfLibraryError(error, BM_ERROR_ARGUMENT), "Shader library \"%s\" cannot be loaded: %s", path,
+               bridgeErrorText(error));
+    return 0;
+  }
+  return bridgeHandleNew(library, BM_KIND_LIBRARY);
+  BRIDGE_LEAVE(0)
+}
+
+uint32_t bm_library_functions(bm_handle handle, char *out, uint32_t capacity) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(NSObject<MTLLibrary>) library = bridgeHandleRetain(handle, BM_KIND_LIBRARY);
+  if (!library) return 0;
+  const char *names = [[[library functionNames] componentsJoinedByString:@"\n"] UTF8String];
+  if (!names) names = "";
+  return bridgeCopyText(names, strlen(names), out, capacity);
+  BRIDGE_LEAVE(0)
+}

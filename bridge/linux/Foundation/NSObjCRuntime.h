@@ -1,0 +1,85 @@
+/*
+ * Types and macros that every Foundation header needs, and the few functions of the Objective-C runtime that we call.
+ * clang does not search the directory where GCC keeps <objc/runtime.h>, hence the declarations here.
+ */
+#ifndef FOUNDATION_NSOBJCRUNTIME_H
+#define FOUNDATION_NSOBJCRUNTIME_H
+
+#include <limits.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* unsigned char in GCC's libobjc; signed char or bool on Apple, so never compare a BOOL with YES. */
+typedef unsigned char BOOL;
+#define YES ((BOOL)1)
+#define NO ((BOOL)0)
+
+#ifndef nil
+#define nil ((id)0)
+#endif
+#ifndef Nil
+#define Nil ((Class)0)
+#endif
+
+typedef long NSInteger;
+typedef unsigned long NSUInteger;
+typedef double NSTimeInterval;
+typedef double CFTimeInterval;
+
+#define NSIntegerMax LONG_MAX
+#define NSIntegerMin LONG_MIN
+#define NSUIntegerMax ULONG_MAX
+
+enum : NSInteger { NSNotFound = NSIntegerMax };
+
+typedef enum NSComparisonResult : NSInteger {
+  NSOrderedAscending = -1,
+  NSOrderedSame = 0,
+  NSOrderedDescending = 1
+} NSComparisonResult;
+
+#define NS_ENUM(type, name) enum name : type name; enum name : type
+#define NS_OPTIONS(type, name) enum name : type name; enum name : type
+#define NS_ASSUME_NONNULL_BEGIN
+#define NS_ASSUME_NONNULL_END
+#define NS_RETURNS_RETAINED
+#define NS_RETURNS_INNER_POINTER
+#define NS_FORMAT_FUNCTION(text, first) __attribute__((format(__NSString__, text, first)))
+#define FOUNDATION_EXPORT extern
+#define FOUNDATION_EXTERN extern
+
+@class NSString;
+@class Protocol;
+
+typedef id (*IMP)(id, SEL, ...);
+
+/* GCC libobjc. */
+extern Class objc_getClass(const char *name);
+extern const char *class_getName(Class cls);
+extern Class class_getSuperclass(Class cls);
+extern size_t class_getInstanceSize(Class cls);
+extern BOOL class_respondsToSelector(Class cls, SEL selector);
+extern BOOL class_conformsToProtocol(Class cls, Protocol *protocol);
+extern BOOL class_isMetaClass(Class cls);
+extern IMP class_getMethodImplementation(Class cls, SEL selector);
+extern const char *sel_getName(SEL selector);
+extern SEL sel_registerName(const char *name);
+extern Class object_setClass(id object, Class cls);
+
+/** Every object starts with its class. */
+static inline Class object_getClass(id object) {
+  return object ? *(Class *)(void *)object : Nil;
+}
+
+/** Names to and from classes and selectors; the strings are autoreleased. */
+extern NSString *NSStringFromClass(Class cls);
+extern NSString *NSStringFromSelector(SEL selector);
+extern Class NSClassFromString(NSString *name);
+extern SEL NSSelectorFromString(NSString *name);
+
+/** Writes a formatted line to standard error. Takes `%@`. */
+extern void NSLog(NSString *format, ...) NS_FORMAT_FUNCTION(1, 2);
+
+#endif

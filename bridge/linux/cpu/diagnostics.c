@@ -1,0 +1,172 @@
+/* diagnostics.c: see diagnostics.h. */
+#include "diagnostics.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Replacement {
+  const char *from, *to;
+} Replacement;
+
+/** In this order: longer ones first. */
+static const Replacement replacements[] = {
+    {"const __attribute__((opencl_global_device))", "constant"},
+    {"__attribute__((opencl_global_device))", "constant"},
+    {"__attribute__((opencl_global_host))", "device"},
+    {"const __global_device ", "constant "},
+    {"__global_device const ", "constant "},
+    {"const __global ", "constant "},
+    {"__global const ", "constant "},
+    {"__global_device", "constant"},
+    {"__global_host", "device"},
+    {"__global", "constant"},
+    {"__local", "threadgroup"},
+    {"*__private", "*"},
+    {"&__private", "&"},
+    {"__private", "thread"},
+    {"__generic ", ""},
+    {"__constant", "constant"},
+    {"(anonymous namespace)::", ""},
+    {"metal::detail::", ""},
+    {"metal::", ""},
+    {"changes address space of pointer", "changes the address space of the pointer"},
+    {"C++ for OpenCL", "MSL"},
+    {"OpenCL", "MSL"},
+    {"local_msl", "local"},
+    {"global_msl", "global"},
+    {"generic_msl", "generic"},
+    {"pipe_msl", "pipe"},
+};
+
+/** "float __attribute__((ext_vector_type(4)))" and "__private float __attribute__..." become "float4". */
+static void putVectorTypes(CpuText *out, const char *text, size_t length) {
+  static const char marker[] = " __attribute__((ext_vector_type(";
+  for (size_t i = 0; i < length;) {
+    const char *at = memmem(text + i, length - i, marker, sizeof marker - 1);
+    if (!at) {
+      cpuTextAppend(out, text + i, length - i);
+      return;
+    }
+    cpuTextAppend(out, text + i, (size_t)(at - text) - i);
+    i = (size_t)(at - text) + sizeof marker - 1;
+    while (i < length && isalnum((unsigned char)text[i])) cpuTextAppend(out, text + i++, 1);
+    while (i < length && text[i] == ')') i++;
+  }
+}
+
+static void putPlain(CpuText *out, const char *text, size_t length) {
+  CpuText vectors = {0};
+  putVectorTypes(&vectors, text, length);
+  const char *s = vectors.bytes ? vectors.bytes : "";
+  length = vectors.length;
+  for (size_t i = 0; i < length;) {
+    bool replaced = false;
+    for (size_t k = 0; k < sizeof replacements / sizeof *replacements && !replaced; k++) {
+      const size_t n = strlen(replacements[k].from);
+      if (n > length - i || memcmp(s + i, replacements[k].from, n) != 0) continue;
+      cpuTextPuts(out, replacements[k].to);
+      i += n;
+      replaced = true;
+    }
+    if (!replaced) cpuTextAppend(out, s + i++, 1);
+  }
+  cpuTextFree(&vectors);
+}
+
+typedef struct Line {
+  const char *file;
+  size_t fileLength;
+  const char *number;
+  size_t numberLength;
+  const char *kind; /* "error", "warning", "note", "fatal error" */
+  size_t kindLength;
+  const char *message;
+  size_t messageLength;
+} Line;
+
+/** file:line:column: kind: message. False for anything else. */
+static bool parse(const char *text, size_t length, Line *line) {
+  static const char *const kinds[] = {"fatal error", "error", "warning", "note"};
+  for (size_t i = 0; i + 4 < length; i++) {
+    if (text[i] != ':' || !isdigit((unsigned char)text[i + 1])) continue;
+    size_t k = i + 1;
+    while (k < length && isdigit((unsigned char)text[k])) k++;
+    const size_t numberEnd = k;
+    if (k < length && text[k] == ':') k++;
+    while (k < length && isdigit((unsigned char)text[k])) k++;
+    if (k + 2 >= length || text[k] != ':' || text[k + 1] != ' ') continue;
+    k += 2;
+    for (size_t n = 0; n < sizeof kinds / sizeof *kinds; n++) {
+      const size_t kindLength = strlen(kinds[n]);
+      if (k + kindLength + 2 > length || memcmp(text + k, kinds[n], kindLength) != 0 || text[k + kindLength] != ':') continue;
+      *line = (Line){text, i, text + i + 1, numberEnd - i - 1, text + k, kindLength, text + k + kindLength + 2,
+                     length - k - kindLength - 2};
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool startsWith(const char *text, size_t length, const char *prefix) {
+  const size_t n = strlen(prefix);
+  return n > 0 && length >= n && memcmp(text, prefix, n) == 0;
+}
+
+/** The message without " [-Wflag]" and the like. */
+static size_t trimmed(const char *message, size_t length) {
+  for (size_t i = length; i-- > 1;)
+    if (message[i] == '[' && message[i - 1] == ' ' && i + 2 < length && message[i + 1] == '-' && message[length - 1] == ']')
+      return i - 1;
+  return length;
+}
+
+static void put(CpuText *out, const Line *where, const Line *what) {
+  cpuTextAppend(out, where->file, where->fileLength);
+  cpuTextAppend(out, ":", 1);
+  cpuTextAppend(out, where->number, where->numberLength);
+  cpuTextPuts(out, ": ");
+  if (what->kindLength == 11) cpuTextPuts(out, "error");
+  else cpuTextAppend(out, what->kind, what->kindLength);
+  cpuTextPuts(out, ": ");
+  putPlain(out, what->message, trimmed(what->message, what->messageLength));
+  cpuTextPuts(out, "\n");
+}
+
+void cpuDiagnostics(CpuText *out, const char *raw, const char *headers, const char *temporary) {
+  Line pending = {0}; /* said about our files, waits for the note that names the user's line */
+  const char *end = raw + strlen(raw);
+  CpuText crash = {0};
+  while (raw < end) {
+    const char *newline = memchr(raw, '\n', (size_t)(end - raw));
+    const size_t length = newline ? (size_t)(newline - raw) : (size_t)(end - raw);
+    Line line;
+    if (parse(raw, length, &line)) {
+      const bool ours = startsWith(line.file, line.fileLength, headers) || startsWith(line.file, line.fileLength, temporary) ||
+                        startsWith(line.file, line.fileLength, "<");
+      const bool isNote = line.kindLength == 4;
+      if (!isNote) {
+        if (pending.message) put(out, &(Line){.file = "shader", .fileLength = 6, .number = "0", .numberLength = 1}, &pending);
+        pending = (Line){0};
+        if (ours) pending = line;
+        else put(out, &line, &line);
+      } else if (pending.message && !ours) {
+        put(out, &line, &pending);
+        pending = (Line){0};
+      } else if (!pending.message && !ours) {
+        put(out, &line, &line);
+      }
+    } else if (startsWith(raw, length, "clang") || startsWith(raw, length, "error:") || memmem(raw, length, "error: ", 7)) {
+      putPlain(&crash, raw, length);
+      cpuTextPuts(&crash, "\n");
+    }
+    raw += length + (newline ? 1 : 0);
+  }
+  if (pending.message) {
+    cpuTextPuts(out, "error: ");
+    putPlain(out, pending.message, trimmed(pending.message, pending.messageLength));
+    cpuTextPuts(out, "\n");
+  }
+  if (out->length == 0 && crash.bytes) cpuTextPuts(out, crash.bytes);
+  cpuTextFree(&crash);
+}

@@ -1,0 +1,178 @@
+/*
+ * driver.c: the CPU as a device of this layer.
+ */
+#include "../driver.h"
+#include "check.h"
+#include "compile.h"
+#include "dispatch.h"
+#include "library.h"
+#include "toolchain.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static uint32_t deviceCount(void) { return cpuLevel(NULL) ? 1 : 0; }
+
+static char deviceName[128] = "CPU";
+static char architecture[32];
+static uint64_t memoryBytes;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void readMachine(void) {
+  FILE *file = fopen("/proc/cpuinfo", "re");
+  char line[512];
+  while (file && fgets(line, sizeof line, file)) {
+    char *colon = strchr(line, ':');
+    if (!colon || (strncmp(line, "model name", 10) != 0 && strncmp(line, "Model", 5) != 0)) continue;
+    char *name = colon + 1 + strspn(colon + 1, " \t");
+    name[strcspn(name, "\n")] = 0;
+    if (*name) snprintf(deviceName, sizeof deviceName, "%s", name);
+    break;
+  }
+  if (file) fclose(file);
+  const char *level = cpuLevel(NULL);
+  snprintf(architecture, sizeof architecture, "cpu-%s", level ? level : "unknown");
+  const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  memoryBytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : (uint64_t)1 << 32;
+}
+
+static void properties(uint32_t device, DriverProperties *out) {
+  (void)device;
+  pthread_once(&once, readMachine);
+  *out = (DriverProperties){.name = deviceName,
+                            .architecture = architecture,
+                            .registryID = 0x637075, /* "cpu" */
+                            .unifiedMemory = true,
+                            .maxBufferLength = memoryBytes,
+                            .recommendedMaxWorkingSetSize = memoryBytes / 4 * 3,
+                            .maxThreadgroupMemoryLength = 32768,
+                            .maxThreadsPerThreadgroup = {1024, 1024, 1024},
+                            .maxTotalThreadsPerThreadgroup = 1024,
+                            .threadExecutionWidth = 32};
+}
+
+static size_t wholePages(uint64_t length) {
+  const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+  return (size_t)((length + page - 1) / page * page);
+}
+
+/** Small buffers come from the C library, whose reuse of memory costs no system call; large ones are mappings. */
+enum { MappingBytes = 256 << 10 };
+
+static void *allocate(uint32_t device, uint64_t length, bool zeroed) {
+  (void)device;
+  if (length == 0 || length > (uint64_t)1 << 46) return NULL;
+  const size_t size = wholePages(length);
+  const bool poison = !zeroed && (cpuChecks() & CpuCheckPoison);
+  void *memory;
+  if (size >= MappingBytes) {
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return NULL;
+  } else {
+    memory = aligned_alloc((size_t)sysconf(_SC_PAGESIZE), size);
+    if (!memory) return NULL;
+    if (zeroed) memset(memory, 0, size);
+  }
+  if (poison) memset(memory, 0xff, size);
+  return memory;
+}
+
+static void deallocate(uint32_t device, void *memory, uint64_t length) {
+  (void)device;
+  const size_t size = wholePages(length);
+  if (size >= MappingBytes) munmap(memory, size);
+  else free(memory);
+}
+
+static DriverLibrary *compile(uint32_t device, const char *source, size_t length, const char *name, char **message) {
+  (void)device;
+  CpuText image = {0}, messages = {0};
+  const MslInput input = {.name = name && *name ? name : "source", .text = source ? source : "", .length = length};
+  DriverLibrary *library = NULL;
+  *message = NULL;
+  if (mslCompile(&input, 1, NULL, &image, &messages)) {
+    library = cpuLibraryLoadBytes(image.bytes, image.length, input.name, message);
+    if (library && messages.length) *message = cpuTextTake(&messages);
+  } else {
+    *message = cpuTextTake(&messages);
+  }
+  cpuTextFree(&image);
+  cpuTextFree(&messages);
+  return library;
+}
+
+static DriverLibrary *load(uint32_t device, const char *path, char **message) {
+  (void)device;
+  return cpuLibraryLoadFile(path, message);
+}
+
+static bool runCommand(const DriverCommand *command, char **message) {
+  switch (command->kind) {
+    case DriverCommandDispatch: return cpuDispatch(command, message);
+    case DriverCommandCopy:
+      memmove(command->copy.destination, command->copy.source, command->copy.length);
+      return true;
+    case DriverCommandFill:
+      memset(command->fill.destination, command->fill.value, command->fill.length);
+      return true;
+    case DriverCommandBarrier: return true;
+  }
+  return true;
+}
+
+/** Commands between two barriers may run in any order: in the checking mode they do. */
+static bool runShuffled(const DriverCommand *commands, uint32_t count, char **message) {
+  uint32_t *order = malloc((size_t)count * sizeof *order);
+  bool ok = order != NULL;
+  if (!ok) *message = strdup("Out of memory");
+  for (uint32_t from = 0; ok && from < count;) {
+    uint32_t to = from;
+    while (to < count && commands[to].kind != DriverCommandBarrier) to++;
+    cpuCheckShuffled(order, to - from);
+    for (uint32_t i = 0; ok && i < to - from; i++) ok = runCommand(&commands[from + order[i]], message);
+    from = to + 1;
+  }
+  free(order);
+  return ok;
+}
+
+static bool execute(uint32_t device, const DriverCommand *commands, uint32_t count, char **message) {
+  (void)device;
+  *message = NULL;
+  if (count == 0) return true;
+  /* Threads of a kernel have small stacks, which a signal handler could overflow. */
+  sigset_t all, before;
+  sigfillset(&all);
+  sigdelset(&all, SIGSEGV);
+  sigdelset(&all, SIGBUS);
+  sigdelset(&all, SIGFPE);
+  sigdelset(&all, SIGILL);
+  sigdelset(&all, SIGABRT);
+  sigdelset(&all, SIGTRAP);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool ok = true;
+  if (cpuChecks() & CpuCheckShuffle) {
+    ok = runShuffled(commands, count, message);
+  } else {
+    for (uint32_t i = 0; ok && i < count; i++) ok = runCommand(&commands[i], message);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return ok;
+}
+
+const Driver cpuDriver = {
+    .name = "cpu",
+    .deviceCount = deviceCount,
+    .properties = properties,
+    .allocate = allocate,
+    .deallocate = deallocate,
+    .compile = compile,
+    .load = load,
+    .unload = cpuLibraryUnload,
+    .execute = execute,
+};

@@ -1,0 +1,14 @@
+/*
+ * library.h: the MSL standard library of the CPU device. The compiler driver includes it in front of every shader,
+ * after the shader was preprocessed against the empty headers in ../include.
+ */
+#include "spaces.h"
+#include "abi.h"
+#include "types.h"
+#include "math.h"
+#include "common.h"
+#include "matrix.h"
+#include "simdgroup.h"
+#include "simdgroup_matrix.h"
+#include "atomic.h"
+#include "entry.h"

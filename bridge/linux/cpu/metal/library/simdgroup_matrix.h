@@ -1,0 +1,195 @@
+/*
+ * simdgroup_matrix.h: 8 x 8 matrices shared by a SIMD group.
+ *
+ * All lanes execute these functions together, so one lane can do the work of all: lane 0 holds the whole matrix in
+ * vector registers and the others pass by without waiting. Only thread_elements(), which lets every lane see and change
+ * its two elements, has to bring the lanes together.
+ */
+#ifndef BUN_METAL_SIMDGROUP_MATRIX_H
+#define BUN_METAL_SIMDGROUP_MATRIX_H
+
+namespace metal {
+namespace detail {
+
+typedef float MatrixRow __attribute__((ext_vector_type(8)));
+
+/** Where lane l's first element is (the second is beside it), as observed on Apple7 to Apple9. */
+inline uint fragmentRow(uint l) { return l / 4 / 4 * 4 + l / 2 % 4; }
+inline uint fragmentColumn(uint l) { return (l / 4 & 2) * 2 + l % 2 * 2; }
+
+template <typename T> inline float rounded(float v) {
+  if constexpr (is_same_v<T, half>)
+    return (float)(half)v;
+  else
+    return v;
+}
+template <typename T> inline MatrixRow roundedRow(MatrixRow v) {
+  if constexpr (is_same_v<T, half>) {
+    typedef half HalfRow __attribute__((ext_vector_type(8)));
+    return __builtin_convertvector(__builtin_convertvector(v, HalfRow), MatrixRow);
+  } else {
+    return v;
+  }
+}
+
+} // namespace detail
+
+template <typename T, int Columns = 8, int Rows = 8> struct simdgroup_matrix {
+  static_assert(is_same_v<T, float> || is_same_v<T, half>, "a simdgroup_matrix is of float or half on this device");
+  static_assert(Columns == 8 && Rows == 8, "a simdgroup_matrix is 8 x 8");
+
+  detail::MatrixRow rows[8]; /* lane 0: the matrix; others: the object whose address it publishes has it */
+  vec<T, 2> elements;        /* where thread_elements() was called and its changes are not gathered yet */
+  bool spread;
+
+  simdgroup_matrix() : spread(false) {}
+  /** A diagonal matrix. */
+  explicit simdgroup_matrix(T diagonal) : spread(false) {
+    if (detail::Lane().index == 0)
+      for (int r = 0; r < 8; r++) {
+        detail::MatrixRow row = (detail::MatrixRow)(0.0f);
+        row[r] = (float)diagonal;
+        rows[r] = row;
+      }
+  }
+
+  /** This lane's two elements. They may be changed until the next simdgroup function that takes the matrix. */
+  thread vec<T, 2> &thread_elements() thread {
+    detail::Lane lane;
+    if (!spread) {
+      if (lane.index == 0) lane.group->leader = (ulong)&rows;
+      lane.arrive();
+      const detail::MatrixRow *whole = (const detail::MatrixRow *)lane.group->leader;
+      const uint row = detail::fragmentRow(lane.index), column = detail::fragmentColumn(lane.index);
+      elements = vec<T, 2>{(T)whole[row][column], (T)whole[row][column + 1]};
+      lane.arrive();
+      spread = true;
+    }
+    return elements;
+  }
+  const thread vec<T, 2> &thread_elements() const thread {
+    return const_cast<thread simdgroup_matrix *>(this)->thread_elements();
+  }
+
+  /** Brings changes made through thread_elements() back to lane 0. */
+  void gather() thread {
+    if (!spread) return;
+    spread = false;
+    detail::Lane lane;
+    lane.in<vec<T, 2>>()[lane.index] = elements;
+    const uint active = lane.arrive();
+    if (active != 0) lane.group->result = active;
+    /* lane 0 does not have to be the one that computes, but it is the one that holds the rows */
+    if (lane.index == 0) {
+      const uint mask = (uint)lane.group->result;
+      for (uint l = 0; l < CpuSimdWidth; l++)
+        if (mask >> l & 1) {
+          const vec<T, 2> pair = lane.in<vec<T, 2>>()[l];
+          rows[detail::fragmentRow(l)][detail::fragmentColumn(l)] = (float)pair[0];
+          rows[detail::fragmentRow(l)][detail::fragmentColumn(l) + 1] = (float)pair[1];
+        }
+    }
+    lane.arrive();
+  }
+};
+
+typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
+typedef simdgroup_matrix<half, 8, 8> simdgroup_half8x8;
+
+template <typename T, int Columns, int Rows>
+inline simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
+  simdgroup_matrix<T, Columns, Rows> m;
+  if (detail::Lane().index == 0)
+    for (int r = 0; r < 8; r++) m.rows[r] = (detail::MatrixRow)((float)value);
+  return m;
+}
+
+namespace detail {
+
+template <typename T, typename P>
+inline void loadMatrix(thread simdgroup_matrix<T> &m, P source, ulong stride, ulong2 origin, bool transpose) {
+  m.spread = false;
+  if (Lane().index != 0) return;
+  if (!transpose) {
+    source += origin.y * stride + origin.x;
+    for (int r = 0; r < 8; r++) {
+      MatrixRow row;
+      for (int c = 0; c < 8; c++) row[c] = (float)source[r * stride + c];
+      m.rows[r] = row;
+    }
+  } else {
+    source += origin.x * stride + origin.y;
+    for (int r = 0; r < 8; r++) {
+      MatrixRow row;
+      for (int c = 0; c < 8; c++) row[c] = (float)source[c * stride + r];
+      m.rows[r] = row;
+    }
+  }
+}
+
+template <typename T, typename P>
+inline void storeMatrix(thread simdgroup_matrix<T> &m, P destination, ulong stride, ulong2 origin, bool transpose) {
+  m.gather();
+  if (Lane().index != 0) return;
+  if (!transpose) {
+    destination += origin.y * stride + origin.x;
+    for (int r = 0; r < 8; r++)
+      for (int c = 0; c < 8; c++) destination[r * stride + c] = (T)m.rows[r][c];
+  } else {
+    destination += origin.x * stride + origin.y;
+    for (int r = 0; r < 8; r++)
+      for (int c = 0; c < 8; c++) destination[c * stride + r] = (T)m.rows[r][c];
+  }
+}
+
+} // namespace detail
+
+#define METAL_MATRIX_MEMORY(space)                                                                                  \
+  template <typename T>                                                                                             \
+  inline void simdgroup_load(thread simdgroup_matrix<T> &m, const space T *source, ulong elements_per_row = 8,       \
+                             ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {                   \
+    detail::loadMatrix(m, source, elements_per_row, matrix_origin, transpose_matrix);                               \
+  }                                                                                                                 \
+  template <typename T>                                                                                             \
+  inline void simdgroup_store(thread simdgroup_matrix<T> m, space T *destination, ulong elements_per_row = 8,        \
+                              ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {                  \
+    detail::storeMatrix(m, destination, elements_per_row, matrix_origin, transpose_matrix);                         \
+  }
+METAL_MATRIX_MEMORY(device)
+METAL_MATRIX_MEMORY(threadgroup)
+#undef METAL_MATRIX_MEMORY
+
+/** d = a * b + c; d may be c. Products and sums are in float; a half result is rounded once. */
+template <typename D, typename A, typename B, typename C>
+inline void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, thread simdgroup_matrix<A> &a,
+                                          thread simdgroup_matrix<B> &b, thread simdgroup_matrix<C> &c) {
+  a.gather();
+  b.gather();
+  c.gather();
+  d.spread = false;
+  if (detail::Lane().index != 0) return;
+  detail::MatrixRow result[8];
+  for (int r = 0; r < 8; r++) {
+    detail::MatrixRow sum = c.rows[r];
+    for (int k = 0; k < 8; k++) sum = detail::multiplyAdd((detail::MatrixRow)(a.rows[r][k]), b.rows[k], sum);
+    result[r] = detail::roundedRow<D>(sum);
+  }
+  for (int r = 0; r < 8; r++) d.rows[r] = result[r];
+}
+
+template <typename D, typename A, typename B>
+inline void simdgroup_multiply(thread simdgroup_matrix<D> &d, thread simdgroup_matrix<A> &a,
+                               thread simdgroup_matrix<B> &b) {
+  simdgroup_matrix<float> zero = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
+  simdgroup_multiply_accumulate(d, a, b, zero);
+}
+
+template <typename T>
+inline simdgroup_matrix<T> operator*(simdgroup_matrix<T> a, simdgroup_matrix<T> b) {
+  simdgroup_matrix<T> d;
+  simdgroup_multiply(d, a, b);
+  return d;
+}
+
+} // namespace metal
+#endif

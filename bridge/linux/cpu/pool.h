@@ -1,0 +1,26 @@
+/*
+ * pool.h: one pool of threads for the process: a worker per processor that this process may use, less the caller.
+ *
+ * Started at the first job that is worth it. Workers look for new work for some tens of microseconds after a job, since
+ * dispatches come one after the other, and sleep then.
+ */
+#ifndef BUN_METAL_CPU_POOL_H
+#define BUN_METAL_CPU_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/** Runs items [from, to) of a job. Called on several threads at once. False to give up the rest of the job. */
+typedef bool (*CpuPoolWork)(void *context, uint64_t from, uint64_t to);
+
+/** Threads that work on a job at most, the caller counted: the processors of the process, its share of a container's, or
+ *  env BUN_METAL_CPU_THREADS. */
+uint32_t cpuPoolWidth(void);
+
+/** Runs all items of [from, count), `chunk` at a time, on the caller and the pool; returns when all are done. */
+void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t chunk);
+
+/** Whether a worker is awake and would start within a microsecond. */
+bool cpuPoolIsAwake(void);
+
+#endif

@@ -1,0 +1,268 @@
+/* MTLCommandBuffer: a list of driver commands, what they use, and who wants to know when they are done. */
+#import "Objects.h"
+
+#include <Block.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { FirstCommands = 32, FirstKept = 128, BlockBytes = 16384 };
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static void *grow(void *items, size_t count, size_t itemSize) {
+  void *grown = realloc(items, count * itemSize);
+  if (!grown) [NSException raise:NSMallocException format:@"no memory to encode %lu commands", (unsigned long)count];
+  return grown;
+}
+
+@implementation LinuxCommandBuffer
+
+- (id)initWithQueue:(LinuxCommandQueue *)aQueue retainsReferences:(bool)retains {
+  self = [super init];
+  if (!self) return nil;
+  queue = [aQueue retain];
+  retainsReferences = retains;
+  return self;
+}
+
+- (void)releaseWhatIsKept {
+  for (NSUInteger i = 0; i < keptCount; i++) [kept[i] release];
+  free(kept);
+  kept = NULL;
+  keptCount = keptCapacity = 0;
+  while (blocks) {
+    ByteBlock *following = blocks->next;
+    free(blocks);
+    blocks = following;
+  }
+  free(commands);
+  commands = NULL;
+  commandCount = commandCapacity = 0;
+}
+
+- (void)dealloc {
+  [self releaseWhatIsKept];
+  [scheduledHandlers release];
+  [completedHandlers release];
+  [failure release];
+  if (!isSettled) [queue settle];
+  [queue release];
+  [super dealloc];
+}
+
+/* ---- encoding ---------------------------------------------------------------------------------------------------- */
+
+- (DriverCommand *)append:(DriverCommandKind)kind {
+  if (commandCount == commandCapacity) {
+    uint32_t capacity = commandCapacity ? commandCapacity * 2 : FirstCommands;
+    commands = grow(commands, capacity, sizeof *commands);
+    commandCapacity = capacity;
+  }
+  DriverCommand *command = &commands[commandCount++];
+  memset(command, 0, sizeof *command);
+  command->kind = kind;
+  return command;
+}
+
+- (void)keep:(id)object {
+  if (!retainsReferences || !object) return;
+  if (keptCount == keptCapacity) {
+    NSUInteger capacity = keptCapacity ? keptCapacity * 2 : FirstKept;
+    kept = grow(kept, capacity, sizeof *kept);
+    keptCapacity = capacity;
+  }
+  kept[keptCount++] = [object retain];
+}
+
+- (void *)copyBytes:(const void *)bytes length:(NSUInteger)length {
+  size_t needed = (length + 15) & ~(size_t)15;
+  if (!blocks || blocks->capacity - blocks->used < needed) {
+    ByteBlock *block = grow(NULL, 1, sizeof(ByteBlock) + BlockBytes);
+    *block = (ByteBlock){.next = blocks, .used = 0, .capacity = BlockBytes};
+    blocks = block;
+  }
+  void *copy = blocks->bytes + blocks->used;
+  blocks->used += needed;
+  memcpy(copy, bytes, length);
+  return copy;
+}
+
+- (void)requireUncommitted:(const char *)call {
+  MTLCommandBufferStatus status = atomic_load(&state);
+  if (status >= MTLCommandBufferStatusCommitted)
+    MTLBreakRule(@"MTLCommandBufferCommitted", @"%s is not possible after commit", call);
+}
+
+- (void)requireNoEncoder:(const char *)call {
+  if (openEncoder)
+    MTLBreakRule(@"MTLCommandEncoderOpen", @"%s: a command encoder is already encoding to this command buffer", call);
+}
+
+- (id)begin:(LinuxCommandEncoder *)encoder {
+  openEncoder = encoder;
+  return [encoder autorelease];
+}
+
+- (id<MTLComputeCommandEncoder>)computeCommandEncoderWithDispatchType:(MTLDispatchType)dispatchType {
+  [self requireUncommitted:"a new encoder"];
+  [self requireNoEncoder:"a new encoder"];
+  return [self begin:[[LinuxComputeCommandEncoder alloc] initWithCommandBuffer:self dispatchType:dispatchType]];
+}
+
+- (id<MTLComputeCommandEncoder>)computeCommandEncoder {
+  return [self computeCommandEncoderWithDispatchType:MTLDispatchTypeSerial];
+}
+
+- (id<MTLComputeCommandEncoder>)computeCommandEncoderWithDescriptor:(MTLComputePassDescriptor *)descriptor {
+  return [self computeCommandEncoderWithDispatchType:[descriptor dispatchType]];
+}
+
+- (id<MTLBlitCommandEncoder>)blitCommandEncoder {
+  [self requireUncommitted:"a new encoder"];
+  [self requireNoEncoder:"a new encoder"];
+  return [self begin:[[LinuxBlitCommandEncoder alloc] initWithCommandBuffer:self]];
+}
+
+- (void)pushDebugGroup:(NSString *)string {
+  (void)string;
+}
+
+- (void)popDebugGroup {
+}
+
+/* ---- handing over ------------------------------------------------------------------------------------------------ */
+
+- (void)addHandler:(MTLCommandBufferHandler)block to:(NSMutableArray **)handlers call:(const char *)call {
+  [self requireUncommitted:call];
+  if (!block) MTLBreakRule(@"MTLCommandBufferHandler", @"%s needs a block, not nil", call);
+  if (!*handlers) *handlers = [[NSMutableArray alloc] init];
+  MTLCommandBufferHandler copy = Block_copy(block);
+  [*handlers addObject:copy];
+  Block_release(copy);
+}
+
+- (void)addScheduledHandler:(MTLCommandBufferHandler)block {
+  [self addHandler:block to:&scheduledHandlers call:"addScheduledHandler:"];
+}
+
+- (void)addCompletedHandler:(MTLCommandBufferHandler)block {
+  [self addHandler:block to:&completedHandlers call:"addCompletedHandler:"];
+}
+
+- (void)enqueue {
+  [self requireUncommitted:"enqueue"];
+  if (isEnqueued) MTLBreakRule(@"MTLCommandBufferEnqueued", @"a command buffer is enqueued once");
+  [queue enqueue:self commit:false];
+}
+
+- (void)commit {
+  [self requireUncommitted:"commit"];
+  [self requireNoEncoder:"commit"];
+  // Metal aborts in the encoder's dealloc. An exception cannot leave a dealloc, so the rule is told here.
+  if (hasLostEncoder)
+    MTLBreakRule(@"MTLCommandEncoderNotEnded", @"a command encoder was released without endEncoding");
+  [queue enqueue:self commit:true];
+}
+
+- (void)waitUntil:(MTLCommandBufferStatus)wanted call:(const char *)call {
+  if (atomic_load(&state) < MTLCommandBufferStatusCommitted)
+    MTLBreakRule(@"MTLCommandBufferNotCommitted", @"%s would never return: the command buffer was not committed", call);
+  QueueState *shared = queue->state;
+  if (shared->hasThread && pthread_equal(shared->thread, pthread_self()) && !isSettled)
+    MTLBreakRule(@"MTLCommandBufferWait", @"%s in a handler of the queue would never return", call);
+  pthread_mutex_lock(&shared->lock);
+  while (wanted == MTLCommandBufferStatusScheduled ? atomic_load(&state) < wanted : !isSettled)
+    pthread_cond_wait(&shared->changed, &shared->lock);
+  pthread_mutex_unlock(&shared->lock);
+}
+
+- (void)waitUntilScheduled {
+  [self waitUntil:MTLCommandBufferStatusScheduled call:"waitUntilScheduled"];
+}
+
+- (void)waitUntilCompleted {
+  [self waitUntil:MTLCommandBufferStatusCompleted call:"waitUntilCompleted"];
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+- (void)call:(NSMutableArray *)handlers {
+  for (NSUInteger i = 0; i < [handlers count]; i++) {
+    MTLCommandBufferHandler handler = (MTLCommandBufferHandler)[handlers objectAtIndex:i];
+    handler(self);
+  }
+}
+
+- (void)execute {
+  atomic_store(&state, MTLCommandBufferStatusScheduled);
+  [self call:scheduledHandlers];
+  LinuxDevice *device = queue->owner;
+  char *message = NULL;
+  startTime = now();
+  bool isDone = device->driver->execute(device->index, commands, commandCount, &message);
+  endTime = now();
+  if (!isDone) failure = MTLNewError(MTLCommandBufferErrorDomain, MTLCommandBufferErrorInternal, message);
+  free(message);
+  [self releaseWhatIsKept];
+  atomic_store(&state, isDone ? MTLCommandBufferStatusCompleted : MTLCommandBufferStatusError);
+  [self call:completedHandlers];
+  // What a handler captures goes now, not when the last owner of the command buffer does.
+  [scheduledHandlers release];
+  [completedHandlers release];
+  scheduledHandlers = completedHandlers = nil;
+  QueueState *shared = queue->state;
+  pthread_mutex_lock(&shared->lock);
+  isSettled = true;
+  shared->outstanding--;
+  pthread_cond_broadcast(&shared->changed);
+  pthread_mutex_unlock(&shared->lock);
+}
+
+/* ---- properties -------------------------------------------------------------------------------------------------- */
+
+- (id<MTLDevice>)device {
+  return queue->owner;
+}
+
+- (id<MTLCommandQueue>)commandQueue {
+  return queue;
+}
+
+- (BOOL)retainedReferences {
+  return retainsReferences ? YES : NO;
+}
+
+- (MTLCommandBufferErrorOption)errorOptions {
+  return MTLCommandBufferErrorOptionNone;
+}
+
+- (CFTimeInterval)kernelStartTime {
+  return startTime;
+}
+
+- (CFTimeInterval)kernelEndTime {
+  return endTime;
+}
+
+- (CFTimeInterval)GPUStartTime {
+  return startTime;
+}
+
+- (CFTimeInterval)GPUEndTime {
+  return endTime;
+}
+
+- (MTLCommandBufferStatus)status {
+  return atomic_load(&state);
+}
+
+- (NSError *)error {
+  return failure;
+}
+
+@end

@@ -1,0 +1,146 @@
+/* MTLCommandQueue: command buffers in order, on a thread of the queue's own. */
+#import "Objects.h"
+
+#include <stdlib.h>
+
+/* The first command buffer in order that is committed; NULL when the queue ends. Retained by the list, now by us. */
+static LinuxCommandBuffer *takeNext(QueueState *state) {
+  LinuxCommandBuffer *commands = nil;
+  pthread_mutex_lock(&state->lock);
+  for (;;) {
+    commands = state->first;
+    if (commands && atomic_load(&commands->state) == MTLCommandBufferStatusCommitted) break;
+    commands = nil;
+    if (state->isStopping) break;
+    pthread_cond_wait(&state->changed, &state->lock);
+  }
+  if (commands) {
+    state->first = commands->next;
+    if (!state->first) state->last = nil;
+    commands->next = nil;
+  }
+  pthread_mutex_unlock(&state->lock);
+  return commands;
+}
+
+static void freeState(QueueState *state) {
+  pthread_cond_destroy(&state->changed);
+  pthread_mutex_destroy(&state->lock);
+  free(state);
+}
+
+/* Metal promises no autorelease pool here, so there is none: a handler that relies on one is found by the counters. */
+static void *runQueue(void *context) {
+  QueueState *state = context;
+  LinuxCommandBuffer *commands;
+  while ((commands = takeNext(state))) {
+    [commands execute];
+    [commands release]; // may free the queue, and with it the last owner of this thread
+  }
+  pthread_mutex_lock(&state->lock);
+  bool isOurs = !state->hasThread; // the queue was freed on this thread and left the state to it
+  pthread_mutex_unlock(&state->lock);
+  if (isOurs) freeState(state);
+  return NULL;
+}
+
+@implementation LinuxCommandQueue
+
+- (id)initWithDevice:(LinuxDevice *)device most:(NSUInteger)most {
+  self = [super init];
+  if (!self) return nil;
+  state = calloc(1, sizeof *state);
+  if (!state) {
+    [self release];
+    return nil;
+  }
+  owner = [device retain];
+  pthread_mutex_init(&state->lock, NULL);
+  pthread_cond_init(&state->changed, NULL);
+  state->most = most;
+  return self;
+}
+
+/* Every command buffer retains its queue, so none is left here. */
+- (void)dealloc {
+  if (state) {
+    pthread_mutex_lock(&state->lock);
+    bool hasThread = state->hasThread;
+    bool isOnThread = hasThread && pthread_equal(state->thread, pthread_self());
+    pthread_t worker = state->thread;
+    state->isStopping = true;
+    if (isOnThread) state->hasThread = false;
+    pthread_cond_broadcast(&state->changed);
+    pthread_mutex_unlock(&state->lock);
+    if (isOnThread) {
+      pthread_detach(worker);
+    } else {
+      if (hasThread) pthread_join(worker, NULL);
+      freeState(state);
+    }
+  }
+  [owner release];
+  [super dealloc];
+}
+
+- (id<MTLDevice>)device {
+  return owner;
+}
+
+- (id<MTLCommandBuffer>)commandBufferThatRetains:(bool)retains {
+  pthread_mutex_lock(&state->lock);
+  while (state->outstanding >= state->most) pthread_cond_wait(&state->changed, &state->lock);
+  state->outstanding++;
+  pthread_mutex_unlock(&state->lock);
+  LinuxCommandBuffer *commands = [[LinuxCommandBuffer alloc] initWithQueue:self retainsReferences:retains];
+  if (!commands) [self settle];
+  return [commands autorelease];
+}
+
+- (id<MTLCommandBuffer>)commandBuffer {
+  return [self commandBufferThatRetains:true];
+}
+
+- (id<MTLCommandBuffer>)commandBufferWithDescriptor:(MTLCommandBufferDescriptor *)descriptor {
+  return [self commandBufferThatRetains:!descriptor || [descriptor retainedReferences]];
+}
+
+- (id<MTLCommandBuffer>)commandBufferWithUnretainedReferences {
+  return [self commandBufferThatRetains:false];
+}
+
+- (void)settle {
+  pthread_mutex_lock(&state->lock);
+  state->outstanding--;
+  pthread_cond_broadcast(&state->changed);
+  pthread_mutex_unlock(&state->lock);
+}
+
+- (void)enqueue:(LinuxCommandBuffer *)commands commit:(bool)isCommitted {
+  pthread_mutex_lock(&state->lock);
+  if (!commands->isEnqueued) {
+    commands->isEnqueued = true;
+    [commands retain];
+    if (state->last) state->last->next = commands;
+    else state->first = commands;
+    state->last = commands;
+  }
+  atomic_store(&commands->state, isCommitted ? MTLCommandBufferStatusCommitted : MTLCommandBufferStatusEnqueued);
+  int failure = 0;
+  if (isCommitted && !state->hasThread) {
+    failure = pthread_create(&state->thread, NULL, runQueue, state);
+    state->hasThread = failure == 0;
+  }
+  pthread_cond_broadcast(&state->changed);
+  pthread_mutex_unlock(&state->lock);
+  if (failure != 0) {
+    // No thread can be had: run it here, in order, as all that came before.
+    LinuxCommandBuffer *next;
+    while (state->first && (next = takeNext(state))) {
+      [next execute];
+      [next release];
+    }
+  }
+}
+
+@end

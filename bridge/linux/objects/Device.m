@@ -1,0 +1,269 @@
+/* MTLDevice, and the two functions that find devices. */
+#import "Objects.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const Driver *const drivers[] = {&cpuDriver};
+
+static NSArray *devices; /* of all drivers; lives as long as the process */
+
+static void findDevices(void) {
+  NSMutableArray *found = [[NSMutableArray alloc] init];
+  for (size_t d = 0; d < sizeof drivers / sizeof *drivers; d++) {
+    uint32_t count = drivers[d]->deviceCount();
+    for (uint32_t i = 0; i < count; i++) {
+      LinuxDevice *device = [[LinuxDevice alloc] initWithDriver:drivers[d] index:i];
+      [found addObject:device];
+      [device release];
+    }
+  }
+  devices = found;
+}
+
+static NSArray *allDevices(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, findDevices);
+  return devices;
+}
+
+id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
+  NSArray *all = allDevices();
+  return [all count] > 0 ? [[all objectAtIndex:0] retain] : nil;
+}
+
+NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
+  return [[NSArray alloc] initWithArray:allDevices()];
+}
+
+@implementation LinuxDevice
+
+- (id)initWithDriver:(const Driver *)aDriver index:(uint32_t)anIndex {
+  self = [super init];
+  if (!self) return nil;
+  driver = aDriver;
+  index = anIndex;
+  driver->properties(index, &properties);
+  return self;
+}
+
+- (NSString *)name {
+  return [NSString stringWithUTF8String:properties.name];
+}
+
+- (uint64_t)registryID {
+  return properties.registryID;
+}
+
+- (MTLArchitecture *)architecture {
+  return [[[MTLArchitecture alloc] initWithName:properties.architecture] autorelease];
+}
+
+- (MTLSize)maxThreadsPerThreadgroup {
+  const uint32_t *most = properties.maxThreadsPerThreadgroup;
+  return MTLSizeMake(most[0], most[1], most[2]);
+}
+
+- (BOOL)isLowPower {
+  return NO;
+}
+
+- (BOOL)isHeadless {
+  return YES;
+}
+
+- (BOOL)isRemovable {
+  return NO;
+}
+
+- (BOOL)hasUnifiedMemory {
+  return properties.unifiedMemory ? YES : NO;
+}
+
+- (uint64_t)recommendedMaxWorkingSetSize {
+  return properties.recommendedMaxWorkingSetSize;
+}
+
+- (MTLDeviceLocation)location {
+  return MTLDeviceLocationBuiltIn;
+}
+
+- (NSUInteger)maxBufferLength {
+  return properties.maxBufferLength;
+}
+
+- (NSUInteger)maxThreadgroupMemoryLength {
+  return properties.maxThreadgroupMemoryLength;
+}
+
+- (NSUInteger)currentAllocatedSize {
+  return atomic_load(&allocated);
+}
+
+- (MTLArgumentBuffersTier)argumentBuffersSupport {
+  return MTLArgumentBuffersTier1;
+}
+
+/* What the layer offers is what Apple8 adds to MSL's compute functions, without what only graphics needs. */
+- (BOOL)supportsFamily:(MTLGPUFamily)family {
+  if (family >= MTLGPUFamilyApple1 && family <= MTLGPUFamilyApple8) return YES;
+  if (family >= MTLGPUFamilyCommon1 && family <= MTLGPUFamilyCommon3) return YES;
+  return family == MTLGPUFamilyMetal3;
+}
+
+/* ---- queues ------------------------------------------------------------------------------------------------------ */
+
+- (id<MTLCommandQueue>)newCommandQueue {
+  return [self newCommandQueueWithMaxCommandBufferCount:64];
+}
+
+- (id<MTLCommandQueue>)newCommandQueueWithMaxCommandBufferCount:(NSUInteger)most {
+  if (most == 0) MTLBreakRule(@"MTLCommandBufferCount", @"a queue needs room for at least 1 command buffer");
+  return [[LinuxCommandQueue alloc] initWithDevice:self most:most];
+}
+
+/* ---- buffers ----------------------------------------------------------------------------------------------------- */
+
+- (void)requireLength:(NSUInteger)length {
+  if (length == 0) MTLBreakRule(@"MTLBufferLength", @"a buffer cannot have zero length");
+  if (length > properties.maxBufferLength)
+    MTLBreakRule(@"MTLBufferLength", @"buffer length %lu is over maxBufferLength %lu", length,
+                 (unsigned long)properties.maxBufferLength);
+}
+
+- (void)requireOptions:(MTLResourceOptions)options {
+  NSUInteger mode = (options & 0xF0) >> 4;
+  if (mode != MTLStorageModeShared && mode != MTLStorageModePrivate)
+    MTLBreakRule(@"MTLStorageMode", @"storage mode %lu is not for buffers of this device: use Shared (0) or Private (2)",
+                 mode);
+  if ((options & ~(NSUInteger)0x3FF) || (options & 0xF) > 1 || (options & 0x300) == 0x300)
+    MTLBreakRule(@"MTLResourceOptions", @"resource options 0x%lx have unknown bits", (unsigned long)options);
+}
+
+- (id<MTLBuffer>)newBufferWithLength:(NSUInteger)length options:(MTLResourceOptions)options {
+  [self requireLength:length];
+  [self requireOptions:options];
+  return [[LinuxBuffer alloc] initWithDevice:self length:length options:options];
+}
+
+- (id<MTLBuffer>)newBufferWithBytes:(const void *)pointer
+                             length:(NSUInteger)length
+                            options:(MTLResourceOptions)options {
+  if (!pointer) MTLBreakRule(@"MTLBufferBytes", @"a buffer cannot be made with a NULL pointer");
+  [self requireLength:length];
+  [self requireOptions:options];
+  LinuxBuffer *buffer = [[LinuxBuffer alloc] initWithDevice:self length:length options:options];
+  if (buffer) memcpy(buffer->memory, pointer, length);
+  return buffer;
+}
+
+- (id<MTLBuffer>)newBufferWithBytesNoCopy:(void *)pointer
+                                   length:(NSUInteger)length
+                                  options:(MTLResourceOptions)options
+                              deallocator:(void (^)(void *pointer, NSUInteger length))deallocator {
+  [self requireLength:length];
+  [self requireOptions:options];
+  NSUInteger page = (NSUInteger)sysconf(_SC_PAGESIZE);
+  if (!pointer || (NSUInteger)pointer % page != 0)
+    MTLBreakRule(@"MTLBufferNoCopy", @"pointer %p is not aligned to a page of %lu bytes", pointer, page);
+  if (length % page != 0)
+    MTLBreakRule(@"MTLBufferNoCopy", @"length %lu is not a multiple of a page of %lu bytes", length, page);
+  if ((options & 0xF0) >> 4 == MTLStorageModePrivate)
+    MTLBreakRule(@"MTLBufferNoCopy", @"memory of the CPU cannot be Private");
+  return [[LinuxBuffer alloc] initWithDevice:self
+                                      memory:pointer
+                                      length:length
+                                     options:options
+                                 deallocator:deallocator];
+}
+
+/* ---- libraries and pipelines --------------------------------------------------------------------------------------- */
+
+- (id<MTLLibrary>)newDefaultLibrary {
+  return nil; // a library's default is in an application's bundle, and there is none
+}
+
+/* MSL has no macros of its own but those of the options, which become lines before the first. +1. */
+static NSString *newSourceWithMacros(NSString *source, NSDictionary *macros) {
+  NSMutableString *text = [[NSMutableString alloc] init];
+  for (NSString *name in macros) [text appendFormat:@"#define %@ %@\n", name, [macros objectForKey:name]];
+  if ([macros count] > 0) [text appendString:@"#line 1\n"];
+  [text appendString:source];
+  return text;
+}
+
+- (id<MTLLibrary>)newLibraryWithSource:(NSString *)source
+                               options:(MTLCompileOptions *)options
+                                 error:(NSError **)error {
+  if (!source) MTLBreakRule(@"MTLLibrarySource", @"a library cannot be made of a nil source");
+  NSString *text = newSourceWithMacros(source, [options preprocessorMacros]);
+  const char *bytes = [text UTF8String];
+  char *message = NULL;
+  DriverLibrary *library = driver->compile(index, bytes, strlen(bytes), "program_source", &message);
+  [text release];
+  if (!library) MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorCompileFailure, message);
+  else if (message) MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorCompileWarning, message);
+  free(message);
+  return library ? [[LinuxLibrary alloc] initWithDevice:self library:library] : nil;
+}
+
+- (id<MTLLibrary>)newLibraryWithURL:(NSURL *)url error:(NSError **)error {
+  const char *path = [[url path] UTF8String];
+  if (!path) MTLBreakRule(@"MTLLibraryURL", @"a library cannot be loaded from a nil URL");
+  if (access(path, F_OK) != 0) {
+    MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorFileNotFound, "library not found");
+    return nil;
+  }
+  char *message = NULL;
+  DriverLibrary *library = driver->load(index, path, &message);
+  if (!library) MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorUnsupported, message);
+  free(message);
+  return library ? [[LinuxLibrary alloc] initWithDevice:self library:library] : nil;
+}
+
+- (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)function error:(NSError **)error {
+  return [self newComputePipelineStateWithFunction:function options:MTLPipelineOptionNone reflection:NULL error:error];
+}
+
+- (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)function
+                                                           options:(MTLPipelineOption)options
+                                                        reflection:(MTLAutoreleasedComputePipelineReflection *)reflection
+                                                             error:(NSError **)error {
+  MTLComputePipelineDescriptor *descriptor = [[[MTLComputePipelineDescriptor alloc] init] autorelease];
+  [descriptor setComputeFunction:function];
+  return [self newComputePipelineStateWithDescriptor:descriptor options:options reflection:reflection error:error];
+}
+
+- (id<MTLComputePipelineState>)newComputePipelineStateWithDescriptor:(MTLComputePipelineDescriptor *)descriptor
+                                                             options:(MTLPipelineOption)options
+                                                          reflection:(MTLAutoreleasedComputePipelineReflection *)reflection
+                                                               error:(NSError **)error {
+  if (!descriptor) MTLBreakRule(@"MTLPipelineDescriptor", @"a pipeline cannot be made of a nil descriptor");
+  LinuxFunction *function = (LinuxFunction *)[descriptor computeFunction];
+  if (!function) MTLBreakRule(@"MTLPipelineFunction", @"a pipeline cannot be made of a nil function");
+  if ([function device] != self) MTLBreakRule(@"MTLDeviceMismatch", @"the function is of another device");
+  const DriverFunction *kernel = function->function;
+  char message[256];
+  const char *failure = NULL;
+  if (kernel->staticThreadgroupMemoryLength > properties.maxThreadgroupMemoryLength) {
+    failure = message;
+    snprintf(message, sizeof message, "\"%s\" declares %u bytes of threadgroup memory, over the device's %u", kernel->name,
+             kernel->staticThreadgroupMemoryLength, properties.maxThreadgroupMemoryLength);
+  } else if (kernel->maxTotalThreadsPerThreadgroup > properties.maxTotalThreadsPerThreadgroup ||
+             [descriptor maxTotalThreadsPerThreadgroup] > properties.maxTotalThreadsPerThreadgroup) {
+    failure = message;
+    snprintf(message, sizeof message, "\"%s\" asks for more threads per threadgroup than the device's %u", kernel->name,
+             properties.maxTotalThreadsPerThreadgroup);
+  }
+  if (failure) {
+    MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorUnsupported, failure);
+    return nil;
+  }
+  if (reflection && options != MTLPipelineOptionNone)
+    *reflection = [[[MTLComputePipelineReflection alloc] initWithFunction:kernel] autorelease];
+  return [[LinuxPipelineState alloc] initWithFunction:function descriptor:descriptor];
+}
+
+@end

@@ -1,0 +1,130 @@
+#import "pipeline.h"
+
+#import "export.h"
+#import "handle.h"
+
+#include <stdio.h>
+
+/* What the oldest system lacks is guarded by respondsToSelector: or a weak symbol: @available needs compiler-rt's
+ * Darwin part, which a cross build does not have. */
+#pragma clang diagnostic ignored "-Wunguarded-availability-new"
+
+@implementation BunMetalPipeline
+
+/* Takes over the caller's reference to `pipeline`. */
+- (id)initWithPipeline:(id<MTLComputePipelineState>)pipeline
+            reflection:(MTLComputePipelineReflection *)reflection
+              function:(NSString *)functionName
+                device:(id<MTLDevice>)owner {
+  self = [super init];
+  if (!self) {
+    [pipeline release];
+    return nil;
+  }
+  metal = pipeline;
+  device = [owner retain];
+  name = [functionName copy];
+  // Before macOS 13 and iOS 16 there are no bindings: then nothing is known, and Metal alone does the checking.
+  if ([reflection respondsToSelector:@selector(bindings)]) [self readBindings:[reflection bindings]];
+  return self;
+}
+
+- (void)readBindings:(NSArray<id<MTLBinding>> *)bindings {
+  for (NSUInteger i = 0; i < [bindings count]; i++) {
+    id<MTLBinding> binding = [bindings objectAtIndex:i];
+    if (![binding isUsed]) continue;
+    NSUInteger index = [binding index];
+    if ([binding type] == MTLBindingTypeThreadgroupMemory && index < BridgeMostThreadgroupMemories) {
+      usesThreadgroupMemory[index] = true;
+    } else if ([binding type] == MTLBindingTypeBuffer && index < BridgeMostBuffers) {
+      id<MTLBufferBinding> buffer = (id<MTLBufferBinding>)binding;
+      PipelineArgument *argument = &buffers[index];
+      const char *text = [[binding name] UTF8String];
+      argument->isUsed = true;
+      argument->isWritable = [binding access] != MTLBindingAccessReadOnly;
+      argument->alignment = [buffer bufferAlignment];
+      argument->dataSize = [buffer bufferDataSize];
+      snprintf(argument->name, sizeof argument->name, "%s", text ? text : "");
+    }
+  }
+}
+
+- (void)dealloc {
+  [metal release];
+  [device release];
+  [name release];
+  [super dealloc];
+}
+
+@end
+
+BunMetalPipeline *bridgePipelineRetain(bm_handle handle) {
+  return bridgeHandleRetain(handle, BM_KIND_PIPELINE);
+}
+
+/* The function's pipeline object; nil with the error set. +1. */
+static BunMetalPipeline *newPipeline(id<MTLLibrary> library, id<MTLFunction> function, NSString *name) {
+  id<MTLDevice> device = [library device];
+  MTLComputePipelineReflection *reflection = nil;
+  NSError *error = nil;
+  id<MTLComputePipelineState> pipeline =
+      [device newComputePipelineStateWithFunction:function
+                                          options:MTLPipelineOptionBindingInfo | MTLPipelineOptionBufferTypeInfo
+                                       reflection:&reflection
+                                            error:&error];
+  if (!pipeline) {
+    bridgeFail(BM_ERROR_UNSUPPORTED, "Function \"%s\" cannot run on this device: %s", [name UTF8String],
+               bridgeErrorText(error));
+    return nil;
+  }
+  if ([pipeline maxTotalThreadsPerThreadgroup] == 0) {
+    [pipeline release];
+    bridgeFail(BM_ERROR_UNSUPPORTED, "Function \"%s\" cannot run on this device: it fits no thread", [name UTF8String]);
+    return nil;
+  }
+  BunMetalPipeline *object = [[BunMetalPipeline alloc] initWithPipeline:pipeline
+                                                             reflection:reflection
+                                                               function:name
+                                                                 device:device];
+  if (!object) bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a pipeline object");
+  return object;
+}
+
+bm_handle bm_pipeline_new(bm_handle handle, const char *functionName) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(NSObject<MTLLibrary>) library = bridgeHandleRetain(handle, BM_KIND_LIBRARY);
+  if (!library) return 0;
+  NSString *name = functionName ? [NSString stringWithUTF8String:functionName] : nil;
+  if (!name) {
+    bridgeFail(BM_ERROR_ARGUMENT, "The name of a function is %s", functionName ? "not UTF-8" : "NULL");
+    return 0;
+  }
+  BRIDGE_PINNED(NSObject<MTLFunction>) function = (NSObject<MTLFunction> *)[library newFunctionWithName:name];
+  if (!function) {
+    bridgeFail(BM_ERROR_NOT_FOUND, "The library has no function \"%s\": it has \"%u\" others", functionName,
+               (uint32_t)[[library functionNames] count]);
+    return 0;
+  }
+  if ([function functionType] != MTLFunctionTypeKernel) {
+    bridgeFail(BM_ERROR_UNSUPPORTED, "Function \"%s\" is not a kernel", functionName);
+    return 0;
+  }
+  BunMetalPipeline *pipeline = newPipeline(library, function, name);
+  return pipeline ? bridgeHandleNew(pipeline, BM_KIND_PIPELINE) : 0;
+  BRIDGE_LEAVE(0)
+}
+
+bm_status bm_pipeline_numbers(bm_handle handle, double *numbers, uint32_t capacity) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(BunMetalPipeline) pipeline = bridgePipelineRetain(handle);
+  if (!pipeline) return bm_error_code();
+  if (!numbers) return bridgeFail(BM_ERROR_ARGUMENT, "The numbers of a pipeline cannot be written to NULL");
+  const double all[BM_PIPELINE_NUMBER_COUNT] = {
+      [BM_PIPELINE_MAX_THREADS] = (double)[pipeline->metal maxTotalThreadsPerThreadgroup],
+      [BM_PIPELINE_EXECUTION_WIDTH] = (double)[pipeline->metal threadExecutionWidth],
+      [BM_PIPELINE_THREADGROUP_MEMORY] = (double)[pipeline->metal staticThreadgroupMemoryLength],
+  };
+  for (uint32_t i = 0; i < capacity && i < BM_PIPELINE_NUMBER_COUNT; i++) numbers[i] = all[i];
+  return BM_OK;
+  BRIDGE_LEAVE(status)
+}

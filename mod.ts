@@ -1,0 +1,109 @@
+/**
+ * Llama inference and GPU tensors over Apple's Metal, and over the same API on Linux. This file is all that is public.
+ *
+ * @example Generate text
+ * ```ts
+ * import { Llama } from "bun-metal";
+ *
+ * using llama = await Llama.load("examples/models/austen-5m-q8_0.gguf");
+ * for await (const text of llama.generate("Emma was", { maxTokens: 64 })) process.stdout.write(text);
+ * ```
+ *
+ * @module
+ */
+
+/** Model files: what a GGUF file contains. */
+export {
+  GgufError,
+  GgufFile,
+  type GgufTensor,
+  type GgufValue,
+  openGguf,
+  parseGguf,
+} from "./src/gguf/index.ts";
+/** Models: load a GGUF file, stream text, or run single steps and read logits. */
+export {
+  ContextFullError,
+  type GenerateOptions,
+  type GenerateResult,
+  type KvType,
+  Llama,
+  type LlamaConfig,
+  type LlamaStatistics,
+  type LoadOptions,
+  type LoadProgress,
+  ModelError,
+  type Row,
+  type Sequence,
+} from "./src/llama/index.ts";
+
+/** Devices and what lives on them: buffers, shader libraries, pipelines, programs, queues. */
+export {
+  type Backend,
+  BridgeError,
+  type BridgeErrorCode,
+  type BridgeStatistics,
+  Buffer,
+  type BufferBinding,
+  type BufferOptions,
+  BufferPool,
+  type BufferPoolOptions,
+  type BufferPoolStatistics,
+  CompileError,
+  Device,
+  type DeviceInfo,
+  type Diagnostic,
+  type Dispatch,
+  type Grid,
+  type GridDimension,
+  Library,
+  type LiveHandles,
+  type MapOptions,
+  Pipeline,
+  Program,
+  ProgramBuilder,
+  type ProgramOptions,
+  Queue,
+  ReleasedError,
+  type Storage,
+} from "./src/runtime/index.ts";
+/** Sampling: how the next token is chosen from logits. */
+export { createSampler, type Sampler, type SamplerOptions } from "./src/sample/index.ts";
+/** Tensors: a lazy graph with shape checks, compiled into one program call. */
+export {
+  add,
+  argmax,
+  attention,
+  attentionScores,
+  attentionWeightedSum,
+  convert,
+  type DType,
+  embed,
+  Graph,
+  gatherRows,
+  kvStore,
+  matmul,
+  mul,
+  type PagedCache,
+  type Plan,
+  type Rows,
+  rmsNorm,
+  rope,
+  ropeFrequencies,
+  type Shape,
+  silu,
+  softmax,
+  type Tensor,
+} from "./src/tensor/index.ts";
+/** Text: tokenizers as models have them, and stop strings in streams. */
+export {
+  createTokenizer,
+  type DecodeOptions,
+  type EncodeOptions,
+  StopMatcher,
+  type StopResult,
+  type StreamDecoder,
+  type Tokenizer,
+  tokenizerFromMetadata,
+  type Vocabulary,
+} from "./src/text/index.ts";

@@ -1,0 +1,79 @@
+/*
+ * args.h: the argument structs of the kernels, bound as inline constants at each kernel's last buffer index.
+ *
+ * Every field is 32 bits, so that the host writes them one after the other, in this order, with no padding. Counts are
+ * 32 bits wide; a kernel widens to 64 before it multiplies two of them into an offset.
+ */
+#ifndef BUN_METAL_ARGS_H
+#define BUN_METAL_ARGS_H
+
+/** Row-wise kernels: rows of `n` elements. */
+struct RowArgs {
+  uint n;
+};
+
+/** embed: rows of `n` elements, a table of `vocab` rows. */
+struct EmbedArgs {
+  uint n;
+  uint vocab;
+};
+
+/** rmsnorm, add_rmsnorm: rows of `n` elements, `eps` is added to the mean square. */
+struct RmsNormArgs {
+  uint n;
+  float eps;
+};
+
+/** softmax: rows of `n` elements, multiplied by `scale` first. */
+struct SoftmaxArgs {
+  uint n;
+  float scale;
+};
+
+/** rope: rows of `heads` x `headDim`; the first `rotaryDims` of each head are rotated. */
+struct RopeArgs {
+  uint heads;
+  uint headDim;
+  uint rotaryDims;
+};
+
+/** attention: `heads` query heads share `kvHeads` key and value heads, in consecutive groups of heads / kvHeads. */
+struct AttentionArgs {
+  uint heads;
+  uint kvHeads;
+  uint headDim;
+  uint blockSize;         // positions per block of the cache
+  uint blocksPerSequence; // length of a block table
+  float scale;            // of a score before the softmax, 1 / sqrt(headDim) as a rule
+};
+
+/** attention_scores: as above, over `nKeys` keys that lie one after the other. */
+struct AttentionScoresArgs {
+  uint heads;
+  uint kvHeads;
+  uint headDim;
+  uint nKeys;
+  uint firstPosition; // position of row 0, or NoMask
+  float scale;
+};
+
+/** attention_weighted_sum. */
+struct AttentionWeightedSumArgs {
+  uint heads;
+  uint kvHeads;
+  uint headDim;
+  uint nKeys;
+};
+
+/** matvec, matmul: weights [n, k], activations [rows, k], outputs [rows, n]. */
+struct MatrixArgs {
+  uint n;
+  uint k;
+};
+
+enum : uint {
+  NoMask = 0xFFFFFFFF,     // AttentionScoresArgs.firstPosition: every row sees every key
+  SkippedSlot = 0xFFFFFFFF // kv_store: this row is not stored
+};
+
+#endif

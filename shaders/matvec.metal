@@ -1,0 +1,112 @@
+/*
+ * matvec.metal: matrix-vector products, out[r, o] = sum_i w[o, i] x[r, i]: the work of one token.
+ *
+ * A SIMD group makes MatvecOutputs consecutive outputs of one row of x. Its lanes share out the sum in chunks of 16, and
+ * add up their parts at the end. A threadgroup is MatvecSimdgroups such SIMD groups, one after the other. Nothing is
+ * assumed about alignment beyond that of a block, nor about n and k beyond whole blocks.
+ */
+#include "common.h"
+
+/** The weight rows of a SIMD group's outputs. Past the last output the last row stands in: read, but not written. */
+template <typename Block> struct OutputRows {
+  device const Block *rows[MatvecOutputs];
+};
+
+template <typename Block> inline OutputRows<Block> output_rows(device const Block *w, uint first, uint n, uint k) {
+  OutputRows<Block> result;
+  for (uint o = 0; o < MatvecOutputs; ++o) result.rows[o] = row_of(w, min(first + o, n - 1), k);
+  return result;
+}
+
+/** The lane's share of what is left of a row after its last whole chunk: at most one element. */
+template <typename Block>
+inline void accumulate_end(OutputRows<Block> weights, device const F32 *x, uint k, uint lane, thread float4 *sums) {
+  const uint i = k / ChunkSize * ChunkSize + lane;
+  if (i >= k) return;
+  for (uint o = 0; o < MatvecOutputs; ++o) sums[o].x += element(weights.rows[o], i) * element(x, i);
+}
+
+/** The four sums of the elements of four vectors. */
+inline float4 sums_of(thread const float4 *v) {
+  return float4(sum_of(v[0]), sum_of(v[1]), sum_of(v[2]), sum_of(v[3]));
+}
+
+/** Writes those outputs that exist. */
+inline void write_outputs(device float *row, uint first, uint n, float4 outputs) {
+  for (uint o = 0; o < MatvecOutputs; ++o) {
+    if (first + o < n) row[first + o] = outputs[o];
+  }
+}
+
+/** Reads w [n, k] and x [rows, k], writes out [rows, n]. */
+template <typename Block>
+[[kernel]] void matvec(device const Block *w [[buffer(0)]],
+                       device const F32 *x [[buffer(1)]],
+                       device float *out [[buffer(2)]],
+                       constant MatrixArgs &args [[buffer(3)]],
+                       uint2 group [[threadgroup_position_in_grid]],
+                       uint lane [[thread_index_in_simdgroup]],
+                       uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+  const uint first = (group.x * MatvecSimdgroups + simdgroup) * MatvecOutputs;
+  const OutputRows<Block> weights = output_rows(w, first, args.n, args.k);
+  x += ulong(group.y) * args.k;
+
+  float4 sums[MatvecOutputs] = {0.0f, 0.0f, 0.0f, 0.0f};
+  for (uint i = lane * ChunkSize; i + ChunkSize <= args.k; i += SimdWidth * ChunkSize) {
+    const Chunk activations = load16(x, i);
+    for (uint o = 0; o < MatvecOutputs; ++o) {
+      sums[o] = multiply_accumulate(load16(weights.rows[o], i), activations, sums[o]);
+    }
+  }
+  accumulate_end(weights, x, args.k, lane, sums);
+  const float4 totals = simd_sum(sums_of(sums));
+  if (lane == 0) write_outputs(out + ulong(group.y) * args.n, first, args.n, totals);
+}
+
+template [[host_name("matvec_f32")]] [[kernel]] decltype(matvec<F32>) matvec<F32>;
+template [[host_name("matvec_f16")]] [[kernel]] decltype(matvec<F16>) matvec<F16>;
+template [[host_name("matvec_q8_0")]] [[kernel]] decltype(matvec<Q8_0>) matvec<Q8_0>;
+
+/**
+ * The same, with x staged through threadgroup memory in tiles of MatvecTile, so that device memory gives each
+ * activation once to the whole threadgroup. Reads w [n, k] and x [rows, k], writes out [rows, n].
+ */
+template <typename Block>
+[[kernel]] void matvec_tiled(device const Block *w [[buffer(0)]],
+                             device const F32 *x [[buffer(1)]],
+                             device float *out [[buffer(2)]],
+                             constant MatrixArgs &args [[buffer(3)]],
+                             uint2 group [[threadgroup_position_in_grid]],
+                             uint index [[thread_index_in_threadgroup]],
+                             uint lane [[thread_index_in_simdgroup]],
+                             uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+  threadgroup float4 tile[MatvecTile / 4];
+  const uint first = (group.x * MatvecSimdgroups + simdgroup) * MatvecOutputs;
+  const OutputRows<Block> weights = output_rows(w, first, args.n, args.k);
+  x += ulong(group.y) * args.k;
+
+  float4 sums[MatvecOutputs] = {0.0f, 0.0f, 0.0f, 0.0f};
+  for (uint start = 0; start < args.k; start += MatvecTile) {
+    const uint end = min(args.k, start + MatvecTile);
+    for (uint i = start + index * ChunkSize; i + ChunkSize <= end; i += MatvecSimdgroups * SimdWidth * ChunkSize) {
+      const Chunk activations = load16(x, i);
+      for (uint c = 0; c < 4; ++c) tile[(i - start) / 4 + c] = activations.values[c];
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    for (uint i = start + lane * ChunkSize; i + ChunkSize <= end; i += SimdWidth * ChunkSize) {
+      threadgroup const float4 *staged = tile + (i - start) / 4;
+      const Chunk activations = {{staged[0], staged[1], staged[2], staged[3]}, 1.0f};
+      for (uint o = 0; o < MatvecOutputs; ++o) {
+        sums[o] = multiply_accumulate(load16(weights.rows[o], i), activations, sums[o]);
+      }
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+  }
+  accumulate_end(weights, x, args.k, lane, sums);
+  const float4 totals = simd_sum(sums_of(sums));
+  if (lane == 0) write_outputs(out + ulong(group.y) * args.n, first, args.n, totals);
+}
+
+template [[host_name("matvec_tiled_f32")]] [[kernel]] decltype(matvec_tiled<F32>) matvec_tiled<F32>;
+template [[host_name("matvec_tiled_f16")]] [[kernel]] decltype(matvec_tiled<F16>) matvec_tiled<F16>;
+template [[host_name("matvec_tiled_q8_0")]] [[kernel]] decltype(matvec_tiled<Q8_0>) matvec_tiled<Q8_0>;

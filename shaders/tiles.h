@@ -1,0 +1,49 @@
+/*
+ * tiles.h: how much one thread, one SIMD group and one threadgroup of each kernel does. The host divides its grids by
+ * these numbers, so a change here is a change there.
+ */
+#ifndef BUN_METAL_TILES_H
+#define BUN_METAL_TILES_H
+
+enum : uint {
+  // Threads of a SIMD group. Every kernel here assumes it; a device of another width has to be refused.
+  SimdWidth = 32,
+
+  // Threads per threadgroup of the kernels that give one element (rope: one pair) to each thread.
+  ElementwiseThreads = 256,
+
+  // Most SIMD groups in a threadgroup of the kernels that reduce a row: 1024 threads.
+  RowSimdgroups = 32,
+
+  // Consecutive elements that a lane loads at once in matrix products and attention: half a Q8_0 block, 16 bytes of
+  // quants, and enough arithmetic for each scale.
+  ChunkSize = 16,
+
+  // matvec: outputs of one SIMD group (each activation is loaded once for all of them, and four partial sums are
+  // reduced by one simd_sum of a float4), and SIMD groups per threadgroup.
+  MatvecOutputs = 4,
+  MatvecSimdgroups = 2,
+
+  // matvec_tiled: activations staged in threadgroup memory at a time, 4 KB.
+  MatvecTile = 1024,
+
+  // matmul: outputs and rows of a threadgroup's tile, the depth of one step, and its threads: four SIMD groups, each of
+  // which makes a quarter of the tile, 2 x 2 matrices of 8 x 8.
+  MatmulOutputs = 32,
+  MatmulRows = 32,
+  MatmulDepth = 32,
+  MatmulThreads = 128,
+
+  // Floats from one row of a matmul tile to the next: four more than its depth, to spread columns over memory banks.
+  MatmulStride = 36,
+
+  // attention: keys that a lane scores before the SIMD group turns to their values.
+  AttentionKeysPerLane = 4,
+  AttentionMaxHeadDim = 256,
+
+  // attention_scores, attention_weighted_sum: threads per threadgroup, one key or one dimension each.
+  AttentionScoresThreads = 64,
+  AttentionWeightedSumThreads = 32
+};
+
+#endif

@@ -1,0 +1,12 @@
+/** The C ABI for the runtime room; nothing above that room imports this. */
+export * from "./abi.ts";
+export { Bridge, type CallCount, countNativeCalls, loadBridge } from "./bridge.ts";
+export type { NativeCallback } from "./host.ts";
+export {
+  BridgeError,
+  type BridgeErrorCode,
+  CompileError,
+  type Diagnostic,
+  ReleasedError,
+  readText,
+} from "./status.ts";

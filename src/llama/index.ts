@@ -1,0 +1,8 @@
+/** The Llama room: models in GGUF files, from loading to streamed text. */
+export type { Row } from "./batch.ts";
+export type { KvType } from "./cache.ts";
+export type { LlamaConfig } from "./config.ts";
+export { ContextFullError, ModelError } from "./errors.ts";
+export type { GenerateOptions, GenerateResult } from "./generate.ts";
+export { Llama, type LlamaStatistics, type LoadOptions, type LoadProgress } from "./llama.ts";
+export type { Sequence } from "./sequence.ts";

@@ -1,0 +1,118 @@
+import { type Device, ReleasedError } from "../runtime/index.ts";
+import { ropeFrequencies } from "../tensor/index.ts";
+import { checkRows, type Row, splitRows } from "./batch.ts";
+import { KvCache, type KvType } from "./cache.ts";
+import type { LlamaConfig } from "./config.ts";
+import { Sequence } from "./sequence.ts";
+import { Step, type StepParts } from "./step.ts";
+import type { LlamaWeights, WeightPlace } from "./weights.ts";
+
+/** Rows of one step that can have logits: each costs a product with the vocabulary and a row of output memory. */
+const LOGIT_ROWS = 16;
+
+export type ModelOptions = {
+  readonly contextLength: number;
+  readonly batchSize: number;
+  readonly maxSequences: number;
+  readonly kvType: KvType;
+};
+
+/**
+ * A model on a device: the mapped weights, the KV cache and two compiled steps, one for a single row (a generated token)
+ * and one for up to `batchSize` (prompts, several sequences). Rows go in, logits come out; text is not its business.
+ */
+export class Model implements Disposable {
+  readonly cache: KvCache;
+  readonly single: Step;
+  readonly batch: Step;
+  readonly #vocabularySize: number;
+  readonly #owned: DisposableStack;
+  /** Settles when the call that runs now, and all that wait before the next one, are done. */
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(
+    device: Device,
+    path: string,
+    config: LlamaConfig,
+    places: LlamaWeights<WeightPlace>,
+    options: ModelOptions,
+  ) {
+    using owned = new DisposableStack();
+    const weights = owned.use(device.mapFile(path));
+    const frequencies = owned.use(
+      device.bufferFrom(ropeFrequencies(config.ropeFrequencyBase, config.ropeDimensionCount), {
+        label: "rope frequencies",
+      }),
+    );
+    this.cache = owned.use(new KvCache(device, config, options));
+    const parts: StepParts = { config, places, weights, frequencies, cache: this.cache };
+    this.single = owned.use(new Step(device, parts, { rows: 1, logitRows: 1 }));
+    this.batch = owned.use(
+      new Step(device, parts, {
+        rows: options.batchSize,
+        logitRows: Math.min(options.batchSize, LOGIT_ROWS),
+      }),
+    );
+    this.#vocabularySize = config.vocabularySize;
+    this.#owned = owned.move();
+  }
+
+  /** Opens an empty sequence, which the caller disposes. */
+  openSequence(): Sequence {
+    this.#checkAlive();
+    return new Sequence(this.cache);
+  }
+
+  /**
+   * Runs rows in as many steps as they need; calls run one after the other. If a step fails or is aborted, the
+   * sequences are left as they were before that step.
+   *
+   * @param onLogits Gets the logits after each row that wants them, in order. They are valid during the call only.
+   * @param signal Ends the work between two steps.
+   */
+  async run(
+    rows: readonly Row[],
+    onLogits: (logits: Float32Array) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    await before;
+    try {
+      this.#checkAlive();
+      checkRows(rows, this.cache, this.#vocabularySize);
+      for (const part of splitRows(rows, this.batch.limits)) {
+        signal?.throwIfAborted();
+        await this.#step(part, onLogits);
+      }
+    } finally {
+      resolve();
+    }
+  }
+
+  async #step(rows: readonly Row[], onLogits: (logits: Float32Array) => void): Promise<void> {
+    const step = rows.length === 1 ? this.single : this.batch;
+    try {
+      step.prepare(rows);
+      await step.run();
+      this.#checkAlive();
+    } catch (error) {
+      for (const { sequence, position } of rows) {
+        if (sequence.isOpenIn(this.cache) && sequence.length > position) sequence.rewind(position);
+      }
+      throw error;
+    }
+    let wanted = 0;
+    for (const row of rows) if (row.wantsLogits) onLogits(step.logits(wanted++));
+  }
+
+  #checkAlive(): void {
+    if (this.#owned.disposed) throw new ReleasedError("The model was disposed before this use");
+  }
+
+  /** Releases everything on the device. Work in flight finishes first; whoever awaits it gets a ReleasedError. */
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+}

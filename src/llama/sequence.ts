@@ -1,0 +1,85 @@
+import type { KvCache } from "./cache.ts";
+
+/**
+ * One text in the KV cache: the tokens that the model has seen, in order. Open one with `llama.sequence()`, feed it with
+ * `llama.decode()` or `llama.generate()`, and dispose it to give its blocks back. Belongs to the model that opened it.
+ */
+export class Sequence implements Disposable {
+  /** The page-table row: 0 .. maxSequences - 1. Another sequence may get it once this one is disposed. */
+  readonly index: number;
+  readonly #cache: KvCache;
+  readonly #tokens: number[] = [];
+  #open = true;
+
+  /** @internal Use `llama.sequence()`. */
+  constructor(cache: KvCache) {
+    this.#cache = cache;
+    this.index = cache.blocks.open();
+  }
+
+  /** The tokens at positions 0, 1, 2 ... */
+  get tokens(): readonly number[] {
+    return this.#tokens;
+  }
+
+  /** Positions that are taken; the next token goes to this one. */
+  get length(): number {
+    return this.#tokens.length;
+  }
+
+  /** Whether the sequence was opened in this cache and not disposed. */
+  isOpenIn(cache: KvCache): boolean {
+    return this.#open && cache === this.#cache;
+  }
+
+  /**
+   * Forgets all tokens from position `length` on, so that another continuation can follow.
+   *
+   * @throws {RangeError} If the sequence is shorter, or was disposed.
+   */
+  rewind(length: number): void {
+    this.#check();
+    this.#cache.blocks.rewind(this.index, length);
+    this.#tokens.length = length;
+  }
+
+  /**
+   * Opens another sequence that begins with the first `length` tokens of this one. Nothing is computed, and what is
+   * shared is stored once until one of the two goes on.
+   *
+   * @param length Tokens to share; all of them unless told.
+   * @throws {RangeError} If this sequence is shorter or was disposed, or all sequences are in use.
+   */
+  fork(length: number = this.length): Sequence {
+    this.#check();
+    const fork = new Sequence(this.#cache);
+    try {
+      this.#cache.blocks.share(this.index, fork.index, length);
+    } catch (error) {
+      fork[Symbol.dispose]();
+      throw error;
+    }
+    for (let i = 0; i < length; i++) fork.#tokens.push(this.#tokens[i]);
+    return fork;
+  }
+
+  /** @internal Takes the next position for a token and returns the cache slot that its keys and values go to. */
+  append(token: number): number {
+    this.#check();
+    const slot = this.#cache.append(this.index);
+    this.#tokens.push(token);
+    return slot;
+  }
+
+  /** Gives the sequence's blocks back to the cache. Disposing twice is fine. */
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#cache.blocks.close(this.index);
+    this.#tokens.length = 0;
+  }
+
+  #check(): void {
+    if (!this.#open) throw new RangeError(`Sequence ${this.index} was disposed before this use`);
+  }
+}

@@ -1,0 +1,40 @@
+/** What a device says of itself, and what the objects made by one need of it. */
+import type { Bridge, Handle } from "../ffi/index.ts";
+import type { Queue } from "./queue.ts";
+
+/** What runs the kernels: Apple's Metal, or Metal for Linux on the CPU or on an NVIDIA GPU. */
+export type Backend = "metal" | "cpu" | "cuda";
+
+/** Properties of a device; they do not change. */
+export interface DeviceInfo {
+  /** What `Device.open` calls it: `"cpu"`, `"metal"`, `"cuda"`, and `"cuda:1"` for the second of a kind. */
+  readonly id: string;
+  /** Its position in the bridge's list. */
+  readonly index: number;
+  readonly name: string;
+  /** `"cpu-..."`, `"cuda-..."`, or Apple's name, as `"applegpu_g13g"`. */
+  readonly architecture: string;
+  readonly backend: Backend;
+  /** Whether the CPU and the device share memory. */
+  readonly unifiedMemory: boolean;
+  /** Bytes of the largest buffer. */
+  readonly maxBufferLength: number;
+  /** Bytes that are best not exceeded in total. */
+  readonly workingSet: number;
+  /** Bytes. */
+  readonly maxThreadgroupMemory: number;
+  /** By dimension: x, y, z. */
+  readonly maxThreadsPerThreadgroup: readonly [number, number, number];
+  /** Whether `simdgroup_matrix` works. */
+  readonly simdgroupMatrix: boolean;
+  /** Bytes: alignment and granularity of wrapped memory and mapped files. */
+  readonly pageSize: number;
+}
+
+/** A device, as far as its buffers and programs know it. */
+export interface DeviceContext {
+  readonly bridge: Bridge;
+  readonly handle: Handle;
+  readonly info: DeviceInfo;
+  readonly queue: Queue;
+}

@@ -1,0 +1,27 @@
+/** Devices, memory and work: the native objects of a device, each with one owner. */
+export {
+  BridgeError,
+  type BridgeErrorCode,
+  type CallCount,
+  CompileError,
+  countNativeCalls,
+  type Diagnostic,
+  ReleasedError,
+} from "../ffi/index.ts";
+export { Buffer, type BufferOptions, type Storage, type ViewType } from "./buffer.ts";
+export {
+  type BufferBinding,
+  type Dispatch,
+  type Grid,
+  type GridDimension,
+  ProgramBuilder,
+  type ProgramOptions,
+} from "./builder.ts";
+export type { Backend, DeviceContext, DeviceInfo } from "./context.ts";
+export { type BridgeStatistics, Device, type LiveHandles, type MapOptions } from "./device.ts";
+export { Library } from "./library.ts";
+export { Owned } from "./owned.ts";
+export { Pipeline } from "./pipeline.ts";
+export { BufferPool, type BufferPoolOptions, type BufferPoolStatistics, sizeClass } from "./pool.ts";
+export { Program } from "./program.ts";
+export { Queue } from "./queue.ts";

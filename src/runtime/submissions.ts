@@ -1,0 +1,220 @@
+/** The asynchronous half of a queue: what is in flight, what waits for room, and the promises of both. */
+import {
+  type Bridge,
+  BridgeError,
+  type Handle,
+  maxInFlight,
+  type NativeCallback,
+  ReleasedError,
+  ticketFailed,
+} from "../ffi/index.ts";
+import type { Program } from "./program.ts";
+
+/** Timers count to 2^31 - 1 ms, about 25 days; what holds the event loop repeats. */
+const longestInterval = 2 ** 31 - 1;
+
+/** One call of `submit`, in flight or waiting. */
+interface Submission {
+  /** The queue. */
+  readonly owner: Disposable;
+  readonly program: Program;
+  words: Uint32Array | null;
+  readonly resolve: () => void;
+  readonly reject: (reason: Error) => void;
+  /** Told when it has settled, either way. */
+  readonly watchers: (() => void)[];
+  next: Submission | undefined;
+}
+
+/**
+ * Hands submissions to the bridge in order, at most `maxInFlight` at a time, and settles their promises as the native
+ * callback tells of completions. It never refers to its queue except while work is in flight, so that a forgotten queue
+ * can be collected: the callback that the runtime holds refers to this object.
+ */
+export class Submissions {
+  readonly #bridge: Bridge;
+  readonly #callback: NativeCallback;
+  readonly #inFlight = new Map<number, Submission>();
+  #queue: Handle = 0;
+  /** First and last of those that wait for room. */
+  #first: Submission | undefined;
+  #last: Submission | undefined;
+  /** Callbacks that the bridge has yet to make, or that have yet to arrive. */
+  #expected = 0;
+  #keepAlive: Disposable | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #released = false;
+  /** At the end of this thread's JavaScript: releasing the queue makes sure that no native thread calls into it later. */
+  readonly #exitAction = (): void => this.#keepAlive?.[Symbol.dispose]();
+
+  constructor(bridge: Bridge) {
+    this.#bridge = bridge;
+    this.#callback = bridge.callback((value) => this.#completed(value));
+  }
+
+  /** What to give to bm_queue_new. */
+  get callbackPointer(): number {
+    return this.#callback.pointer;
+  }
+
+  /** Sets the queue that submissions go to. Once, before any. */
+  attach(queue: Handle): void {
+    this.#queue = queue;
+  }
+
+  /** Whether there are submissions that the bridge does not have yet. */
+  get isWaiting(): boolean {
+    return this.#first !== undefined;
+  }
+
+  /** See `Queue.submit`. `owner`, the queue, is kept from being collected until all is done. */
+  submit(owner: Disposable, program: Program, words: Uint32Array | null): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const submission: Submission = {
+        owner,
+        program,
+        words,
+        resolve,
+        reject,
+        watchers: [],
+        next: undefined,
+      };
+      const hasRoom = this.#first === undefined && this.#inFlight.size < maxInFlight;
+      if (hasRoom && this.#start(submission)) return;
+      // The bridge copies the words at the call, which is later now: the caller may change them until then.
+      submission.words = words?.slice() ?? null;
+      this.#enqueue(submission);
+    });
+  }
+
+  /** Resolves when all that was submitted before has settled. Never rejects. */
+  idle(): Promise<void> {
+    const last = this.#last ?? [...this.#inFlight.values()].at(-1);
+    if (last === undefined) return Promise.resolve();
+    return new Promise((resolve) => last.watchers.push(resolve));
+  }
+
+  /** Hands all that waits to the bridge, blocking for room, so that a synchronous call may follow in order. */
+  flush(): void {
+    while (this.#first !== undefined) {
+      this.#pump();
+      if (this.#first === undefined) return;
+      const oldest = this.#inFlight.keys().next();
+      if (oldest.done) return;
+      this.#waitFor(oldest.value);
+    }
+  }
+
+  /**
+   * Ends it: what waits is rejected with a `ReleasedError`, what is in flight is waited for and settles as it turns
+   * out. The native queue may be released afterwards.
+   */
+  settle(label: string): void {
+    for (let waiting = this.#first; waiting !== undefined; waiting = waiting.next) {
+      settle(waiting, new ReleasedError(`Cannot submit a program: ${label} was disposed while it waited`));
+    }
+    this.#first = undefined;
+    this.#last = undefined;
+    for (const ticket of [...this.#inFlight.keys()]) this.#waitFor(ticket);
+  }
+
+  /** The native queue is released: the bridge makes no more calls. Those on their way still arrive. */
+  released(): void {
+    this.#released = true;
+    if (this.#expected === 0) this.#close();
+  }
+
+  #enqueue(submission: Submission): void {
+    if (this.#last === undefined) this.#first = submission;
+    else this.#last.next = submission;
+    this.#last = submission;
+  }
+
+  /** Hands one to the bridge. False where the bridge has no room, and it has to wait. */
+  #start(submission: Submission): boolean {
+    const { program, words } = submission;
+    try {
+      const { symbols } = this.#bridge;
+      const ticket = symbols.bm_program_submit(this.#queue, program.handle, words, words?.length ?? 0);
+      if (ticket === 0) {
+        const error = this.#bridge.failure(`Cannot submit ${program.label}`);
+        if (error.code === "busy" && this.#inFlight.size > 0) return false;
+        throw error;
+      }
+      this.#inFlight.set(ticket, submission);
+      submission.words = null;
+      if (this.#expected++ === 0) this.#hold(submission.owner);
+    } catch (error) {
+      settle(submission, error instanceof Error ? error : new Error(String(error)));
+    }
+    return true;
+  }
+
+  #pump(): void {
+    while (this.#first !== undefined && this.#inFlight.size < maxInFlight) {
+      const next = this.#first;
+      if (!this.#start(next)) return;
+      this.#first = next.next;
+      if (this.#first === undefined) this.#last = undefined;
+    }
+  }
+
+  /** The native callback, on a turn of the event loop. */
+  #completed(value: number): void {
+    const ticket = (value & ~ticketFailed) >>> 0;
+    // Gone where somebody has waited for it already.
+    if (this.#inFlight.has(ticket)) {
+      if ((value & ticketFailed) === 0) this.#settleAs(ticket, undefined);
+      else this.#waitFor(ticket);
+    }
+    this.#expected--;
+    if (!this.#released) this.#pump();
+    if (this.#expected > 0) return;
+    this.#letGo();
+    // Not from within the callback itself.
+    if (this.#released) setImmediate(() => this.#close());
+  }
+
+  /** Waits for a submission (which may be over) and settles it with its status. */
+  #waitFor(ticket: number): void {
+    if (this.#bridge.symbols.bm_queue_wait(this.#queue, ticket) === 0) {
+      this.#settleAs(ticket, undefined);
+      return;
+    }
+    const error = this.#bridge.failure(`Cannot complete ${this.#inFlight.get(ticket)?.program.label}`);
+    // "range": the bridge remembers only so many submissions, and this one failed longer ago.
+    this.#settleAs(ticket, error.code === "range" ? new BridgeError("execution", error.message) : error);
+  }
+
+  #settleAs(ticket: number, error: Error | undefined): void {
+    const submission = this.#inFlight.get(ticket);
+    if (submission === undefined) return;
+    this.#inFlight.delete(ticket);
+    settle(submission, error);
+  }
+
+  /** The runtime does not wait for native callbacks: a timer keeps the event loop open while they are expected. */
+  #hold(owner: Disposable): void {
+    this.#keepAlive = owner;
+    if (this.#timer === undefined) this.#timer = setInterval(() => {}, longestInterval);
+    else this.#timer.ref();
+    this.#bridge.addExitAction(this.#exitAction);
+  }
+
+  #letGo(): void {
+    this.#timer?.unref();
+    this.#keepAlive = undefined;
+    this.#bridge.removeExitAction(this.#exitAction);
+  }
+
+  #close(): void {
+    clearInterval(this.#timer);
+    this.#callback.close();
+  }
+}
+
+function settle(submission: Submission, error: Error | undefined): void {
+  if (error === undefined) submission.resolve();
+  else submission.reject(error);
+  for (const watcher of submission.watchers) watcher();
+}

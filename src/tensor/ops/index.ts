@@ -1,0 +1,15 @@
+/** All operations of the tensor graph. */
+
+export {
+  type AttentionOptions,
+  attention,
+  attentionScores,
+  attentionWeightedSum,
+  type PagedCache,
+} from "./attention.ts";
+export { add, convert, mul, silu } from "./elementwise.ts";
+export { argmax, embed, gatherRows } from "./gather.ts";
+export { kvStore, SKIPPED_SLOT } from "./kv.ts";
+export { MATMUL_MIN_ROWS, type MatmulKernel, matmul } from "./matmul.ts";
+export { rmsNorm, softmax } from "./norm.ts";
+export { type RopeLayout, rope, ropeFrequencies } from "./rope.ts";

@@ -1,0 +1,94 @@
+/**
+ * x times the transpose of a weight matrix, in the layout that model files have: a weight row per output.
+ * Three kernel families: `matvec` (a SIMD group per four outputs, each row of x on its own), `matvec_tiled` (the same
+ * with x staged through threadgroup memory), `matmul` (32 x 32 tiles with simdgroup_matrix).
+ */
+
+import { type Binding, type Dispatch, type GridAxis, type KernelTarget, Operation } from "../operation.ts";
+import { maximum } from "../shape.ts";
+import type { Tensor } from "../tensor.ts";
+import { Operands } from "./check.ts";
+import { groupPerRow, packArguments } from "./launch.ts";
+
+const KERNELS = ["matvec", "matvec_tiled", "matmul"] as const;
+
+/** The kernel families of `matmul`. */
+export type MatmulKernel = (typeof KERNELS)[number];
+
+/**
+ * Fewest rows (the maximum, where the number is dynamic) for which `matmul` reads the weights once per 32 rows with
+ * simdgroup_matrix. Below, most of a 32-row tile would be padding, and the matvec kernels waste nothing.
+ */
+export const MATMUL_MIN_ROWS = 8;
+
+/** Outputs of one matvec threadgroup: two SIMD groups of four (shaders/tiles.h). */
+const MATVEC_OUTPUTS = 8;
+const MATVEC_THREADS = 64;
+/** Outputs and rows of one matmul tile, and its four SIMD groups (shaders/tiles.h). */
+const MATMUL_TILE = 32;
+const MATMUL_THREADS = 128;
+
+/** out[r, i] = sum over j of x[r, j] * weight[i, j] */
+export class Matmul extends Operation {
+  readonly name = "matmul";
+  readonly x: Tensor; // f32 [rows, k]
+  readonly weight: Tensor; // [n, k]
+  readonly out: Tensor; // f32 [rows, n]
+  readonly kernel: MatmulKernel | undefined;
+
+  constructor(x: Tensor, weight: Tensor, out: Tensor, kernel?: MatmulKernel) {
+    super([x, weight], [out]);
+    this.x = x;
+    this.weight = weight;
+    this.out = out;
+    this.kernel = kernel;
+  }
+
+  override encode(target: KernelTarget): Dispatch {
+    const [rows] = this.x.shape;
+    const [n, k] = this.weight.shape.map(maximum);
+    const family =
+      this.kernel ?? (target.simdgroupMatrix && maximum(rows) >= MATMUL_MIN_ROWS ? "matmul" : "matvec");
+    const row = groupPerRow(this.x.shape);
+    const isTiled = family === "matmul";
+    const bindings: Binding[] = [this.weight, this.x, this.out];
+    if (isTiled) bindings.push({ rowCount: row.extent });
+    const outputs: GridAxis = { extent: n, itemsPerGroup: isTiled ? MATMUL_TILE : MATVEC_OUTPUTS };
+    return {
+      kernel: `${family}_${this.weight.dtype}`,
+      bindings,
+      args: packArguments(n, k),
+      grid: [outputs, isTiled ? { extent: row.extent, itemsPerGroup: MATMUL_TILE } : row],
+      threads: isTiled ? MATMUL_THREADS : MATVEC_THREADS,
+    };
+  }
+}
+
+/**
+ * x times the transpose of a weight matrix: out[r, i] is the dot product of row r of `x` and row i of `weight`.
+ *
+ * @param x f32 [rows, k]
+ * @param weight f32, f16 or q8_0 [n, k]
+ * @param options `kernel`: forces a kernel family; by default `matmul` from `MATMUL_MIN_ROWS` rows where the device has
+ * simdgroup_matrix, else `matvec`
+ * @returns f32 [rows, n]
+ */
+export function matmul(x: Tensor, weight: Tensor, options: { readonly kernel?: MatmulKernel } = {}): Tensor {
+  const operands = new Operands("matmul", { x, weight });
+  operands.requireType("x", "f32");
+  operands.requireType("weight", "f32", "f16", "q8_0");
+  operands.requireRank("x", 2);
+  operands.requireRank("weight", 2);
+  const n = operands.fixed("weight", 0);
+  operands.requireDimension(
+    "weight",
+    1,
+    operands.fixed("x", 1),
+    "the row length of x; a weight is [outputs, inputs]",
+  );
+  const { kernel } = options;
+  if (kernel !== undefined && !KERNELS.includes(kernel)) throw operands.type(`unknown kernel "${kernel}"`);
+  const out = operands.owner.result("f32", [operands.leading("x"), n]);
+  operands.owner.append(new Matmul(x, weight, out, kernel));
+  return out;
+}

@@ -1,0 +1,112 @@
+/** A kernel test as data: one dispatch, and what has to be in memory after it. */
+
+import type { Stored } from "../reference/kernels_formats.ts";
+import { gaussianArray, mulberry32 } from "../reference/random.ts";
+
+/** What a kernel's buffer holds. */
+export type ElementType = "f32" | "f16" | "u32";
+
+/**
+ * A buffer of a dispatch.
+ *
+ * - `input`: read only; must be unchanged afterwards.
+ * - `output`: poisoned before, unless `initial` says what it holds. Where `expected` is NaN the kernel must not write.
+ * - `alias`: the buffer that is bound at index `of`, once more.
+ */
+export type BufferSpec =
+  | { readonly kind: "input"; readonly data: Uint8Array }
+  | {
+      readonly kind: "output";
+      readonly type: ElementType;
+      readonly expected: ArrayLike<number>;
+      readonly initial?: Uint8Array;
+    }
+  | { readonly kind: "alias"; readonly of: number };
+
+/** A dispatch: buffers in index order, then the arguments at the next index. */
+export interface Dispatch {
+  readonly buffers: readonly BufferSpec[];
+  readonly args: Uint8Array;
+  readonly threadgroups: readonly [number, number, number];
+  readonly threads: number;
+}
+
+export interface KernelCase {
+  /** The kernel's host name. */
+  readonly kernel: string;
+  /** What is special about the case; with the kernel's name it identifies it. */
+  readonly shape: string;
+  /** Largest error allowed, see `largestError`. */
+  readonly bound: number;
+  /** Makes the inputs from random numbers, and what is expected of them. */
+  readonly build: (random: () => number) => Dispatch;
+}
+
+/**
+ * Bound of kernels that compute in F32 from inputs that the reference has exactly: some roundings of 6e-8 each. F16 and
+ * Q8_0 weights do not loosen it: the reference multiplies by what the stored bytes mean.
+ */
+export const f32Bound = 1e-5;
+
+/** Bound of results that are stored as F16: Metal may round either way, so up to one unit in the last place, 2^-10. */
+export const f16Bound = 1e-3;
+
+/** Copies: every bit. */
+export const exact = 0;
+
+export function input(data: Uint8Array | Uint32Array | Float32Array | Stored): BufferSpec {
+  const view = "values" in data && "bytes" in data ? data.bytes : data;
+  return { kind: "input", data: new Uint8Array(view.buffer, view.byteOffset, view.byteLength) };
+}
+
+export function output(type: ElementType, expected: ArrayLike<number>, initial?: Uint8Array): BufferSpec {
+  return initial === undefined
+    ? { kind: "output", type, expected }
+    : { kind: "output", type, expected, initial };
+}
+
+/** Packs arguments: 32-bit fields in order. */
+export function args(
+  ...fields: readonly ({ readonly u32: number } | { readonly f32: number })[]
+): Uint8Array {
+  const view = new DataView(new ArrayBuffer(4 * fields.length));
+  fields.forEach((field, i) => {
+    if ("u32" in field) view.setUint32(4 * i, field.u32, true);
+    else view.setFloat32(4 * i, field.f32, true);
+  });
+  return new Uint8Array(view.buffer);
+}
+
+export const u32 = (value: number): { readonly u32: number } => ({ u32: value });
+export const f32 = (value: number): { readonly f32: number } => ({ f32: value });
+
+/** Normally distributed numbers. */
+export function normal(random: () => number, length: number, deviation = 1): Float32Array {
+  return gaussianArray(random, length, deviation);
+}
+
+/** The numbers 0 .. length - 1 in random order. */
+export function permutation(random: () => number, length: number): Uint32Array {
+  const order = Uint32Array.from({ length }, (_, i) => i);
+  for (let i = length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1));
+    const kept = order[i] ?? 0;
+    order[i] = order[j] ?? 0;
+    order[j] = kept;
+  }
+  return order;
+}
+
+/** A case's own seed: equal runs of a test see equal numbers, and different cases different ones. */
+export function seedOf(testCase: KernelCase): number {
+  let hash = 0x811c9dc5; // FNV-1a
+  for (const character of `${testCase.kernel} ${testCase.shape}`) {
+    hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+/** Builds a case from its own seed. */
+export function buildCase(testCase: KernelCase): Dispatch {
+  return testCase.build(mulberry32(seedOf(testCase)));
+}

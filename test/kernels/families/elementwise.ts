@@ -1,0 +1,157 @@
+/** Cases of elementwise.metal, convert.metal and gather.metal. */
+
+import * as reference from "../../reference/kernels.ts";
+import { type Format, storeAs } from "../../reference/kernels_formats.ts";
+import { args, exact, f16Bound, f32Bound, input, type KernelCase, normal, output, u32 } from "../case.ts";
+import { tile } from "../tiles.ts";
+
+const threads = tile("ElementwiseThreads");
+
+/** Rows and row lengths: one element, around a SIMD group and a threadgroup, odd, and the feed-forward sizes of Llamas. */
+const shapes = [
+  { rows: 1, n: 1 },
+  { rows: 3, n: 31 },
+  { rows: 2, n: 256 },
+  { rows: 5, n: 257 },
+  { rows: 1, n: 5632 },
+  { rows: 2, n: 11008 },
+] as const;
+
+const grid = (rows: number, n: number) => [Math.ceil(n / threads), rows, 1] as const;
+
+const functions = {
+  add_f32: (a: number, b: number) => a + b,
+  mul_f32: (a: number, b: number) => a * b,
+  silu_f32: (x: number) => reference.silu(x),
+  silu_mul_f32: (gate: number, up: number) => reference.silu(gate) * up,
+};
+
+const arithmetic = Object.entries(functions).flatMap(([kernel, compute]): KernelCase[] =>
+  shapes.map(({ rows, n }) => ({
+    kernel,
+    shape: `rows=${rows} n=${n}`,
+    bound: f32Bound,
+    build: (random) => {
+      const operands = Array.from({ length: compute.length }, () => normal(random, rows * n, 3));
+      return {
+        buffers: [
+          ...operands.map(input),
+          output("f32", reference.elementwise(compute as (...x: number[]) => number, ...operands)),
+        ],
+        args: args(u32(n)),
+        threadgroups: grid(rows, n),
+        threads,
+      };
+    },
+  })),
+);
+
+/** Where a careless logistic function overflows or loses the sign of zero. */
+const extremes: KernelCase = {
+  kernel: "silu_f32",
+  shape: "extreme values",
+  bound: f32Bound,
+  build: () => {
+    const x = Float32Array.of(0, -0, 1e-30, -1e-30, 20, -20, 88, -88, 104, -104, 1e30, -1e30, 3e38, -3e38);
+    return {
+      buffers: [
+        input(x),
+        output(
+          "f32",
+          Float64Array.from(x, (value) => (value < -700 ? 0 : reference.silu(value))),
+        ),
+      ],
+      args: args(u32(x.length)),
+      threadgroups: grid(1, x.length),
+      threads,
+    };
+  },
+};
+
+/** Row lengths that a format can have: Q8_0 has whole blocks of 32. */
+const lengths: Record<Format, readonly number[]> = {
+  f32: [1, 33, 257, 2048],
+  f16: [1, 33, 257, 2048],
+  q8_0: [32, 96, 256, 2048],
+};
+const formats = ["f32", "f16", "q8_0"] as const;
+
+const conversions = formats.flatMap((from) =>
+  (["f32", "f16"] as const).flatMap((to) =>
+    lengths[from].map((n, i): KernelCase => {
+      const rows = 1 + i;
+      return {
+        kernel: `convert_${from}_${to}`,
+        shape: `rows=${rows} n=${n}`,
+        // F16 and Q8_0 fit in F32 exactly: 11 bits of scale times 8 of quant. Only a narrowing rounds.
+        bound: to === "f32" || from === "f16" ? exact : f16Bound,
+        build: (random) => {
+          const x = storeAs(from, normal(random, rows * n, 10));
+          return {
+            buffers: [input(x), output(to, x.values)],
+            args: args(u32(n)),
+            threadgroups: grid(rows, n),
+            threads,
+          };
+        },
+      };
+    }),
+  ),
+);
+
+const embeddings = formats.flatMap((format) =>
+  lengths[format].map((n, i): KernelCase => {
+    const rows = 1 + 2 * i;
+    const vocab = 50;
+    return {
+      kernel: `embed_${format}`,
+      shape: `rows=${rows} n=${n} with a token outside the vocabulary`,
+      bound: exact,
+      build: (random) => {
+        const weight = storeAs(format, normal(random, vocab * n)); // [vocab, n]
+        const tokens = Uint32Array.from({ length: rows }, () => Math.floor(random() * vocab));
+        tokens[rows - 1] = rows % 2 === 1 ? vocab : 0xffffffff;
+        return {
+          buffers: [
+            input(weight),
+            input(tokens),
+            output("f32", reference.gatherRows(weight.values, tokens, n, vocab)),
+          ],
+          args: args(u32(n), u32(vocab)),
+          threadgroups: grid(rows, n),
+          threads,
+        };
+      },
+    };
+  }),
+);
+
+const gathers = [
+  { from: 1, rows: 1, n: 1 },
+  { from: 7, rows: 3, n: 33 },
+  { from: 2, rows: 9, n: 300 },
+].map(
+  ({ from, rows, n }): KernelCase => ({
+    kernel: "gather_rows_f32",
+    shape: `from=${from} rows=${rows} n=${n}`,
+    bound: exact,
+    build: (random) => {
+      const x = normal(random, from * n);
+      const indices = Uint32Array.from({ length: rows }, () => Math.floor(random() * from));
+      return {
+        buffers: [input(x), input(indices), output("f32", reference.gatherRows(x, indices, n))],
+        args: args(u32(n)),
+        threadgroups: grid(rows, n),
+        threads,
+      };
+    },
+  }),
+);
+
+export const elementwiseCases: readonly KernelCase[] = [
+  ...arithmetic,
+  extremes,
+  ...conversions,
+  ...embeddings,
+  ...gathers,
+];

@@ -1,0 +1,71 @@
+// What a generated token costs beside arithmetic: one native call, no native object, and none of the event loop's time.
+import { expect, test } from "bun:test";
+import { Llama } from "../../src/llama/index.ts";
+import { countNativeCalls, Device } from "../../src/runtime/index.ts";
+import { models } from "./oracle.ts";
+
+test("Llama.generate() makes one native call per token, and no native objects", async () => {
+  using llama = await Llama.load(models.q8_0);
+  const generation = llama.generate("It is a truth universally acknowledged", {
+    temperature: 0,
+    maxTokens: 100,
+  });
+  // The first piece comes with the prompt; a few more tokens settle what is made once.
+  for (let i = 0; i < 5; i++) await generation.next();
+  const objects = Device.statistics().objects;
+  const handles = Device.liveHandles();
+  const tokensBefore = llama.statistics.generatedTokens;
+  {
+    using count = countNativeCalls();
+    for (let i = 0; i < 60; i++) await generation.next();
+    const tokens = llama.statistics.generatedTokens - tokensBefore;
+    expect(tokens).toBeGreaterThanOrEqual(60);
+    expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: tokens });
+  }
+  expect(Device.statistics().objects).toBe(objects);
+  expect(Device.liveHandles()).toEqual(handles);
+  await generation.return({ reason: "maxTokens", promptTokens: 0, reusedTokens: 0, generatedTokens: 0 });
+});
+
+test("Llama.decode() makes one native call per batch of a prompt", async () => {
+  using llama = await Llama.load(models.q8_0, { batchSize: 32 });
+  using sequence = llama.sequence();
+  using count = countNativeCalls();
+  await llama.decode(
+    Array.from({ length: 100 }, (_, i) => ({ token: 300 + i, position: i, sequence, wantsLogits: i === 99 })),
+  );
+  expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: 4 });
+});
+
+/** Counts how often a 1 ms interval timer fires while `work` is under way. */
+async function ticksDuring(work: () => Promise<unknown>): Promise<number> {
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 1);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  return ticks;
+}
+
+test("Llama.generate() leaves the event loop free between tokens", async () => {
+  using llama = await Llama.load(models.q8_0);
+  let pieces = 0;
+  const ticks = await ticksDuring(async () => {
+    for await (const _ of llama.generate("Emma", { temperature: 0, maxTokens: 100 })) pieces++;
+  });
+  expect(pieces).toBeGreaterThan(50);
+  expect(ticks).toBeGreaterThan(10);
+});
+
+test("Llama.decode() leaves the event loop free within a step", async () => {
+  using llama = await Llama.load(models.q8_0, { batchSize: 512 });
+  using sequence = llama.sequence();
+  using count = countNativeCalls();
+  const rows = Array.from({ length: 512 }, (_, position) => ({ token: 300, position, sequence }));
+  // One step of 512 rows is 3 billion multiplications: many milliseconds on any CPU device.
+  const ticks = await ticksDuring(() => llama.decode(rows));
+  expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: 1 });
+  expect(ticks).toBeGreaterThanOrEqual(3);
+});

@@ -1,0 +1,128 @@
+import { describe, expect, test } from "bun:test";
+import { GgufError, openGguf, parseGguf } from "../../src/gguf/index.ts";
+import { readConfig } from "../../src/llama/config.ts";
+import { ModelError } from "../../src/llama/errors.ts";
+import { f32, type WritableValue } from "../reference/gguf_writer.ts";
+import { models, putTogether } from "./oracle.ts";
+import { tinyModel } from "./tiny_model.ts";
+
+/** Reads the tiny model's configuration after changes to its metadata; undefined removes a key. */
+function configWith(changes: Record<string, WritableValue | undefined>) {
+  const parts = tinyModel();
+  for (const [key, value] of Object.entries(changes)) {
+    if (value === undefined) parts.metadata.delete(key);
+    else parts.metadata.set(key, value);
+  }
+  return readConfig(parseGguf(putTogether(parts)));
+}
+
+/** What the call throws. */
+function thrown(call: () => unknown): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("Nothing was thrown");
+}
+
+describe("readConfig", () => {
+  test("readConfig() reads every number of the repository's model", () => {
+    expect(readConfig(openGguf(models.q8_0))).toEqual({
+      architecture: "llama",
+      name: "Austen 5M",
+      embeddingLength: 256,
+      feedForwardLength: 768,
+      blockCount: 6,
+      headCount: 8,
+      headCountKv: 4,
+      headLength: 32,
+      ropeDimensionCount: 32,
+      ropeFrequencyBase: 10000,
+      rmsEpsilon: Math.fround(1e-5),
+      vocabularySize: 4096,
+      contextLength: 512,
+    });
+  });
+
+  test("readConfig() fills in what the format makes optional", () => {
+    const config = configWith({
+      "llama.attention.head_count_kv": undefined,
+      "llama.attention.key_length": undefined,
+      "llama.rope.dimension_count": undefined,
+      "llama.rope.freq_base": undefined,
+    });
+    expect(config).toMatchObject({
+      headCountKv: 4,
+      headLength: 16,
+      ropeDimensionCount: 16,
+      ropeFrequencyBase: 10000,
+      name: "",
+    });
+  });
+
+  test("readConfig() names the metadata that is missing", () => {
+    for (const key of [
+      "general.architecture",
+      "llama.context_length",
+      "llama.embedding_length",
+      "llama.feed_forward_length",
+      "llama.block_count",
+      "llama.attention.head_count",
+      "llama.attention.layer_norm_rms_epsilon",
+      "tokenizer.ggml.tokens",
+    ]) {
+      const error = thrown(() => configWith({ [key]: undefined }));
+      expect(error, key).toBeInstanceOf(GgufError);
+      expect(error, key).toMatchObject({ field: key, message: expect.stringContaining(key) });
+    }
+  });
+
+  test("readConfig() lists the architectures that it knows", () => {
+    const error = thrown(() => configWith({ "general.architecture": "mamba" }));
+    expect(error).toBeInstanceOf(ModelError);
+    expect(String(error)).toContain('Cannot run a model of architecture "mamba": the known ones are "llama"');
+  });
+
+  test("readConfig() refuses numbers of the wrong kind, out of range or at odds with each other", () => {
+    const cases: [string, WritableValue, string][] = [
+      ["llama.embedding_length", "64", "not a whole number"],
+      ["llama.embedding_length", f32(64.5), "not a whole number"],
+      ["llama.embedding_length", 0, "must be from 1"],
+      ["llama.block_count", { type: "u64", value: 2n ** 63n }, "not a whole number"],
+      ["llama.block_count", { type: "u64", value: 2n ** 40n }, "must be from 1"],
+      ["llama.attention.head_count_kv", 3, "4 query heads cannot share 3 key-value heads evenly"],
+      ["llama.attention.head_count_kv", 0, "must be from 1"],
+      ["llama.attention.value_length", 8, "values of 8 elements beside keys of 16"],
+      ["llama.rope.dimension_count", 15, "15 rotated dimensions"],
+      ["llama.rope.dimension_count", 18, "18 rotated dimensions"],
+      ["llama.rope.freq_base", f32(0), "must be a positive number"],
+      ["llama.attention.layer_norm_rms_epsilon", f32(Number.NaN), "must be a positive number"],
+      ["llama.vocab_size", 300, "a vocabulary of 300 tokens does not fit the tokenizer's 259"],
+    ];
+    for (const [key, value, message] of cases) {
+      const error = thrown(() => configWith({ [key]: value }));
+      expect(error, key).toMatchObject({ field: key, message: expect.stringContaining(message) });
+    }
+    const uneven = thrown(() =>
+      configWith({ "llama.attention.key_length": undefined, "llama.attention.head_count": 6 }),
+    );
+    expect(String(uneven)).toContain("an embedding of 64 does not divide into 6 heads");
+  });
+
+  test("readConfig() refuses variants that would change the numbers", () => {
+    const cases: [string, WritableValue][] = [
+      ["llama.rope.scaling.type", "yarn"],
+      ["llama.rope.scaling.factor", f32(4)],
+      ["llama.rope.scale_linear", f32(2)],
+      ["llama.expert_count", 8],
+      ["llama.attention.sliding_window", 4096],
+    ];
+    for (const [key, value] of cases) {
+      const error = thrown(() => configWith({ [key]: value }));
+      expect(error, key).toBeInstanceOf(ModelError);
+      expect(error, key).toMatchObject({ field: key, message: expect.stringContaining("not supported") });
+    }
+    expect(configWith({ "llama.rope.scaling.type": "none" }).headLength).toBe(16);
+  });
+});

@@ -1,0 +1,177 @@
+// The examples as a person runs them: their own processes, their output and their exit codes.
+import { describe, expect, test } from "bun:test";
+import { cpSync, existsSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { models } from "./oracle.ts";
+import { TemporaryFolder } from "./temporary.ts";
+
+const root = join(import.meta.dir, "../..");
+const examples = join(root, "examples");
+
+type Finished = { readonly code: number; readonly stdout: string; readonly stderr: string };
+
+function start(args: readonly string[], environment: Record<string, string> = {}) {
+  return Bun.spawn([process.execPath, "run", ...args], {
+    // Not the repository: a default path must not depend on where one stands.
+    cwd: tmpdir(),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    env: { ...process.env, ...environment },
+  });
+}
+
+async function run(args: readonly string[], environment: Record<string, string> = {}): Promise<Finished> {
+  const child = start(args, environment);
+  const [stdout, stderr, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, stdout, stderr };
+}
+
+const llama = (...args: string[]): Promise<Finished> => run([join(examples, "llama.ts"), ...args]);
+
+describe("examples/llama.ts", () => {
+  test("examples/llama.ts writes a paragraph with the repository's model, prompt first, and nothing else", async () => {
+    const { code, stdout, stderr } = await llama("--seed", "1");
+    expect(stderr).toBe("");
+    expect(code).toBe(0);
+    expect(stdout).toStartWith("It is a truth universally acknowledged, that");
+    expect(stdout).toEndWith("\n");
+    expect(stdout.split(/\s+/).length).toBeGreaterThan(60);
+  });
+
+  test("examples/llama.ts takes every option", async () => {
+    const prompt = "In the beginning";
+    const args = ["--model", models.f16, "--prompt", prompt, "--tokens", "12", "--device", "cpu"];
+    const first = await llama(...args, "--temperature=0.5", "--seed", "42");
+    const again = await llama(...args, "--temperature", "0.5", "--seed", "42");
+    const other = await llama(...args, "--temperature", "1.5", "--seed", "43");
+    expect(first.code).toBe(0);
+    expect(first.stdout).toStartWith(prompt);
+    expect(again.stdout).toBe(first.stdout);
+    expect(other.stdout).not.toBe(first.stdout);
+  });
+
+  test("examples/llama.ts --stats prints times, memory and what is alive, which is nothing at the end", async () => {
+    const { code, stdout, stderr } = await llama("--tokens", "8", "--seed", "1", "--stats");
+    expect(code).toBe(0);
+    expect(stdout.split("\n").length).toBe(2);
+    for (const line of [
+      /^device +\S/m,
+      /^load +\d+ ms$/m,
+      /^prompt +\d+ tokens, \d+ tok\/s$/m,
+      /^generation +7 tokens, \d+ tok\/s$/m,
+      /^per token +\d+ dispatches, \d+ barriers$/m,
+      /^memory +weights 6\.1 MB, KV cache 3\.1 MB, activations \d/m,
+      /^live objects +\d+, without pool 0$/m,
+      /^live handles +device 1, .*program 2$/m,
+      /^live handles +device 0, buffer 0, library 0, pipeline 0, queue 0, program 0$/m,
+    ]) {
+      expect(stderr).toMatch(line);
+    }
+  });
+
+  test("examples/llama.ts --help lists every option", async () => {
+    const { code, stdout } = await llama("--help");
+    expect(code).toBe(0);
+    for (const option of ["model", "prompt", "tokens", "temperature", "seed", "device", "stats", "help"]) {
+      expect(stdout).toContain(`--${option}`);
+    }
+  });
+
+  test("examples/llama.ts answers mistyped options and bad values with one line and exit code 2", async () => {
+    const cases: [string[], string][] = [
+      [["--tokns", "3"], "Unknown option '--tokns'"],
+      [["--tokens"], "'--tokens <value>' argument missing"],
+      [["--tokens", "many"], "--tokens must be a whole number from 1 on, not 'many'"],
+      [["--tokens", "0"], "--tokens must be a whole number from 1 on, not '0'"],
+      [["--tokens", ""], "--tokens must be a whole number from 1 on, not ''"],
+      [["--temperature", "-1"], "--temperature"],
+      [["--temperature=-1"], "--temperature must be a number from 0 on, not '-1'"],
+      [["--seed", "1.5"], "--seed must be a whole number from 0 on, not '1.5'"],
+      [["--stats=3"], "'--stats' does not take an argument"],
+      [["hello"], "Unexpected argument 'hello'"],
+    ];
+    const results = await Promise.all(cases.map(([args]) => llama(...args)));
+    for (const [i, [args, message]] of cases.entries()) {
+      const { code, stdout, stderr } = results[i];
+      expect(code, args.join(" ")).toBe(2);
+      expect(stdout).toBe("");
+      expect(stderr).toContain(message);
+      expect(stderr.trimEnd().split("\n").length, stderr).toBe(1);
+    }
+  });
+
+  test("examples/llama.ts answers a missing file, device or library with one line and exit code 1", async () => {
+    const program = join(examples, "llama.ts");
+    const cases: [string[], Record<string, string>, string][] = [
+      [["--model", "none.gguf"], {}, "there is no such file"],
+      [["--model", program], {}, "Error: Cannot"],
+      [["--device", "abacus"], {}, 'Cannot open device "abacus"; there is "cpu"'],
+      [[], { BUN_METAL_LIBRARY: "/none.so" }, '"/none.so" does not exist'],
+    ];
+    const results = await Promise.all(
+      cases.map(([args, environment]) => run([program, ...args], environment)),
+    );
+    for (const [i, [args, , message]] of cases.entries()) {
+      const { code, stderr } = results[i];
+      expect(code, args.join(" ")).toBe(1);
+      expect(stderr).toContain(message);
+      expect(stderr.trimEnd().split("\n").length, stderr).toBe(1);
+    }
+  });
+
+  test("examples/llama.ts in a clone that was not built says how to build it", async () => {
+    using folder = new TemporaryFolder();
+    for (const part of ["mod.ts", "src", "examples"])
+      cpSync(join(root, part), join(folder.path, part), { recursive: true });
+    const { code, stdout, stderr } = await run([join(folder.path, "examples/llama.ts")]);
+    expect(code).toBe(1);
+    expect(stdout).toBe("");
+    expect(stderr).toContain("make build");
+    expect(stderr.trimEnd().split("\n").length, stderr).toBe(1);
+  });
+
+  test("examples/llama.ts stops cleanly at an interrupt", async () => {
+    const child = start([join(examples, "llama.ts"), "--tokens", "400", "--seed", "1", "--stats"]);
+    const reader = child.stdout.getReader();
+    let text = "";
+    // Well into the text, so that it is the generation that is interrupted.
+    while (text.length < 100) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      text += new TextDecoder().decode(value);
+    }
+    child.kill("SIGINT");
+    expect(await child.exited).toBe(130);
+    expect(await new Response(child.stderr).text()).toBe("");
+  });
+
+  test("examples/llama.ts stops without a word when its reader goes away", async () => {
+    const command = `"${process.execPath}" run "${join(examples, "llama.ts")}" --tokens 400 --seed 1 | head -c 60; echo " [\${PIPESTATUS[0]}]"`;
+    const child = Bun.spawn(["bash", "-c", command], { stdout: "pipe", stderr: "pipe" });
+    const [stdout, stderr] = await Promise.all([
+      new Response(child.stdout).text(),
+      new Response(child.stderr).text(),
+    ]);
+    expect(stdout).toMatch(/^It is a truth universally acknowledged, that[^[]* \[0\]\n$/);
+    expect(stderr).toBe("");
+  });
+});
+
+test("examples/custom_kernel.ts compiles a kernel and runs it", async () => {
+  const { code, stdout, stderr } = await run([join(examples, "custom_kernel.ts")]);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^2 \* x \+ 1 on .+: 1 3 5 7 9 \.\.\.\n$/);
+});
+
+test("every example is run by a test of this file", () => {
+  const files = readdirSync(examples).filter((name) => name.endsWith(".ts"));
+  expect(files.toSorted()).toEqual(["custom_kernel.ts", "llama.ts"]);
+  expect(existsSync(join(examples, "models/austen-5m-q8_0.gguf"))).toBe(true);
+});

@@ -1,0 +1,89 @@
+// The whole model against the float64 oracle: weights in three types, prompts of 1, 7 and 200 tokens, three ways to feed
+// them. The oracle runs once for each set of weights and prompt.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type KvType, Llama, type Row } from "../../src/llama/index.ts";
+import { goldenTokens, readGolden } from "./golden.ts";
+import { liveObjects } from "./live.ts";
+import {
+  largestDifference,
+  models,
+  type OracleModel,
+  openOracle,
+  oracleLogits,
+  putTogether,
+  roundToHalf,
+  takeApart,
+  widened,
+} from "./oracle.ts";
+import { TemporaryFolder } from "./temporary.ts";
+
+/** Largest difference of a last-position logit. Logits of this model lie within ±15. */
+const BOUND = 2e-3;
+
+const lengths = [1, 7, 200];
+const prompts = await readGolden();
+
+type Expected = { readonly exact: Float64Array; readonly halfCache: Float64Array };
+
+const folder = new TemporaryFolder();
+/** By weight type. F32 weights are the F16 file's, widened, and share its oracle. */
+const paths: Record<string, string> = { ...models };
+const expected: Record<string, Expected[]> = {};
+
+beforeAll(() => {
+  paths.f32 = folder.write("f32.gguf", putTogether(widened(takeApart(models.f16))));
+  for (const type of ["f16", "q8_0"] as const) {
+    const oracle: OracleModel = openOracle(models[type]);
+    expected[type] = lengths.map((length) => {
+      const tokens = goldenTokens(prompts, length);
+      return { exact: oracleLogits(oracle, tokens), halfCache: oracleLogits(oracle, tokens, roundToHalf) };
+    });
+  }
+  expected.f32 = expected.f16;
+});
+
+afterAll(() => folder[Symbol.dispose]());
+
+/** Feeds the tokens in calls of `chunk` rows; returns the last logits. */
+async function lastLogits(llama: Llama, tokens: readonly number[], chunk: number): Promise<Float32Array> {
+  using sequence = llama.sequence();
+  let logits: Float32Array[] = [];
+  for (let start = 0; start < tokens.length; start += chunk) {
+    const rows = tokens.slice(start, start + chunk).map((token, i): Row => {
+      const position = start + i;
+      return { token, position, sequence, wantsLogits: position === tokens.length - 1 };
+    });
+    logits = await llama.decode(rows);
+  }
+  expect(logits.length).toBe(1);
+  return logits[0];
+}
+
+const ways = [
+  ["in one batch", 256],
+  ["in chunks of 33", 33],
+  ["token by token", 1],
+] as const;
+
+for (const type of ["f32", "f16", "q8_0"]) {
+  describe(`Llama.decode() on ${type} weights`, () => {
+    for (const kvType of ["f32", "f16"] satisfies KvType[]) {
+      test(`Llama.decode() gives the oracle's logits with a cache of ${kvType}`, async () => {
+        const before = liveObjects();
+        {
+          using llama = await Llama.load(paths[type], { batchSize: 256, kvType });
+          for (const [i, length] of lengths.entries()) {
+            const { exact, halfCache } = expected[type][i];
+            for (const [way, chunk] of ways) {
+              const logits = await lastLogits(llama, goldenTokens(prompts, length), chunk);
+              const label = `${length} tokens ${way}`;
+              if (kvType === "f32") expect(largestDifference(logits, exact), label).toBeLessThan(BOUND);
+              else expect(largestDifference(logits, halfCache), label).toBeLessThan(BOUND);
+            }
+          }
+        }
+        expect(liveObjects()).toEqual(before);
+      });
+    }
+  });
+}

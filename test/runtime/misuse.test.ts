@@ -1,0 +1,520 @@
+// What must not be done: each a typed error that names the cause, and the process lives on.
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import {
+  type BridgeErrorCode,
+  type Handle,
+  loadBridge,
+  type Symbols,
+  statusNames,
+} from "../../src/ffi/index.ts";
+import {
+  BridgeError,
+  type Buffer,
+  Device,
+  type Library,
+  type Owned,
+  type Program,
+  ProgramBuilder,
+  ReleasedError,
+} from "../../src/runtime/index.ts";
+import { addProgram, compileKernels, f32, spinProgram } from "./kernels.ts";
+import { checkLeaks } from "./leaks.ts";
+
+let device: Device;
+let library: Library;
+let values: Buffer;
+let program: Program;
+let symbols: Symbols;
+
+beforeAll(() => {
+  device = Device.open();
+  library = compileKernels(device);
+  values = device.buffer(1024);
+  program = addProgram(device, library, values);
+  ({ symbols } = loadBridge());
+});
+afterAll(() => {
+  for (const object of [program, values, library, device]) object.dispose();
+});
+
+// Whatever a test did, work still works.
+afterEach(() => {
+  values.fill(0);
+  device.queue.run(program);
+  expect(values.view(Float32Array).every((x) => x === 1)).toBe(true);
+});
+
+/** The error that `action` throws. */
+function errorOf(action: () => unknown): Error {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error("Nothing was refused");
+}
+
+/** Expects a BridgeError with one of the codes, and a message that matches. */
+function expectRefused(
+  action: () => unknown,
+  codes: readonly BridgeErrorCode[],
+  message: RegExp = /./,
+): void {
+  const error = errorOf(action);
+  expect(error).toBeInstanceOf(BridgeError);
+  expect(codes).toContain((error as BridgeError).code);
+  expect(error.message).toMatch(message);
+  expect(error.message).toMatch(/^Cannot \S+ .*: \S/s);
+}
+
+/** The name of the failure that a raw call left. */
+function lastCode(): string {
+  return statusNames[symbols.bm_error_code()];
+}
+
+describe("releasing", () => {
+  test("dispose() twice is fine", () => {
+    const before = Device.liveHandles();
+    const objects: Owned[] = [
+      device.buffer(16),
+      device.createQueue(),
+      compileKernels(device),
+      addProgram(device, library, values),
+      Device.open(),
+    ];
+    for (const object of [...objects, ...objects]) object.dispose();
+    for (const object of objects) expect(object.disposed).toBe(true);
+    expect(Device.liveHandles()).toEqual(before);
+  });
+
+  test("bm_release() twice is an error, also when the slot serves another object", () => {
+    const handle = symbols.bm_buffer_new(device.handle, 64, 0);
+    expect(handle).not.toBe(0);
+    expect(symbols.bm_release(handle)).toBe(0);
+    expect(symbols.bm_release(handle)).toBe(statusNames.indexOf("handle"));
+    const others = Array.from({ length: 2000 }, () => symbols.bm_buffer_new(device.handle, 64, 0));
+    expect(others).not.toContain(handle);
+    expect(symbols.bm_release(handle)).toBe(statusNames.indexOf("handle"));
+    expect(symbols.bm_buffer_length(handle)).toBeNaN();
+    for (const other of others) expect(symbols.bm_release(other)).toBe(0);
+  });
+
+  test("bm_release() refuses numbers that are no handles", () => {
+    for (const handle of [0, 1, 0xffffffff, 0x7fffffff, values.handle ^ 0x80000000]) {
+      expect(symbols.bm_release(handle)).toBe(statusNames.indexOf("handle"));
+      expect(lastCode()).toBe("handle");
+    }
+  });
+
+  test("use after release throws a ReleasedError that names the object", () => {
+    const buffer = device.buffer(64, { label: "scratch" });
+    const queue = device.createQueue();
+    const own = compileKernels(device);
+    const pipeline = own.pipeline("spin");
+    const again = addProgram(device, library, values);
+    const other = Device.open();
+    for (const object of [buffer, queue, own, again, other]) object.dispose();
+    const bytes = new Uint8Array(4);
+    const uses: readonly (() => unknown)[] = [
+      () => buffer.bytes(),
+      () => buffer.view(Float32Array),
+      () => buffer.upload(bytes),
+      () => buffer.download(bytes),
+      () => buffer.fill(0),
+      () => buffer.copyFrom(values, 0, 0, 4),
+      () => values.copyFrom(buffer, 0, 0, 4),
+      () => new ProgramBuilder(device).fill(buffer, 0, 4, 0),
+      () => new ProgramBuilder(device).dispatch({ pipeline, threads: [1], threadsPerThreadgroup: [1] }),
+      () => queue.run(program),
+      () => queue.gpuSeconds,
+      () => device.queue.run(again),
+      () => own.functionNames,
+      () => own.pipeline("spin"),
+      () => other.queue,
+      () => other.buffer(4),
+      () => other.bufferFrom(bytes),
+      () => other.wrap(bytes),
+      () => other.mapFile(import.meta.path),
+      () => other.compile(""),
+      () => other.loadLibrary(""),
+      () => other.createQueue(),
+      () => other.shaders(),
+      () => other.allocatedBytes,
+    ];
+    for (const use of uses) {
+      const error = errorOf(use);
+      expect(error, use.toString()).toBeInstanceOf(ReleasedError);
+      expect(error.message).toMatch(/ was disposed before this use$/);
+    }
+    expect(errorOf(() => buffer.bytes()).message).toContain('"scratch"');
+  });
+
+  test("a builder whose buffer is disposed before build() is refused", () => {
+    const buffer = device.buffer(64);
+    const builder = new ProgramBuilder(device).fill(buffer, 0, 64, 0);
+    buffer.dispose();
+    expectRefused(() => builder.build(), ["handle"]);
+  });
+
+  test("a buffer released while a program that uses it is in flight is safe", async () => {
+    for (let round = 0; round < 20; round++) {
+      const buffer = device.buffer(64);
+      const spin = spinProgram(device, library, buffer, 200_000);
+      const promises = [device.queue.submit(spin), device.queue.submit(spin)];
+      expect(symbols.bm_release(buffer.handle)).toBe(0);
+      // The memory must not serve anybody else yet.
+      using next = device.buffer(64);
+      await Promise.all(promises);
+      expect(next.bytes().every((byte) => byte === 0)).toBe(true);
+      spin.dispose();
+      // Its handle is stale now: disposing says so, and the object is gone all the same.
+      expectRefused(() => buffer.dispose(), ["handle"]);
+      expect(buffer.disposed).toBe(true);
+    }
+  });
+});
+
+describe("handles of the wrong kind", () => {
+  test("every function refuses them", () => {
+    const handles: Readonly<Record<string, Handle>> = {
+      device: device.handle,
+      buffer: values.handle,
+      library: library.handle,
+      pipeline: library.pipeline("spin").handle,
+      queue: device.queue.handle,
+      program: program.handle,
+      none: 0,
+      stale: 0xdeadbeef,
+    };
+    const out = new Uint8Array(4096);
+    const numbers = new Float64Array(16);
+    const name = new TextEncoder().encode("spin\0");
+    const uses: readonly [string, string, (handle: Handle) => unknown][] = [
+      ["bm_device_text", "device", (h) => symbols.bm_device_text(h, 0, out, 100)],
+      ["bm_device_numbers", "device", (h) => symbols.bm_device_numbers(h, numbers, 10)],
+      ["bm_buffer_new", "device", (h) => symbols.bm_buffer_new(h, 64, 0)],
+      ["bm_buffer_wrap", "device", (h) => symbols.bm_buffer_wrap(h, out, 4096)],
+      ["bm_buffer_map", "device", (h) => symbols.bm_buffer_map(h, name, 0, 0)],
+      ["bm_library_from_source", "device", (h) => symbols.bm_library_from_source(h, out, 0, name)],
+      ["bm_library_from_file", "device", (h) => symbols.bm_library_from_file(h, name)],
+      ["bm_queue_new", "device", (h) => symbols.bm_queue_new(h, null)],
+      ["bm_program_new", "device", (h) => symbols.bm_program_new(h, out, 16)],
+      ["bm_buffer_length", "buffer", (h) => symbols.bm_buffer_length(h)],
+      ["bm_buffer_contents", "buffer", (h) => symbols.bm_buffer_contents(h)],
+      ["bm_library_functions", "library", (h) => symbols.bm_library_functions(h, out, 100)],
+      ["bm_pipeline_new", "library", (h) => symbols.bm_pipeline_new(h, name)],
+      ["bm_pipeline_numbers", "pipeline", (h) => symbols.bm_pipeline_numbers(h, numbers, 3)],
+      ["bm_queue_wait", "queue", (h) => symbols.bm_queue_wait(h, 0)],
+      ["bm_queue_gpu_seconds", "queue", (h) => symbols.bm_queue_gpu_seconds(h, 0)],
+      ["bm_program_run, queue", "queue", (h) => symbols.bm_program_run(h, handles.program, null, 0)],
+      ["bm_program_run, program", "program", (h) => symbols.bm_program_run(handles.queue, h, null, 0)],
+      ["bm_program_submit, queue", "queue", (h) => symbols.bm_program_submit(h, handles.program, null, 0)],
+      ["bm_program_submit, program", "program", (h) => symbols.bm_program_submit(handles.queue, h, null, 0)],
+      ["bm_buffer_fill, queue", "queue", (h) => symbols.bm_buffer_fill(h, handles.buffer, 0, 4, 0)],
+      ["bm_buffer_fill, buffer", "buffer", (h) => symbols.bm_buffer_fill(handles.queue, h, 0, 4, 0)],
+      ["bm_buffer_upload", "buffer", (h) => symbols.bm_buffer_upload(handles.queue, h, 0, out, 4)],
+      ["bm_buffer_download", "buffer", (h) => symbols.bm_buffer_download(handles.queue, h, 0, out, 4)],
+      [
+        "bm_buffer_copy, from",
+        "buffer",
+        (h) => symbols.bm_buffer_copy(handles.queue, h, 0, handles.buffer, 8, 4),
+      ],
+      [
+        "bm_buffer_copy, to",
+        "buffer",
+        (h) => symbols.bm_buffer_copy(handles.queue, handles.buffer, 0, h, 8, 4),
+      ],
+    ];
+    for (const [use, right, call] of uses) {
+      for (const [kind, handle] of Object.entries(handles)) {
+        if (kind === right) continue;
+        // A failure of another code first, so that what is read afterwards is this call's.
+        symbols.bm_device_open(0xffffffff);
+        expect(lastCode()).toBe("not-found");
+        const result = call(handle);
+        const refused = result === 0 || result === null || Number.isNaN(result) || result === 1;
+        expect([use, kind, refused, lastCode()]).toEqual([use, kind, true, "handle"]);
+      }
+    }
+  });
+
+  test("objects of another device are refused, or work where it is the same device", () => {
+    using other = Device.open();
+    using queue = other.createQueue();
+    values.fill(0);
+    queue.run(program);
+    expect(values.view(Float32Array)[0]).toBe(1);
+  });
+});
+
+describe("sizes and ranges", () => {
+  test("buffers of no or absurd size are refused", () => {
+    for (const size of [
+      0,
+      -1,
+      0.5,
+      1e9 + 0.5,
+      Number.NaN,
+      Number.POSITIVE_INFINITY,
+      2 ** 53,
+      2 ** 64,
+      1e300,
+    ]) {
+      expectRefused(() => device.buffer(size), ["argument", "range", "memory"]);
+      expectRefused(() => device.buffer(size, { storage: "private" }), ["argument", "range", "memory"]);
+    }
+    expectRefused(() => device.buffer(2 ** 53 - 1), ["range", "memory"]);
+    expectRefused(() => device.buffer(device.info.maxBufferLength + 1), ["range", "memory"]);
+    expect(() => device.buffer("64" as unknown as number)).toThrow(TypeError);
+    expect(() => device.buffer(64n as unknown as number)).toThrow(TypeError);
+    expect(() => device.buffer(64, { storage: "warm" as "shared" })).toThrow(TypeError);
+    expectRefused(() => device.bufferFrom(new Uint8Array(0)), ["argument", "range"]);
+  });
+
+  test("ranges outside of a buffer are refused, however they overflow", () => {
+    using small = device.buffer(100);
+    const outside: readonly [number, number][] = [
+      [0, 101],
+      [100, 1],
+      [1, 100],
+      [2 ** 32, 1],
+      [2 ** 53 - 1, 1],
+      [1, 2 ** 53 - 1],
+      [2 ** 53, 2 ** 53],
+      [2 ** 63, 2 ** 63],
+      [-1, 1],
+      [1, -1],
+      [0.5, 1],
+      [0, 1.5],
+      [Number.NaN, 1],
+      [0, Number.NaN],
+      [Number.POSITIVE_INFINITY, 1],
+    ];
+    for (const [offset, length] of outside) {
+      const codes = ["range", "argument"] as const;
+      expectRefused(() => small.fill(0, offset, length), codes);
+      expectRefused(() => small.copyFrom(values, offset * 11, 0, length), ["range", "argument"]);
+      expectRefused(() => small.copyFrom(values, 0, offset, length), codes);
+      const queue = device.queue.handle;
+      const bytes = new Uint8Array(256);
+      const statuses = [
+        symbols.bm_buffer_upload(queue, small.handle, offset, bytes, length),
+        symbols.bm_buffer_download(queue, small.handle, offset, bytes, length),
+      ].map((status) => statusNames[status]);
+      for (const status of statuses) expect<string[]>(["range", "argument"]).toContain(status);
+    }
+    expectRefused(() => small.upload(new Uint8Array(50), 51), ["range"], /51/);
+    expectRefused(() => small.download(new Uint8Array(101)), ["range"], /101/);
+  });
+
+  test("copies within a buffer that overlap are refused", () => {
+    expectRefused(() => values.copyFrom(values, 0, 10, 11), ["argument", "range", "validation"]);
+    values.copyFrom(values, 0, 10, 10);
+  });
+
+  test("bytes to fill with have to be bytes", () => {
+    expectRefused(() => values.fill(256), ["argument", "range"]);
+    expect(() => values.fill(-1)).toThrow(RangeError);
+    expect(() => values.fill(0.5)).toThrow(RangeError);
+  });
+
+  test("NULL where memory is meant is refused", () => {
+    const queue = device.queue.handle;
+    const nothing = [
+      symbols.bm_buffer_upload(queue, values.handle, 0, null, 4),
+      symbols.bm_buffer_download(queue, values.handle, 0, null, 4),
+      symbols.bm_device_count(null),
+      symbols.bm_device_numbers(device.handle, null, 4),
+    ].map((status) => statusNames[status]);
+    expect(nothing).toEqual(["argument", "argument", "argument", "argument"]);
+    const none = [
+      symbols.bm_buffer_wrap(device.handle, null, device.info.pageSize),
+      symbols.bm_buffer_map(device.handle, null, 0, 0),
+      symbols.bm_library_from_source(device.handle, null, 4, null),
+      symbols.bm_library_from_file(device.handle, null),
+      symbols.bm_pipeline_new(library.handle, null),
+      symbols.bm_program_new(device.handle, null, 16),
+    ];
+    expect(none).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(lastCode()).toBe("argument");
+    // A capacity of 0 asks for the length only.
+    expect(symbols.bm_device_text(device.handle, 0, null, 0)).toBeGreaterThan(0);
+    expect(symbols.bm_error_message(null, 0)).toBeGreaterThan(0);
+    expect(symbols.bm_statistics(null, 0)).toBe(5);
+  });
+});
+
+describe("programs", () => {
+  const add = (): {
+    readonly pipeline: ReturnType<Library["pipeline"]>;
+    readonly constants: Record<number, Uint8Array>;
+  } => ({
+    pipeline: library.pipeline("add_amount"),
+    constants: { 1: f32(1) },
+  });
+
+  test("a bad opcode is refused", () => {
+    const bytes = new ProgramBuilder(device).barrier().encode();
+    for (const word of [0, 5, 99, 0xff, 0xffffffff, 4, 4 | (2 << 8)]) {
+      new DataView(bytes.buffer).setUint32(16, word, true);
+      expect(symbols.bm_program_new(device.handle, bytes, bytes.byteLength)).toBe(0);
+      expect(lastCode()).toBe("argument");
+    }
+  });
+
+  test("a bad header is refused", () => {
+    const good = new ProgramBuilder(device).barrier().encode();
+    const refuse = (index: number, value: number): void => {
+      const bytes = good.slice();
+      new DataView(bytes.buffer).setUint32(4 * index, value, true);
+      expect(symbols.bm_program_new(device.handle, bytes, bytes.byteLength)).toBe(0);
+      expect(["argument", "range", "unsupported"]).toContain(lastCode());
+    };
+    refuse(0, 0);
+    refuse(1, 0);
+    refuse(1, 2);
+    refuse(2, 1048577);
+    refuse(2, 0xffffffff);
+    refuse(3, 0);
+    refuse(3, 2);
+    refuse(3, 0xffffffff);
+    for (const length of [0, 1, 4, 15, 16, 19, 21, -4, 2 ** 53, Number.NaN, 2 ** 40]) {
+      if (length > good.byteLength && length < 2 ** 53) continue; // Would read past the array.
+      expect(symbols.bm_program_new(device.handle, good, length), String(length)).toBe(0);
+    }
+    expectRefused(() => new ProgramBuilder(device, { dynamicWords: 1048577 }).build(), ["argument", "range"]);
+  });
+
+  test("an unbound buffer is refused", () => {
+    const pipeline = library.pipeline("add_amount");
+    const grid = { threads: [1], threadsPerThreadgroup: [1] } as const;
+    const build = (bindings: object) =>
+      new ProgramBuilder(device).dispatch({ pipeline, ...grid, ...bindings }).build();
+    expectRefused(() => build({ constants: { 1: f32(1) } }), ["validation", "argument"], /0/);
+    expectRefused(() => build({ buffers: [{ buffer: values }] }), ["validation", "argument"], /1/);
+  });
+
+  test("bindings that do not fit are refused", () => {
+    const grid = { threads: [1], threadsPerThreadgroup: [1] } as const;
+    const at = (offset: number) =>
+      new ProgramBuilder(device)
+        .dispatch({ ...add(), ...grid, buffers: [{ buffer: values, offset }] })
+        .build();
+    for (const offset of [1024, 1028, 2 ** 32, 2 ** 53 - 1]) {
+      expectRefused(() => at(offset), ["range", "validation", "argument"]);
+    }
+    for (const index of [31, 32, 1000, 2 ** 32 - 1]) {
+      const builder = new ProgramBuilder(device).dispatch({
+        ...add(),
+        ...grid,
+        buffers: { 0: { buffer: values }, [index]: { buffer: values } },
+      });
+      expectRefused(() => builder.build(), ["range", "validation", "argument"]);
+    }
+    const words = new ProgramBuilder(device, { dynamicWords: 2 }).dispatch({
+      ...add(),
+      ...grid,
+      buffers: [{ dynamicWords: 12 }],
+    });
+    expectRefused(() => words.build(), ["range", "validation", "argument"]);
+    for (const length of [0, 4097, 100_000]) {
+      const builder = new ProgramBuilder(device).dispatch({
+        pipeline: library.pipeline("add_amount"),
+        ...grid,
+        buffers: [{ buffer: values }],
+        constants: { 1: new Uint8Array(length) },
+      });
+      expectRefused(() => builder.build(), ["range", "validation", "argument"]);
+    }
+    const twice = new ProgramBuilder(device).dispatch({
+      ...add(),
+      ...grid,
+      buffers: [{ buffer: values }, { buffer: values }],
+    });
+    expectRefused(() => twice.build(), ["validation", "argument"]);
+  });
+
+  test("too many threads are refused", () => {
+    const most = library.pipeline("add_amount").maxTotalThreadsPerThreadgroup;
+    for (const threadsPerThreadgroup of [
+      [most + 1],
+      [most, 2],
+      [1, 1, most + 1],
+      [65536, 65536],
+      [2 ** 32 - 1, 2 ** 32 - 1, 2 ** 32 - 1],
+      [0],
+      [1, 0],
+    ] as const) {
+      const builder = new ProgramBuilder(device).dispatch({
+        ...add(),
+        buffers: [{ buffer: values }],
+        threads: [1],
+        threadsPerThreadgroup,
+      });
+      expectRefused(() => builder.build(), ["validation", "argument", "range"]);
+    }
+  });
+
+  test("too much threadgroup memory is refused", () => {
+    const most = device.info.maxThreadgroupMemory;
+    for (const length of [most + 16, 2 ** 31, 2 ** 32 - 16]) {
+      const builder = new ProgramBuilder(device).dispatch({
+        pipeline: library.pipeline("sum_threads"),
+        buffers: [{ buffer: values }],
+        threadgroupMemory: { 0: length },
+        threadgroups: [1],
+        threadsPerThreadgroup: [1],
+      });
+      expectRefused(() => builder.build(), ["validation", "argument", "range"], /threadgroup/i);
+    }
+    const without = new ProgramBuilder(device).dispatch({
+      pipeline: library.pipeline("sum_threads"),
+      buffers: [{ buffer: values }],
+      threadgroups: [1],
+      threadsPerThreadgroup: [1],
+    });
+    expectRefused(() => without.build(), ["validation", "argument"]);
+  });
+
+  test("copies and fills outside of their buffers are refused", () => {
+    const refuse = (builder: ProgramBuilder) =>
+      expectRefused(() => builder.build(), ["range", "argument", "validation"]);
+    const start = () => new ProgramBuilder(device);
+    refuse(start().copy(values, 0, values, 512, 513));
+    refuse(start().copy(values, 1024, values, 0, 1));
+    refuse(start().copy(values, 2 ** 53 - 1, values, 0, 2));
+    refuse(start().copy(values, 0, values, 2 ** 32, 2 ** 53 - 1));
+    refuse(start().copy(values, 0, values, 4, 8));
+    refuse(start().fill(values, 0, 1025, 0));
+    refuse(start().fill(values, 1020, 2 ** 53 - 1, 0));
+    refuse(start().fill(values, 0, 4, 256));
+    refuse(start().fill(values, 0, 0, 0));
+  });
+
+  test("a run with the wrong number of words is refused", () => {
+    using words = new ProgramBuilder(device, { dynamicWords: 4 }).build();
+    expect(() => device.queue.run(words)).toThrow("0 dynamic words");
+    expect(() => device.queue.run(words, new Uint32Array(3))).toThrow("declares 4");
+    expect(() => device.queue.run(program, new Uint32Array(1))).toThrow("declares 0");
+    expect(() => device.queue.run(words, new Float32Array(4) as unknown as Uint32Array)).toThrow(TypeError);
+    const four = new Uint32Array(4);
+    const { queue } = device;
+    const statuses = [
+      symbols.bm_program_run(queue.handle, words.handle, four, 3),
+      symbols.bm_program_run(queue.handle, words.handle, null, 4),
+      symbols.bm_program_run(queue.handle, words.handle, null, 0),
+    ];
+    expect(statuses.map((status) => statusNames[status])).toEqual(["argument", "argument", "argument"]);
+    expect(symbols.bm_program_submit(queue.handle, words.handle, four, 3)).toBe(0);
+    expect(lastCode()).toBe("argument");
+  });
+
+  test("tickets that nobody has are refused", () => {
+    for (const ticket of [0x7fffffff, 0xffffffff, 0x80000001]) {
+      expect(statusNames[symbols.bm_queue_wait(device.queue.handle, ticket)]).toBe("range");
+      expect(symbols.bm_queue_gpu_seconds(device.queue.handle, ticket)).toBeNaN();
+    }
+  });
+});
+
+checkLeaks();

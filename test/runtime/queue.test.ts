@@ -1,0 +1,258 @@
+// Queues: order, promises, the event loop, and disposal while work is pending.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import {
+  BridgeError,
+  type Buffer,
+  countNativeCalls,
+  Device,
+  type Library,
+  ProgramBuilder,
+  ReleasedError,
+} from "../../src/runtime/index.ts";
+import { addProgram, compileKernels, spinProgram, u32 } from "./kernels.ts";
+import { checkLeaks } from "./leaks.ts";
+
+let device: Device;
+let library: Library;
+let values: Buffer;
+beforeAll(() => {
+  device = Device.open();
+  library = compileKernels(device);
+  values = device.buffer(16);
+});
+afterAll(() => {
+  values.dispose();
+  library.dispose();
+  device.dispose();
+});
+
+/** Rounds of `spin` that keep a device busy for some milliseconds. */
+const aWhile = 3_000_000;
+
+describe("Queue.submit", () => {
+  test("Queue.submit() resolves when the work is done", async () => {
+    using buffer = device.buffer(400);
+    using program = addProgram(device, library, buffer);
+    await device.queue.submit(program);
+    expect(buffer.view(Float32Array)[99]).toBe(1);
+    expect(device.queue.gpuSeconds).toBeGreaterThan(0);
+  });
+
+  test("Queue.submit() keeps the order, however many wait", async () => {
+    using out = device.buffer(4 * 300);
+    using program = new ProgramBuilder(device, { dynamicWords: 2 })
+      .copy(out, 0, out, 4, 4)
+      .barrier()
+      .dispatch({
+        pipeline: library.pipeline("copy_words"),
+        buffers: [{ dynamicWords: 0 }, { buffer: out }],
+        constants: { 2: u32(1) },
+        threads: [1],
+        threadsPerThreadgroup: [1],
+      })
+      .build();
+    const words = new Uint32Array(2);
+    const order: number[] = [];
+    const promises: Promise<void>[] = [];
+    for (let i = 0; i < 300; i++) {
+      words[0] = i; // Copied at the call: the same array serves all.
+      promises.push(device.queue.submit(program, words).then(() => void order.push(i)));
+    }
+    await Promise.all(promises);
+    expect(order).toEqual(Array.from({ length: 300 }, (_, i) => i));
+    expect([...out.view(Uint32Array).subarray(0, 2)]).toEqual([300, 299]);
+  });
+
+  test("Queue.submit() is one native call, as is run()", async () => {
+    using program = addProgram(device, library, values);
+    const { queue } = device;
+    using count = countNativeCalls();
+    const promise = queue.submit(program);
+    expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: 1 });
+    await promise;
+    for (let i = 0; i < 10; i++) queue.run(program);
+    expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: 1, bm_program_run: 10 });
+  });
+
+  test("Queue.submit() makes no native objects that stay", async () => {
+    using program = addProgram(device, library, values);
+    await device.queue.submit(program);
+    device.queue.run(program);
+    const { objects } = Device.statistics();
+    for (let i = 0; i < 100; i++) device.queue.run(program);
+    expect(Device.statistics().objects).toBe(objects);
+  });
+
+  test("Queue.submit() lets the event loop turn", async () => {
+    using program = spinProgram(device, library, values, 20 * aWhile);
+    let ticks = 0;
+    const timer = setInterval(() => ticks++, 1);
+    const start = performance.now();
+    await device.queue.submit(program);
+    const milliseconds = performance.now() - start;
+    clearInterval(timer);
+    // The timer may be late on a busy machine; without turns in between there would be no tick at all.
+    expect(milliseconds).toBeGreaterThan(20);
+    expect(ticks).toBeGreaterThan(5);
+  });
+
+  test("Queue.run() comes after all that was submitted, waiting or not", async () => {
+    using counter = device.buffer(4);
+    using add = addProgram(device, library, counter);
+    let settled = 0;
+    const promises = Array.from({ length: 200 }, () => device.queue.submit(add).then(() => settled++));
+    device.queue.run(add);
+    expect(counter.view(Float32Array)[0]).toBe(201);
+    expect(settled).toBe(0); // Promises are told on a later turn.
+    await Promise.all(promises);
+    expect(counter.view(Float32Array)[0]).toBe(201);
+  });
+
+  test("Buffer.download() comes after all that was submitted", async () => {
+    using counter = device.buffer(4);
+    using add = addProgram(device, library, counter);
+    const promises = Array.from({ length: 150 }, () => device.queue.submit(add));
+    const now = new Float32Array(1);
+    counter.download(now);
+    expect(now[0]).toBe(150);
+    await Promise.all(promises);
+  });
+
+  test("Queue.idle() resolves when everything has settled, failures too", async () => {
+    using queue = device.createQueue();
+    await queue.idle();
+    using program = addProgram(device, library, values);
+    let settled = 0;
+    const promises = Array.from({ length: 100 }, () => queue.submit(program).finally(() => settled++));
+    await queue.idle();
+    expect(settled).toBeGreaterThanOrEqual(99); // The last one's own reactions may run just after.
+    await Promise.all(promises);
+    await queue.idle();
+  });
+
+  test("Queue.submit() rejects, and never throws, for what cannot be run", async () => {
+    const program = addProgram(device, library, values);
+    await expect(device.queue.submit(program, new Uint32Array(3))).rejects.toThrow("3 dynamic words");
+    await expect(device.queue.submit(program, [1] as unknown as Uint32Array)).rejects.toThrow(TypeError);
+    program.dispose();
+    await expect(device.queue.submit(program)).rejects.toThrow(ReleasedError);
+    expect(() => device.queue.run(program)).toThrow(ReleasedError);
+    using other = Device.open();
+    const closed = other.createQueue();
+    closed.dispose();
+    await expect(closed.submit(program)).rejects.toThrow(ReleasedError);
+  });
+
+  test("Queue.submit() rejects what waited for room and lost its program", async () => {
+    const program = addProgram(device, library, values);
+    const results = Promise.allSettled(Array.from({ length: 70 }, () => device.queue.submit(program)));
+    program.dispose();
+    const outcomes = (await results).map(({ status }) => status);
+    expect(outcomes.slice(0, 64)).toEqual(new Array(64).fill("fulfilled"));
+    expect(outcomes.slice(64)).toEqual(new Array(6).fill("rejected"));
+  });
+});
+
+describe("Queue.dispose", () => {
+  test("Queue.dispose() waits for what is in flight and rejects what waits", async () => {
+    const queue = device.createQueue();
+    using program = spinProgram(device, library, values, aWhile / 10);
+    const results = Promise.allSettled(Array.from({ length: 80 }, () => queue.submit(program)));
+    queue.dispose();
+    const outcomes = await results;
+    expect(outcomes.slice(0, 64).every(({ status }) => status === "fulfilled")).toBe(true);
+    for (const outcome of outcomes.slice(64)) {
+      expect(outcome.status === "rejected" && outcome.reason).toBeInstanceOf(ReleasedError);
+    }
+    expect(() => queue.run(program)).toThrow(ReleasedError);
+    await queue.idle();
+  });
+
+  test("Queue.dispose() by its device settles everything as well", async () => {
+    const other = Device.open();
+    const own = compileKernels(other);
+    const buffer = other.buffer(16);
+    const program = addProgram(other, own, buffer);
+    const promise = other.queue.submit(program);
+    for (const object of [program, buffer, own, other]) object.dispose();
+    await promise;
+  });
+
+  test("queues come and go with work in flight, many times", async () => {
+    using program = addProgram(device, library, values);
+    for (let i = 0; i < 50; i++) {
+      const queue = device.createQueue();
+      const promises = [queue.submit(program), queue.submit(program)];
+      if (i % 2 === 0) await promises[0];
+      queue.dispose();
+      await Promise.all(promises);
+    }
+  });
+
+  test("a program may be disposed while it runs", async () => {
+    const buffer = device.buffer(16);
+    const program = spinProgram(device, library, buffer, aWhile);
+    const promise = device.queue.submit(program);
+    program.dispose();
+    buffer.dispose();
+    await promise;
+  });
+});
+
+describe("a process", () => {
+  const runtime = JSON.stringify(join(import.meta.dir, "../../src/runtime/index.ts"));
+  const kernels = JSON.stringify(join(import.meta.dir, "kernels.ts"));
+  const preamble = `
+    import { Device } from ${runtime};
+    import { compileKernels, spinProgram } from ${kernels};
+    const device = Device.open();
+    const library = compileKernels(device);
+    const values = device.buffer(16);
+    const program = spinProgram(device, library, values, ${aWhile});
+    globalThis.kept = [device, library, values, program];`;
+
+  async function outputOf(script: string): Promise<{ code: number; output: string }> {
+    const child = Bun.spawn([process.execPath, "-e", preamble + script], {
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const [code, output] = await Promise.all([child.exited, new Response(child.stdout).text()]);
+    return { code, output: output.trim() };
+  }
+
+  test("a process stays alive while work is in flight, and ends after it", async () => {
+    const script = `for (let i = 0; i < 70; i++) device.queue.submit(program).then(() => { if (i === 69) console.log("done"); });`;
+    expect(await outputOf(script)).toEqual({ code: 0, output: "done" });
+  });
+
+  test("a process may exit while work is in flight", async () => {
+    const script = `for (let i = 0; i < 70; i++) device.queue.submit(program).catch(() => {}); process.exit(3);`;
+    expect(await outputOf(script)).toEqual({ code: 3, output: "" });
+  });
+
+  test("a process lets go of what was forgotten, and says so once", async () => {
+    const script = `
+      const warnings = [];
+      process.on("warning", (warning) => warnings.push(warning.name));
+      const before = Device.liveHandles().buffer;
+      (() => { for (let i = 0; i < 100; i++) device.buffer(64).bytes().fill(1); })();
+      for (let i = 0; i < 100 && Device.liveHandles().buffer > before + 5; i++) { Bun.gc(true); await Bun.sleep(2); }
+      console.log(Device.liveHandles().buffer <= before + 5, warnings.join());`;
+    expect(await outputOf(script)).toEqual({ code: 0, output: "true ForgottenObjectWarning" });
+  });
+});
+
+describe("errors", () => {
+  test("errors of a run carry the bridge's code and message", () => {
+    using other = Device.open();
+    using program = addProgram(device, library, values);
+    using queue = other.createQueue();
+    const wrong = { handle: values.handle, wordCount: 0, label: "no program" } as typeof program;
+    expect(() => queue.run(wrong)).toThrow(BridgeError);
+    expect(() => queue.run(wrong)).toThrow(expect.objectContaining({ code: "handle" }));
+    expect(() => queue.run(wrong)).toThrow(/^Cannot run no program: ./);
+  });
+});
+
+checkLeaks();
