@@ -112,8 +112,8 @@ static bm_status readBinding(Decoder *decoder, const BunMetalPipeline *pipeline,
 }
 
 static bm_status readConstant(Decoder *decoder, const BunMetalPipeline *pipeline, uint32_t *bound) {
-  ProgramConstant constant = {
-      .index = bridgeNextWord(decoder), .length = bridgeNextWord(decoder), .start = decoder->constantBytes};
+  ProgramConstant constant = {.index = bridgeNextWord(decoder), .start = decoder->constantBytes};
+  constant.length = bridgeNextWord(decoder); // not in the initializer: the order of evaluation is open there
   if (decoder->isShort) return BM_OK;
   if (constant.length == 0 || constant.length > MostConstantBytes)
     return bridgeRefuse(decoder, BM_ERROR_RANGE, "\"%u\" constant bytes: there can be 1 to \"%d\"", constant.length,
@@ -135,7 +135,8 @@ static bm_status readConstant(Decoder *decoder, const BunMetalPipeline *pipeline
 }
 
 static bm_status readThreadgroupMemory(Decoder *decoder, ProgramDispatch *dispatch, uint64_t *total) {
-  ProgramThreadgroupMemory memory = {.index = bridgeNextWord(decoder), .length = bridgeNextWord(decoder)};
+  ProgramThreadgroupMemory memory = {.index = bridgeNextWord(decoder)};
+  memory.length = bridgeNextWord(decoder);
   if (decoder->isShort) return BM_OK;
   uint64_t most = [decoder->program->device maxThreadgroupMemoryLength];
   if (memory.index >= BridgeMostThreadgroupMemories)

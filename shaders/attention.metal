@@ -22,10 +22,11 @@ inline float dot_product(device const F32 *a, device const Block *b, uint width)
  *
  * The cache is paged: position p of sequence s is in slot blockTables[s, p / blockSize] * blockSize + p % blockSize.
  *
- * A threadgroup is one SIMD group and makes one head of one row. It takes the keys in tiles, and each tile twice: for
- * the scores each lane has keys of its own; for the weighted sum each lane has 16 dimensions of its own (a "column"), and
- * where there are fewer columns than lanes, several lanes share one and take turns at the keys (a "team" is one lane for
- * each column). The teams' sums are added at the end. So a tile costs two synchronisations, whatever the head size.
+ * A threadgroup is one SIMD group, or fewer lanes, and makes one head of one row. It takes the keys in tiles, and each
+ * tile twice: first the lanes share out the keys, and put their scores into threadgroup memory; then they share out the
+ * values, in columns of 16 dimensions. Where there are more lanes than columns they form teams, one lane for each
+ * column, and the teams take turns at the keys; what the teams have summed is added at the end. So a tile costs two
+ * synchronisations, whatever the head size.
  *
  * Reads q [rows, heads, headDim], the caches [slot, kvHeads, headDim], positions and sequences [rows], blockTables
  * [sequences, blocksPerSequence]; writes out [rows, heads, headDim]. headDim is at most AttentionMaxHeadDim.
@@ -40,15 +41,16 @@ template <typename Block>
                           device float *out [[buffer(6)]],
                           constant AttentionArgs &args [[buffer(7)]],
                           uint2 group [[threadgroup_position_in_grid]],
+                          uint2 threads [[threads_per_threadgroup]],
                           uint lane [[thread_index_in_simdgroup]]) {
-  enum : uint { Tile = AttentionKeysPerLane * SimdWidth };
   // Two of each, used in turn: a tile's writes need not wait for the last tile's reads.
-  threadgroup float weights[2][Tile];
-  threadgroup uint slots[2][Tile];
-  threadgroup float teamSums[SimdWidth * ChunkSize]; // [teams, headDim]
+  threadgroup float weights[2][AttentionTile]; // scores at first
+  threadgroup uint slots[2][AttentionTile];
+  threadgroup float4 sums[SimdWidth * ChunkSize / 4]; // [team, column, dimension]
 
   const uint head = group.x;
   const uint row = group.y;
+  const uint lanes = threads.x;
   const uint headDim = args.headDim;
   const uint slotSize = args.kvHeads * headDim;
   const uint keyCount = positions[row] + 1;
@@ -59,70 +61,61 @@ template <typename Block>
   vCache += kvHead * headDim;
 
   const uint columns = (headDim + ChunkSize - 1) / ChunkSize;
-  const uint teams = SimdWidth / columns;
-  const uint team = lane / columns; // lanes past the last whole team only score
-  const uint dimension = lane % columns * ChunkSize;
+  const uint teams = max(lanes / columns, 1u);
+  for (uint cell = lane; cell < teams * columns; cell += lanes) {
+    for (uint c = 0; c < 4; ++c) sums[4 * cell + c] = 0.0f;
+  }
 
   float maximum = MASKED_SCORE;
-  float sum = 0.0f; // of this lane's keys
-  float4 mixed[4] = {0.0f, 0.0f, 0.0f, 0.0f}; // of this lane's dimensions, over its team's keys
-
+  float total = 0.0f; // of this lane's weights
   uint turn = 0;
-  for (uint first = 0; first < keyCount; first += Tile, turn ^= 1) {
-    // Scores: lane l has keys first + l, first + l + 32, ...
-    float scores[AttentionKeysPerLane];
+  for (uint first = 0; first < keyCount; first += AttentionTile, turn ^= 1) {
+    const uint tileKeys = min(keyCount - first, uint(AttentionTile));
+    threadgroup float *tileWeights = weights[turn];
+    threadgroup uint *tileSlots = slots[turn];
+
     float tileMaximum = maximum;
-    for (uint i = 0; i < AttentionKeysPerLane; ++i) {
-      const uint j = i * SimdWidth + lane;
+    for (uint j = lane; j < tileKeys; j += lanes) {
       const uint p = first + j;
-      scores[i] = MASKED_SCORE;
-      if (p < keyCount) {
-        const uint slot = blocks[p / args.blockSize] * args.blockSize + p % args.blockSize;
-        slots[turn][j] = slot;
-        scores[i] = args.scale * dot_product(q, kCache + ulong(slot) * slotSize, headDim);
-      }
-      tileMaximum = max(tileMaximum, scores[i]);
+      const uint slot = blocks[p / args.blockSize] * args.blockSize + p % args.blockSize;
+      const float score = args.scale * dot_product(q, kCache + ulong(slot) * slotSize, headDim);
+      tileSlots[j] = slot;
+      tileWeights[j] = score;
+      tileMaximum = max(tileMaximum, score);
     }
 
-    // What was summed so far is relative to the old maximum: exp(-maximum) becomes exp(-newMaximum).
+    // What was summed so far is relative to the old maximum; the correction makes it relative to the new one.
     const float newMaximum = simd_max(tileMaximum);
     const float correction = precise::exp(maximum - newMaximum);
     maximum = newMaximum;
-    sum *= correction;
-    for (uint i = 0; i < AttentionKeysPerLane; ++i) {
-      const uint j = i * SimdWidth + lane;
-      if (first + j < keyCount) {
-        const float weight = precise::exp(scores[i] - maximum);
-        weights[turn][j] = weight;
-        sum += weight;
-      }
+    total *= correction;
+    for (uint j = lane; j < tileKeys; j += lanes) {
+      const float weight = precise::exp(tileWeights[j] - maximum);
+      tileWeights[j] = weight;
+      total += weight;
     }
     simdgroup_barrier(mem_flags::mem_threadgroup);
 
-    // Values: team t has keys first + t, first + t + teams, ...
-    for (uint c = 0; c < 4; ++c) mixed[c] *= correction;
-    if (team < teams) {
-      const uint tileKeys = min(keyCount - first, uint(Tile));
+    for (uint cell = lane; cell < teams * columns; cell += lanes) {
+      const uint team = cell / columns;
+      const uint dimension = cell % columns * ChunkSize;
+      float4 sum[4];
+      for (uint c = 0; c < 4; ++c) sum[c] = sums[4 * cell + c] * correction;
       for (uint j = team; j < tileKeys; j += teams) {
-        const float4 weight = weights[turn][j];
-        const Chunk v = load16(vCache + ulong(slots[turn][j]) * slotSize, dimension, headDim);
-        for (uint c = 0; c < 4; ++c) mixed[c] = fma(weight, v.values[c], mixed[c]);
+        const float4 weight = tileWeights[j];
+        const Chunk v = load16(vCache + ulong(tileSlots[j]) * slotSize, dimension, headDim);
+        for (uint c = 0; c < 4; ++c) sum[c] = fma(weight, v.values[c], sum[c]);
       }
+      for (uint c = 0; c < 4; ++c) sums[4 * cell + c] = sum[c];
     }
   }
 
-  const float total = simd_sum(sum);
-  if (team < teams) {
-    for (uint c = 0; c < ChunkSize; ++c) {
-      if (dimension + c < headDim) teamSums[team * headDim + dimension + c] = mixed[c / 4][c % 4];
-    }
-  }
+  total = simd_sum(total);
   simdgroup_barrier(mem_flags::mem_threadgroup);
-
   out += (ulong(row) * args.heads + head) * headDim;
-  for (uint d = lane; d < headDim; d += SimdWidth) {
+  for (uint d = lane; d < headDim; d += lanes) {
     float value = 0.0f;
-    for (uint t = 0; t < teams; ++t) value += teamSums[t * headDim + d];
+    for (uint t = 0; t < teams; ++t) value += sums[(t * columns * ChunkSize + d) / 4][d % 4];
     out[d] = value / total;
   }
 }

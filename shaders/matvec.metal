@@ -2,8 +2,9 @@
  * matvec.metal: matrix-vector products, out[r, o] = sum_i w[o, i] x[r, i]: the work of one token.
  *
  * A SIMD group makes MatvecOutputs consecutive outputs of one row of x. Its lanes share out the sum in chunks of 16, and
- * add up their parts at the end. A threadgroup is MatvecSimdgroups such SIMD groups, one after the other. Nothing is
- * assumed about alignment beyond that of a block, nor about n and k beyond whole blocks.
+ * add up their parts at the end. A threadgroup is any number of SIMD groups, whose outputs follow each other; a single
+ * one may have fewer than 32 lanes. Nothing is assumed about alignment beyond that of a block, nor about n and k beyond
+ * whole blocks.
  */
 #include "common.h"
 
@@ -18,12 +19,13 @@ template <typename Block> inline OutputRows<Block> output_rows(device const Bloc
   return result;
 }
 
-/** The lane's share of what is left of a row after its last whole chunk: at most one element. */
+/** The lane's share of what is left of a row after its last whole chunk. */
 template <typename Block>
-inline void accumulate_end(OutputRows<Block> weights, device const F32 *x, uint k, uint lane, thread float4 *sums) {
-  const uint i = k / ChunkSize * ChunkSize + lane;
-  if (i >= k) return;
-  for (uint o = 0; o < MatvecOutputs; ++o) sums[o].x += element(weights.rows[o], i) * element(x, i);
+inline void accumulate_end(OutputRows<Block> weights, device const F32 *x, uint k, uint lane, uint lanes,
+                           thread float4 *sums) {
+  for (uint i = k / ChunkSize * ChunkSize + lane; i < k; i += lanes) {
+    for (uint o = 0; o < MatvecOutputs; ++o) sums[o].x += element(weights.rows[o], i) * element(x, i);
+  }
 }
 
 /** The four sums of the elements of four vectors. */
@@ -45,20 +47,23 @@ template <typename Block>
                        device float *out [[buffer(2)]],
                        constant MatrixArgs &args [[buffer(3)]],
                        uint2 group [[threadgroup_position_in_grid]],
+                       uint2 threads [[threads_per_threadgroup]],
                        uint lane [[thread_index_in_simdgroup]],
-                       uint simdgroup [[simdgroup_index_in_threadgroup]]) {
-  const uint first = (group.x * MatvecSimdgroups + simdgroup) * MatvecOutputs;
+                       uint simdgroup [[simdgroup_index_in_threadgroup]],
+                       uint simdgroups [[simdgroups_per_threadgroup]]) {
+  const uint lanes = threads.x / simdgroups;
+  const uint first = (group.x * simdgroups + simdgroup) * MatvecOutputs;
   const OutputRows<Block> weights = output_rows(w, first, args.n, args.k);
   x += ulong(group.y) * args.k;
 
   float4 sums[MatvecOutputs] = {0.0f, 0.0f, 0.0f, 0.0f};
-  for (uint i = lane * ChunkSize; i + ChunkSize <= args.k; i += SimdWidth * ChunkSize) {
+  for (uint i = lane * ChunkSize; i + ChunkSize <= args.k; i += lanes * ChunkSize) {
     const Chunk activations = load16(x, i);
     for (uint o = 0; o < MatvecOutputs; ++o) {
       sums[o] = multiply_accumulate(load16(weights.rows[o], i), activations, sums[o]);
     }
   }
-  accumulate_end(weights, x, args.k, lane, sums);
+  accumulate_end(weights, x, args.k, lane, lanes, sums);
   const float4 totals = simd_sum(sums_of(sums));
   if (lane == 0) write_outputs(out + ulong(group.y) * args.n, first, args.n, totals);
 }
@@ -77,11 +82,14 @@ template <typename Block>
                              device float *out [[buffer(2)]],
                              constant MatrixArgs &args [[buffer(3)]],
                              uint2 group [[threadgroup_position_in_grid]],
+                             uint2 threads [[threads_per_threadgroup]],
                              uint index [[thread_index_in_threadgroup]],
                              uint lane [[thread_index_in_simdgroup]],
-                             uint simdgroup [[simdgroup_index_in_threadgroup]]) {
+                             uint simdgroup [[simdgroup_index_in_threadgroup]],
+                             uint simdgroups [[simdgroups_per_threadgroup]]) {
   threadgroup float4 tile[MatvecTile / 4];
-  const uint first = (group.x * MatvecSimdgroups + simdgroup) * MatvecOutputs;
+  const uint lanes = threads.x / simdgroups;
+  const uint first = (group.x * simdgroups + simdgroup) * MatvecOutputs;
   const OutputRows<Block> weights = output_rows(w, first, args.n, args.k);
   x += ulong(group.y) * args.k;
 
@@ -93,7 +101,7 @@ template <typename Block>
       for (uint c = 0; c < 4; ++c) tile[(i - start) / 4 + c] = activations.values[c];
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (uint i = start + lane * ChunkSize; i + ChunkSize <= end; i += SimdWidth * ChunkSize) {
+    for (uint i = start + lane * ChunkSize; i + ChunkSize <= end; i += lanes * ChunkSize) {
       threadgroup const float4 *staged = tile + (i - start) / 4;
       const Chunk activations = {{staged[0], staged[1], staged[2], staged[3]}, 1.0f};
       for (uint o = 0; o < MatvecOutputs; ++o) {
@@ -102,7 +110,7 @@ template <typename Block>
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
   }
-  accumulate_end(weights, x, args.k, lane, sums);
+  accumulate_end(weights, x, args.k, lane, lanes, sums);
   const float4 totals = simd_sum(sums_of(sums));
   if (lane == 0) write_outputs(out + ulong(group.y) * args.n, first, args.n, totals);
 }

@@ -1,6 +1,7 @@
 /*
- * norm.metal: RMS normalisation. A threadgroup of any number of whole SIMD groups (up to RowSimdgroups) makes one row;
- * its threads take every threads-th element. One SIMD group for each 512 elements is plenty.
+ * norm.metal: RMS normalisation. A threadgroup makes one row, and its threads take every threads-th element. It has any
+ * number of threads up to a SIMD group's, or whole SIMD groups, RowSimdgroups at most: on a GPU one SIMD group for each
+ * 512 elements is plenty, and on the CPU device one thread.
  */
 #include "reduce.h"
 
@@ -13,22 +14,22 @@ kernel void rmsnorm_f32(device const float *x [[buffer(0)]],
                         device float *out [[buffer(2)]],
                         constant RmsNormArgs &args [[buffer(3)]],
                         uint2 group [[threadgroup_position_in_grid]],
+                        uint2 threads [[threads_per_threadgroup]],
                         uint index [[thread_index_in_threadgroup]],
                         uint lane [[thread_index_in_simdgroup]],
                         uint simdgroup [[simdgroup_index_in_threadgroup]],
                         uint simdgroups [[simdgroups_per_threadgroup]]) {
   threadgroup float partials[RowSimdgroups];
   const Place place = {lane, simdgroup, simdgroups};
-  const uint threads = simdgroups * SimdWidth;
   x += ulong(group.y) * args.n;
   out += ulong(group.y) * args.n;
 
   float squares = 0.0f;
-  for (uint i = index; i < args.n; i += threads) squares += x[i] * x[i];
+  for (uint i = index; i < args.n; i += threads.x) squares += x[i] * x[i];
   const float mean = threadgroup_sum(squares, partials, place) / float(args.n);
   const float scale = precise::rsqrt(mean + args.eps);
 
-  for (uint i = index; i < args.n; i += threads) out[i] = x[i] * scale * weight[i];
+  for (uint i = index; i < args.n; i += threads.x) out[i] = x[i] * scale * weight[i];
 }
 
 /**
@@ -42,13 +43,13 @@ kernel void add_rmsnorm_f32(device const float *a [[buffer(0)]],
                             device float *out [[buffer(4)]],
                             constant RmsNormArgs &args [[buffer(5)]],
                             uint2 group [[threadgroup_position_in_grid]],
+                            uint2 threads [[threads_per_threadgroup]],
                             uint index [[thread_index_in_threadgroup]],
                             uint lane [[thread_index_in_simdgroup]],
                             uint simdgroup [[simdgroup_index_in_threadgroup]],
                             uint simdgroups [[simdgroups_per_threadgroup]]) {
   threadgroup float partials[RowSimdgroups];
   const Place place = {lane, simdgroup, simdgroups};
-  const uint threads = simdgroups * SimdWidth;
   const ulong row = ulong(group.y) * args.n;
   a += row;
   b += row;
@@ -56,7 +57,7 @@ kernel void add_rmsnorm_f32(device const float *a [[buffer(0)]],
   out += row;
 
   float squares = 0.0f;
-  for (uint i = index; i < args.n; i += threads) {
+  for (uint i = index; i < args.n; i += threads.x) {
     const float value = a[i] + b[i];
     sum[i] = value;
     squares += value * value;
@@ -65,5 +66,5 @@ kernel void add_rmsnorm_f32(device const float *a [[buffer(0)]],
   const float scale = precise::rsqrt(mean + args.eps);
 
   // Each thread reads back only what it wrote itself.
-  for (uint i = index; i < args.n; i += threads) out[i] = sum[i] * scale * weight[i];
+  for (uint i = index; i < args.n; i += threads.x) out[i] = sum[i] * scale * weight[i];
 }

@@ -1,5 +1,6 @@
 /*
- * reduce.h: reductions over a threadgroup of whole SIMD groups. Every thread calls them and gets the result.
+ * reduce.h: reductions over a threadgroup, of at most one SIMD group or of whole ones. Every thread calls them and gets
+ * the result.
  *
  * `partials` is threadgroup memory with a place for each SIMD group; two reductions in one kernel need two of them,
  * because nothing holds back the second one's writes until all have read the first one's.
@@ -11,7 +12,7 @@
 
 /** Where a thread stands in its threadgroup. */
 struct Place {
-  uint lane;
+  uint lane; // in its SIMD group
   uint simdgroup;
   uint simdgroups; // in the threadgroup
 };

@@ -1,6 +1,6 @@
 /*
- * softmax.metal: a threadgroup of any number of whole SIMD groups (up to RowSimdgroups) makes one row; its threads take
- * every threads-th element.
+ * softmax.metal: a threadgroup makes one row, and its threads take every threads-th element. It has any number of
+ * threads up to a SIMD group's, or whole SIMD groups, RowSimdgroups at most.
  */
 #include "reduce.h"
 
@@ -13,6 +13,7 @@ kernel void softmax_f32(device const float *x [[buffer(0)]],
                         device float *out [[buffer(1)]],
                         constant SoftmaxArgs &args [[buffer(2)]],
                         uint2 group [[threadgroup_position_in_grid]],
+                        uint2 threads [[threads_per_threadgroup]],
                         uint index [[thread_index_in_threadgroup]],
                         uint lane [[thread_index_in_simdgroup]],
                         uint simdgroup [[simdgroup_index_in_threadgroup]],
@@ -20,16 +21,15 @@ kernel void softmax_f32(device const float *x [[buffer(0)]],
   threadgroup float maxima[RowSimdgroups];
   threadgroup float sums[RowSimdgroups];
   const Place place = {lane, simdgroup, simdgroups};
-  const uint threads = simdgroups * SimdWidth;
   x += ulong(group.y) * args.n;
   out += ulong(group.y) * args.n;
 
   float maximum = -MAXFLOAT;
-  for (uint i = index; i < args.n; i += threads) maximum = max(maximum, args.scale * x[i]);
+  for (uint i = index; i < args.n; i += threads.x) maximum = max(maximum, args.scale * x[i]);
   maximum = threadgroup_max(maximum, maxima, place);
 
   float sum = 0.0f;
-  for (uint i = index; i < args.n; i += threads) {
+  for (uint i = index; i < args.n; i += threads.x) {
     const float e = precise::exp(args.scale * x[i] - maximum);
     out[i] = e;
     sum += e;
@@ -37,5 +37,5 @@ kernel void softmax_f32(device const float *x [[buffer(0)]],
   const float total = threadgroup_sum(sum, sums, place);
 
   // Each thread divides only what it wrote itself.
-  for (uint i = index; i < args.n; i += threads) out[i] = out[i] / total;
+  for (uint i = index; i < args.n; i += threads.x) out[i] = out[i] / total;
 }

@@ -5,6 +5,11 @@
 #ifndef BUN_METAL_TILES_H
 #define BUN_METAL_TILES_H
 
+/*
+ * Threads of a threadgroup: matvec, matvec_tiled, attention and the kernels that reduce a row take any number from 1 to
+ * a SIMD group's (attention: no more), or whole SIMD groups. A GPU wants whole ones. The CPU device wants one thread:
+ * there each thread is a fiber, and what lanes exchange costs as much as hundreds of multiplications.
+ */
 enum : uint {
   // Threads of a SIMD group. Every kernel here assumes it; a device of another width has to be refused.
   SimdWidth = 32,
@@ -20,7 +25,7 @@ enum : uint {
   ChunkSize = 16,
 
   // matvec: outputs of one SIMD group (each activation is loaded once for all of them, and four partial sums are
-  // reduced by one simd_sum of a float4), and SIMD groups per threadgroup.
+  // reduced by one simd_sum of a float4), and SIMD groups per threadgroup on a GPU.
   MatvecOutputs = 4,
   MatvecSimdgroups = 2,
 
@@ -37,8 +42,8 @@ enum : uint {
   // Floats from one row of a matmul tile to the next: four more than its depth, to spread columns over memory banks.
   MatmulStride = 36,
 
-  // attention: keys that a lane scores before the SIMD group turns to their values.
-  AttentionKeysPerLane = 4,
+  // attention: keys whose scores are in threadgroup memory while their values are summed.
+  AttentionTile = 128,
   AttentionMaxHeadDim = 256,
 
   // attention_scores, attention_weighted_sum: threads per threadgroup, one key or one dimension each.

@@ -19,7 +19,8 @@ export class BridgeError extends Error {
 export interface Diagnostic {
   readonly file: string;
   readonly line: number;
-  readonly column: number;
+  /** Undefined where the compiler does not tell. */
+  readonly column: number | undefined;
   readonly severity: "error" | "warning" | "note";
   readonly message: string;
 }
@@ -46,7 +47,7 @@ export function parseDiagnostics(text: string): Diagnostic[] {
     ([, file, line, column, severity, message]) => ({
       file: file.replace(/^.*: /, ""), // our own sentence may stand before the first one
       line: Number(line),
-      column: Number(column ?? 1),
+      column: column === undefined ? undefined : Number(column),
       severity: severity as Diagnostic["severity"],
       message,
     }),

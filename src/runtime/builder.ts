@@ -95,7 +95,10 @@ export class ProgramBuilder {
     });
   }
 
-  /** Adds a copy between buffers, or within one where the ranges do not overlap. Offsets and length in bytes. */
+  /**
+   * Adds a copy between buffers, or within one where the ranges do not overlap. Offsets and length in bytes, multiples
+   * of 4 (Metal's rule for what the device does; `Buffer.copyFrom` takes any).
+   */
   copy(
     source: Buffer,
     sourceOffset: number,
@@ -112,7 +115,7 @@ export class ProgramBuilder {
     });
   }
 
-  /** Sets bytes of a buffer to `value`, 0 to 255. */
+  /** Adds a fill: sets bytes of a buffer to `value`, 0 to 255. Offset and length are multiples of 4. */
   fill(buffer: Buffer, offset: number, length: number, value: number): this {
     return this.#operation(format.fill, () => {
       this.#writeBuffer(buffer);

@@ -68,6 +68,6 @@ const encoder: TextEncoder = new TextEncoder();
  */
 export function cString(text: string, name: string): Uint8Array {
   if (typeof text !== "string") throw new TypeError(`Cannot use ${shown(text)} as ${name}: it is no text`);
-  if (text.includes("\0")) throw new TypeError(`Cannot use ${JSON.stringify(text)} as ${name}: it has a NUL`);
+  if (text.includes("\0")) throw new TypeError(`Cannot use text with a NUL as ${name}`);
   return encoder.encode(`${text}\0`);
 }

@@ -38,8 +38,6 @@ export interface MapOptions {
 /** What `"auto"` prefers, the best first. */
 const preference: readonly Backend[] = ["metal", "cuda", "cpu"];
 
-const encoder: TextEncoder = new TextEncoder();
-
 /**
  * A device, opened. Disposing it disposes its queue (which waits for what is in flight) and its shaders. Other objects
  * that it made stay valid, but buffers can no longer be uploaded to and the like, which goes through that queue.
@@ -227,13 +225,11 @@ export class Device extends Owned implements DeviceContext {
    * @throws {BridgeError} `unsupported` where there is no compiler.
    */
   compile(source: string, options: { readonly name?: string } = {}): Library {
-    if (typeof source !== "string") throw new TypeError("Cannot compile what is no text");
     const name = options.name ?? "source.metal";
-    const bytes = encoder.encode(source);
-    // An empty array has no address; the length says that there is nothing in it.
-    const memory = bytes.byteLength === 0 ? new Uint8Array(1) : bytes;
+    const text = cString(source, "shader source");
     const title = cString(name, "a source's name");
-    const handle = this.bridge.symbols.bm_library_from_source(this.handle, memory, bytes.byteLength, title);
+    const { symbols } = this.bridge;
+    const handle = symbols.bm_library_from_source(this.handle, text, text.byteLength - 1, title);
     if (handle === 0) throw this.bridge.failure(`Cannot compile "${name}"`);
     return new Library(this.bridge, handle, `library "${name}"`);
   }

@@ -56,7 +56,7 @@ describe("failure", () => {
 describe("parseDiagnostics", () => {
   test("parseDiagnostics() takes lines without a column, and none that are no messages", () => {
     expect(parseDiagnostics("a.metal:7: fatal error: gone\nnothing here\n  7 | int x")).toEqual([
-      { file: "a.metal", line: 7, column: 1, severity: "error", message: "gone" },
+      { file: "a.metal", line: 7, column: undefined, severity: "error", message: "gone" },
     ]);
   });
 });

@@ -186,12 +186,9 @@ static void copiesAndFillsOutOfRangeAreRefused(void) {
     bm_status status;
     const char *fragment;
   } copies[] = {
-      {0, 96, 8, BM_ERROR_RANGE, "outside"},
-      {UINT64_MAX - 3, 0, 8, BM_ERROR_RANGE, "outside"},
-      {0, 1ull << 53, 4, BM_ERROR_RANGE, "outside"},
-      {0, 64, 0, BM_ERROR_RANGE, "is 0"},
-      {0, 4, 8, BM_ERROR_ARGUMENT, "overlap"},
-      {1, 64, 4, BM_ERROR_ARGUMENT, "multiples"},
+      {0, 96, 8, BM_ERROR_RANGE, "outside"},         {UINT64_MAX - 3, 0, 8, BM_ERROR_RANGE, "outside"},
+      {0, 1ull << 53, 4, BM_ERROR_RANGE, "outside"}, {0, 64, 0, BM_ERROR_RANGE, "is 0"},
+      {0, 4, 8, BM_ERROR_ARGUMENT, "overlap"},       {1, 64, 4, BM_ERROR_ARGUMENT, "multiples"},
       {0, 64, 5, BM_ERROR_ARGUMENT, "multiples"},
   };
   for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {

@@ -120,9 +120,9 @@ describe("bm_program_new", () => {
     after.fill(0x5a);
     const original = new ProgramBuilder(device)
       .copy(a, 0, b, 1024, 256)
-      .fill(target, 10, 200, 1)
+      .fill(target, 12, 200, 1)
       .barrier()
-      .copy(b, 5, target, 0, 77)
+      .copy(b, 8, target, 0, 76)
       .fill(a, 0, 256, 3)
       .encode();
     let runs = 0;

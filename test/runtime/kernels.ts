@@ -42,11 +42,11 @@ kernel void sum_threads(device uint *out [[buffer(0)]], threadgroup uint *scratc
   out[group] = sum;
 }
 
-// Takes a while: \`rounds\` multiplications, one after the other.
+// Takes a while: \`rounds\` steps of the logistic map, which no compiler can shorten.
 kernel void spin(device float *values [[buffer(0)]], constant uint &rounds [[buffer(1)]],
                  uint i [[thread_position_in_grid]]) {
-  float value = values[i];
-  for (uint round = 0; round < rounds; round++) value = value * 0.999f + 1.0f;
+  float value = 0.3f + values[i] * 0.0f;
+  for (uint round = 0; round < rounds; round++) value = 3.7f * value * (1.0f - value);
   values[i] = value;
 }
 `;
@@ -78,7 +78,7 @@ export function addProgram(device: Device, library: Library, values: Buffer, amo
     .build();
 }
 
-/** A program that keeps the device busy for some time: about a nanosecond or two for each round. */
+/** A program that keeps the device busy for some time: some nanoseconds for each round. */
 export function spinProgram(device: Device, library: Library, values: Buffer, rounds: number): Program {
   return new ProgramBuilder(device, { label: "spin" })
     .dispatch({

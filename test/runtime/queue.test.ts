@@ -28,7 +28,7 @@ afterAll(() => {
 });
 
 /** Rounds of `spin` that keep a device busy for some milliseconds. */
-const aWhile = 3_000_000;
+const aWhile = 1_000_000;
 
 describe("Queue.submit", () => {
   test("Queue.submit() resolves when the work is done", async () => {

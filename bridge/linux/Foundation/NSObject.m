@@ -5,6 +5,7 @@
 #import <Foundation/NSString.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /**
  * What lies in front of every instance. It cannot be an ivar: the compiler lays out constant strings as isa, pointer
@@ -19,6 +20,27 @@ _Static_assert(sizeof(ObjectHeader) == 16, "instances keep malloc's alignment of
 
 static ObjectHeader *headerOf(id object) {
   return (ObjectHeader *)(void *)object - 1;
+}
+
+/**
+ * libobjc registers the protocols that classes adopt, but not what clang emits for `@protocol(Name)`, whose isa stays a
+ * version number and which libobjc's own functions therefore refuse. Both begin with isa and name.
+ */
+static const char *nameOfProtocol(Protocol *protocol) {
+  return ((const char **)(void *)protocol)[1];
+}
+
+/** Whether a protocol of that name is in the list, or adopted by one that is. */
+static bool listHasProtocol(Protocol **list, unsigned count, const char *name) {
+  for (unsigned i = 0; i < count; i++) {
+    if (strcmp(protocol_getName(list[i]), name) == 0) return true;
+    unsigned innerCount = 0;
+    Protocol **inner = protocol_copyProtocolList(list[i], &innerCount);
+    bool isInner = listHasProtocol(inner, innerCount, name);
+    free(inner);
+    if (isInner) return true;
+  }
+  return false;
 }
 
 id NSAllocateObject(Class cls, NSUInteger extraBytes, NSZone *zone) {
@@ -98,7 +120,11 @@ static IMP forwardToRaise(id receiver, SEL selector) {
 
 + (BOOL)conformsToProtocol:(Protocol *)protocol {
   for (Class candidate = self; candidate != Nil; candidate = class_getSuperclass(candidate)) {
-    if (class_conformsToProtocol(candidate, protocol)) return YES;
+    unsigned count = 0;
+    Protocol **adopted = class_copyProtocolList(candidate, &count);
+    bool isFound = listHasProtocol(adopted, count, nameOfProtocol(protocol));
+    free(adopted);
+    if (isFound) return YES;
   }
   return NO;
 }

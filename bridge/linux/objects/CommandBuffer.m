@@ -50,7 +50,7 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   [scheduledHandlers release];
   [completedHandlers release];
   [failure release];
-  if (!isSettled) [queue settle];
+  if (sequence == 0) [queue forget]; // otherwise the queue counted it when it was done
   [queue release];
   [super dealloc];
 }
@@ -156,7 +156,7 @@ static void *grow(void *items, size_t count, size_t itemSize) {
 
 - (void)enqueue {
   [self requireUncommitted:"enqueue"];
-  if (isEnqueued) MTLBreakRule(@"MTLCommandBufferEnqueued", @"a command buffer is enqueued once");
+  if (sequence != 0) MTLBreakRule(@"MTLCommandBufferEnqueued", @"a command buffer is enqueued once");
   [queue enqueue:self commit:false];
 }
 
@@ -173,10 +173,14 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   if (atomic_load(&state) < MTLCommandBufferStatusCommitted)
     MTLBreakRule(@"MTLCommandBufferNotCommitted", @"%s would never return: the command buffer was not committed", call);
   QueueState *shared = queue->state;
-  if (shared->hasThread && pthread_equal(shared->thread, pthread_self()) && !isSettled)
+  pthread_mutex_lock(&shared->lock);
+  bool isOnThread = shared->hasThread && pthread_equal(shared->thread, pthread_self());
+  bool isDone = shared->completed >= sequence;
+  pthread_mutex_unlock(&shared->lock);
+  if (isOnThread && !isDone)
     MTLBreakRule(@"MTLCommandBufferWait", @"%s in a handler of the queue would never return", call);
   pthread_mutex_lock(&shared->lock);
-  while (wanted == MTLCommandBufferStatusScheduled ? atomic_load(&state) < wanted : !isSettled)
+  while (wanted == MTLCommandBufferStatusScheduled ? atomic_load(&state) < wanted : shared->completed < sequence)
     pthread_cond_wait(&shared->changed, &shared->lock);
   pthread_mutex_unlock(&shared->lock);
 }
@@ -199,7 +203,10 @@ static void *grow(void *items, size_t count, size_t itemSize) {
 }
 
 - (void)execute {
+  pthread_mutex_lock(&queue->state->lock);
   atomic_store(&state, MTLCommandBufferStatusScheduled);
+  pthread_cond_broadcast(&queue->state->changed);
+  pthread_mutex_unlock(&queue->state->lock);
   [self call:scheduledHandlers];
   LinuxDevice *device = queue->owner;
   char *message = NULL;
@@ -215,12 +222,6 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   [scheduledHandlers release];
   [completedHandlers release];
   scheduledHandlers = completedHandlers = nil;
-  QueueState *shared = queue->state;
-  pthread_mutex_lock(&shared->lock);
-  isSettled = true;
-  shared->outstanding--;
-  pthread_cond_broadcast(&shared->changed);
-  pthread_mutex_unlock(&shared->lock);
 }
 
 /* ---- properties -------------------------------------------------------------------------------------------------- */

@@ -29,14 +29,23 @@ static void freeState(QueueState *state) {
   free(state);
 }
 
+/* Runs it, gives it back, and only then tells who waits: when waitUntilCompleted returns, this thread holds nothing. */
+static void runAndRelease(QueueState *state, LinuxCommandBuffer *commands) {
+  uint64_t sequence = commands->sequence;
+  [commands execute];
+  [commands release]; // may free the queue, which then leaves the state to its thread
+  pthread_mutex_lock(&state->lock);
+  state->completed = sequence;
+  state->outstanding--;
+  pthread_cond_broadcast(&state->changed);
+  pthread_mutex_unlock(&state->lock);
+}
+
 /* Metal promises no autorelease pool here, so there is none: a handler that relies on one is found by the counters. */
 static void *runQueue(void *context) {
   QueueState *state = context;
   LinuxCommandBuffer *commands;
-  while ((commands = takeNext(state))) {
-    [commands execute];
-    [commands release]; // may free the queue, and with it the last owner of this thread
-  }
+  while ((commands = takeNext(state))) runAndRelease(state, commands);
   pthread_mutex_lock(&state->lock);
   bool isOurs = !state->hasThread; // the queue was freed on this thread and left the state to it
   pthread_mutex_unlock(&state->lock);
@@ -93,7 +102,7 @@ static void *runQueue(void *context) {
   state->outstanding++;
   pthread_mutex_unlock(&state->lock);
   LinuxCommandBuffer *commands = [[LinuxCommandBuffer alloc] initWithQueue:self retainsReferences:retains];
-  if (!commands) [self settle];
+  if (!commands) [self forget];
   return [commands autorelease];
 }
 
@@ -109,7 +118,7 @@ static void *runQueue(void *context) {
   return [self commandBufferThatRetains:false];
 }
 
-- (void)settle {
+- (void)forget {
   pthread_mutex_lock(&state->lock);
   state->outstanding--;
   pthread_cond_broadcast(&state->changed);
@@ -118,8 +127,8 @@ static void *runQueue(void *context) {
 
 - (void)enqueue:(LinuxCommandBuffer *)commands commit:(bool)isCommitted {
   pthread_mutex_lock(&state->lock);
-  if (!commands->isEnqueued) {
-    commands->isEnqueued = true;
+  if (commands->sequence == 0) {
+    commands->sequence = ++state->enqueued;
     [commands retain];
     if (state->last) state->last->next = commands;
     else state->first = commands;
@@ -136,10 +145,7 @@ static void *runQueue(void *context) {
   if (failure != 0) {
     // No thread can be had: run it here, in order, as all that came before.
     LinuxCommandBuffer *next;
-    while (state->first && (next = takeNext(state))) {
-      [next execute];
-      [next release];
-    }
+    while (state->first && (next = takeNext(state))) runAndRelease(state, next);
   }
 }
 

@@ -97,6 +97,8 @@ typedef struct QueueState {
   LinuxCommandBuffer *first; /* enqueued, each retained by this list; linked through `next` */
   LinuxCommandBuffer *last;
   NSUInteger outstanding; /* command buffers that exist and have not completed */
+  uint64_t enqueued;      /* how many there have been */
+  uint64_t completed;     /* how many of them are done, handlers included, and released by the thread */
   NSUInteger most;
   bool isStopping;
   bool hasThread;
@@ -111,8 +113,8 @@ typedef struct QueueState {
 - (id)initWithDevice:(LinuxDevice *)device most:(NSUInteger)most;
 /** Appends to the list (once), and with `commit` lets the thread run it. */
 - (void)enqueue:(LinuxCommandBuffer *)commands commit:(bool)isCommitted;
-/** Takes one command buffer off the count. */
-- (void)settle;
+/** Takes a command buffer off the count that was never committed. */
+- (void)forget;
 @end
 
 /** Bytes of setBytes:, in blocks that keep their place until the command buffer has completed. */
@@ -127,7 +129,8 @@ typedef struct ByteBlock {
   LinuxCommandQueue *queue;
   LinuxCommandBuffer *next; /* in the queue's list */
   _Atomic MTLCommandBufferStatus state;
-  bool isEnqueued, isSettled, hasLostEncoder;
+  uint64_t sequence; /* from 1, in the order of the queue; 0 until enqueued */
+  bool hasLostEncoder;
   bool retainsReferences;
   id openEncoder; /* not retained: the encoder retains this */
   DriverCommand *commands;
@@ -146,7 +149,7 @@ typedef struct ByteBlock {
 - (void)keep:(id)object;
 /** A copy of the bytes that lives until completion. */
 - (void *)copyBytes:(const void *)bytes length:(NSUInteger)length;
-/** Runs everything and the handlers; on the queue's thread, without a pool. */
+/** Runs everything and the handlers; on the queue's thread, without a pool. The queue does the rest. */
 - (void)execute;
 @end
 

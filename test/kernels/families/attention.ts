@@ -81,73 +81,81 @@ const paged = [
   { heads: 1, kvHeads: 1, headDim: 255, blockSize: 1, positions: [[40]] },
 ] as const;
 
+/** A SIMD group, the CPU device's one thread, and a SIMD group that is not whole. */
+const threadCounts = [tile("SimdWidth"), 1, 11] as const;
+
 const fused = formats.flatMap((format) =>
-  paged.map(({ positions: positionsOf, ...shape }): KernelCase => {
-    const { heads, kvHeads, headDim, blockSize } = shape;
-    return {
-      kernel: `attention_${format}`,
-      shape: `heads=${heads}/${kvHeads} headDim=${headDim} blockSize=${blockSize} positions=${JSON.stringify(positionsOf)}`,
-      bound: f32Bound,
-      build: (random) => {
-        const scale = 1 / Math.sqrt(headDim);
-        const width = kvHeads * headDim;
-        const rowsOf = positionsOf.flatMap((list, sequence) =>
-          list.map((position) => ({ sequence, position })),
-        );
-        const order = permutation(random, rowsOf.length);
-        const rows = Array.from(order, (i) => rowsOf[i] ?? { sequence: 0, position: 0 });
+  paged.flatMap(({ positions: positionsOf, ...shape }) =>
+    threadCounts.map((threads): KernelCase => {
+      const { heads, kvHeads, headDim, blockSize } = shape;
+      return {
+        kernel: `attention_${format}`,
+        shape: `heads=${heads}/${kvHeads} headDim=${headDim} blockSize=${blockSize} positions=${JSON.stringify(positionsOf)} threads=${threads}`,
+        bound: f32Bound,
+        build: (random) => {
+          const scale = 1 / Math.sqrt(headDim);
+          const width = kvHeads * headDim;
+          const rowsOf = positionsOf.flatMap((list, sequence) =>
+            list.map((position) => ({ sequence, position })),
+          );
+          const order = permutation(random, rowsOf.length);
+          const rows = Array.from(order, (i) => rowsOf[i] ?? { sequence: 0, position: 0 });
 
-        // Blocks of all sequences lie in the cache in random order, with spare ones between them.
-        const blocksPerSequence =
-          Math.max(...positionsOf.flat().map((p) => Math.floor(p / blockSize) + 1)) + 1;
-        const blockCount = positionsOf.length * blocksPerSequence + 3;
-        const blockTables = permutation(random, blockCount).slice(0, positionsOf.length * blocksPerSequence);
-        const slots = blockCount * blockSize;
-        const k = storeAs(format, normal(random, slots * width));
-        const v = storeAs(format, normal(random, slots * width));
-        const q = normal(random, rows.length * heads * headDim, 2);
+          // Blocks of all sequences lie in the cache in random order, with spare ones between them.
+          const blocksPerSequence =
+            Math.max(...positionsOf.flat().map((p) => Math.floor(p / blockSize) + 1)) + 1;
+          const blockCount = positionsOf.length * blocksPerSequence + 3;
+          const blockTables = permutation(random, blockCount).slice(
+            0,
+            positionsOf.length * blocksPerSequence,
+          );
+          const slots = blockCount * blockSize;
+          const k = storeAs(format, normal(random, slots * width));
+          const v = storeAs(format, normal(random, slots * width));
+          const q = normal(random, rows.length * heads * headDim, 2);
 
-        const expected = new Float64Array(q.length);
-        rows.forEach(({ sequence, position }, r) => {
-          const gathered = {
-            k: new Float64Array((position + 1) * width),
-            v: new Float64Array((position + 1) * width),
+          const expected = new Float64Array(q.length);
+          rows.forEach(({ sequence, position }, r) => {
+            const gathered = {
+              k: new Float64Array((position + 1) * width),
+              v: new Float64Array((position + 1) * width),
+            };
+            for (let p = 0; p <= position; p++) {
+              const block = blockTables[sequence * blocksPerSequence + Math.floor(p / blockSize)] ?? NaN;
+              const slot = block * blockSize + (p % blockSize);
+              gathered.k.set(k.values.subarray(slot * width, (slot + 1) * width), p * width);
+              gathered.v.set(v.values.subarray(slot * width, (slot + 1) * width), p * width);
+            }
+            const rowSize = heads * headDim;
+            const row = q.subarray(r * rowSize, (r + 1) * rowSize);
+            expected.set(reference.attention(row, gathered.k, gathered.v, shape, scale), r * rowSize);
+          });
+
+          return {
+            buffers: [
+              input(q),
+              input(k),
+              input(v),
+              input(Uint32Array.from(rows, (row) => row.position)),
+              input(Uint32Array.from(rows, (row) => row.sequence)),
+              input(blockTables),
+              output("f32", expected),
+            ],
+            args: args(
+              u32(heads),
+              u32(kvHeads),
+              u32(headDim),
+              u32(blockSize),
+              u32(blocksPerSequence),
+              f32(scale),
+            ),
+            threadgroups: [heads, rows.length, 1],
+            threads,
           };
-          for (let p = 0; p <= position; p++) {
-            const block = blockTables[sequence * blocksPerSequence + Math.floor(p / blockSize)] ?? NaN;
-            const slot = block * blockSize + (p % blockSize);
-            gathered.k.set(k.values.subarray(slot * width, (slot + 1) * width), p * width);
-            gathered.v.set(v.values.subarray(slot * width, (slot + 1) * width), p * width);
-          }
-          const rowSize = heads * headDim;
-          const row = q.subarray(r * rowSize, (r + 1) * rowSize);
-          expected.set(reference.attention(row, gathered.k, gathered.v, shape, scale), r * rowSize);
-        });
-
-        return {
-          buffers: [
-            input(q),
-            input(k),
-            input(v),
-            input(Uint32Array.from(rows, (row) => row.position)),
-            input(Uint32Array.from(rows, (row) => row.sequence)),
-            input(blockTables),
-            output("f32", expected),
-          ],
-          args: args(
-            u32(heads),
-            u32(kvHeads),
-            u32(headDim),
-            u32(blockSize),
-            u32(blocksPerSequence),
-            f32(scale),
-          ),
-          threadgroups: [heads, rows.length, 1],
-          threads: tile("SimdWidth"),
-        };
-      },
-    };
-  }),
+        },
+      };
+    }),
+  ),
 );
 
 /** `firstPosition` undefined: no mask. */

@@ -60,25 +60,28 @@ function inputs(random: () => number, format: Format, { rows, n, k }: Shape) {
 
 const describe = ({ rows, n, k }: Shape) => `rows=${rows} n=${n} k=${k}`;
 
-const vectorThreads = tile("MatvecSimdgroups") * tile("SimdWidth");
-const outputsPerThreadgroup = tile("MatvecSimdgroups") * tile("MatvecOutputs");
+/** A GPU's threadgroup, the CPU device's one thread, and a SIMD group that is not whole. */
+const threadCounts = [tile("MatvecSimdgroups") * tile("SimdWidth"), 1, 5] as const;
 
 const matvec = ["matvec", "matvec_tiled"].flatMap((family) =>
   formats.flatMap((format) =>
-    [...vectorShapes, ...(format === "q8_0" ? [] : oddVectorShapes)].map(
-      (shape): KernelCase => ({
-        kernel: `${family}_${format}`,
-        shape: describe(shape),
-        bound: f32Bound,
-        build: (random) => {
-          const { w, x, expected } = inputs(random, format, shape);
-          return {
-            buffers: [input(w), input(x), output("f32", expected)],
-            args: args(u32(shape.n), u32(shape.k)),
-            threadgroups: [Math.ceil(shape.n / outputsPerThreadgroup), shape.rows, 1],
-            threads: vectorThreads,
-          };
-        },
+    [...vectorShapes, ...(format === "q8_0" ? [] : oddVectorShapes)].flatMap((shape) =>
+      threadCounts.map((threads): KernelCase => {
+        const outputsPerThreadgroup = tile("MatvecOutputs") * Math.ceil(threads / tile("SimdWidth"));
+        return {
+          kernel: `${family}_${format}`,
+          shape: `${describe(shape)} threads=${threads}`,
+          bound: f32Bound,
+          build: (random) => {
+            const { w, x, expected } = inputs(random, format, shape);
+            return {
+              buffers: [input(w), input(x), output("f32", expected)],
+              args: args(u32(shape.n), u32(shape.k)),
+              threadgroups: [Math.ceil(shape.n / outputsPerThreadgroup), shape.rows, 1],
+              threads,
+            };
+          },
+        };
       }),
     ),
   ),

@@ -1,4 +1,4 @@
-/** Cases of norm.metal, softmax.metal and sample.metal: a threadgroup for each row, of any number of SIMD groups. */
+/** Cases of norm.metal, softmax.metal and sample.metal: a threadgroup for each row. */
 
 import * as reference from "../../reference/kernels.ts";
 import {
@@ -14,10 +14,15 @@ import {
   u32,
 } from "../case.ts";
 
-/** Fewer elements than threads, as many, more; one and several SIMD groups; the hidden and feed-forward sizes of Llamas. */
+/**
+ * Fewer elements than threads, as many, more; one thread, a part of a SIMD group, one and several; the feed-forward sizes
+ * of Llamas.
+ */
 const shapes = [
   { rows: 1, n: 1, threads: 32 },
   { rows: 3, n: 7, threads: 64 },
+  { rows: 2, n: 200, threads: 1 },
+  { rows: 2, n: 50, threads: 7 },
   { rows: 2, n: 32, threads: 32 },
   { rows: 4, n: 33, threads: 32 },
   { rows: 1, n: 256, threads: 32 },
