@@ -96,7 +96,7 @@ template <typename Block>
   float4 sums[MatvecOutputs] = {0.0f, 0.0f, 0.0f, 0.0f};
   for (uint start = 0; start < args.k; start += MatvecTile) {
     const uint end = min(args.k, start + MatvecTile);
-    for (uint i = start + index * ChunkSize; i + ChunkSize <= end; i += MatvecSimdgroups * SimdWidth * ChunkSize) {
+    for (uint i = start + index * ChunkSize; i + ChunkSize <= end; i += threads.x * ChunkSize) {
       const Chunk activations = load16(x, i);
       for (uint c = 0; c < 4; ++c) tile[(i - start) / 4 + c] = activations.values[c];
     }

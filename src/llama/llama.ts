@@ -189,7 +189,7 @@ export class Llama implements Disposable {
   }
 
   get statistics(): LlamaStatistics {
-    const { cache, single, batch } = this.#model;
+    const { cache, single, activationBytes } = this.#model;
     return {
       loadSeconds: this.#loadSeconds,
       promptTokens: this.#prompt.tokens,
@@ -198,7 +198,7 @@ export class Llama implements Disposable {
       generationTokensPerSecond: this.#generated.tokens / this.#generated.seconds,
       weightBytes: this.#weightBytes,
       kvBytes: cache.byteLength,
-      activationBytes: single.plan.arenaBytes + batch.plan.arenaBytes,
+      activationBytes,
       dispatchesPerToken: single.plan.dispatchCount,
       barriersPerToken: single.plan.barrierCount,
     };

@@ -1,5 +1,5 @@
 import { type Device, ReleasedError } from "../runtime/index.ts";
-import { ropeFrequencies } from "../tensor/index.ts";
+import { MATMUL_MIN_ROWS, ropeFrequencies } from "../tensor/index.ts";
 import { checkRows, type Row, splitRows } from "./batch.ts";
 import { KvCache, type KvType } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
@@ -18,13 +18,14 @@ export type ModelOptions = {
 };
 
 /**
- * A model on a device: the mapped weights, the KV cache and two compiled steps, one for a single row (a generated token)
- * and one for up to `batchSize` (prompts, several sequences). Rows go in, logits come out; text is not its business.
+ * A model on a device: the mapped weights, the KV cache and the compiled steps. There is one for a single row (a generated
+ * token), one for the few rows that are best multiplied one by one (tokens of several sequences), and one for up to
+ * `batchSize` rows (prompts). Rows go in, logits come out; text is not its business.
  */
 export class Model implements Disposable {
   readonly cache: KvCache;
-  readonly single: Step;
-  readonly batch: Step;
+  /** By size, the smallest first. */
+  readonly steps: readonly Step[];
   readonly #vocabularySize: number;
   readonly #owned: DisposableStack;
   /** Settles when the call that runs now, and all that wait before the next one, are done. */
@@ -46,15 +47,21 @@ export class Model implements Disposable {
     );
     this.cache = owned.use(new KvCache(device, config, options));
     const parts: StepParts = { config, places, weights, frequencies, cache: this.cache };
-    this.single = owned.use(new Step(device, parts, { rows: 1, logitRows: 1 }));
-    this.batch = owned.use(
-      new Step(device, parts, {
-        rows: options.batchSize,
-        logitRows: Math.min(options.batchSize, LOGIT_ROWS),
-      }),
+    this.steps = stepSizes(options.batchSize).map((rows) =>
+      owned.use(new Step(device, parts, { rows, logitRows: Math.min(rows, LOGIT_ROWS) })),
     );
     this.#vocabularySize = config.vocabularySize;
     this.#owned = owned.move();
+  }
+
+  /** The step of one row. */
+  get single(): Step {
+    return this.steps[0];
+  }
+
+  /** Bytes that intermediate results take. */
+  get activationBytes(): number {
+    return this.steps.reduce((sum, step) => sum + step.plan.arenaBytes, 0);
   }
 
   /** Opens an empty sequence, which the caller disposes. */
@@ -82,7 +89,7 @@ export class Model implements Disposable {
     try {
       this.#checkAlive();
       checkRows(rows, this.cache, this.#vocabularySize);
-      for (const part of splitRows(rows, this.batch.limits)) {
+      for (const part of splitRows(rows, this.#largest.limits)) {
         signal?.throwIfAborted();
         await this.#step(part, onLogits);
       }
@@ -92,7 +99,7 @@ export class Model implements Disposable {
   }
 
   async #step(rows: readonly Row[], onLogits: (logits: Float32Array) => void): Promise<void> {
-    const step = rows.length === 1 ? this.single : this.batch;
+    const step = this.steps.find(({ limits }) => rows.length <= limits.rows) ?? this.#largest;
     try {
       step.prepare(rows);
       await step.run();
@@ -107,6 +114,10 @@ export class Model implements Disposable {
     for (const row of rows) if (row.wantsLogits) onLogits(step.logits(wanted++));
   }
 
+  get #largest(): Step {
+    return this.steps[this.steps.length - 1];
+  }
+
   #checkAlive(): void {
     if (this.#owned.disposed) throw new ReleasedError("The model was disposed before this use");
   }
@@ -115,4 +126,11 @@ export class Model implements Disposable {
   [Symbol.dispose](): void {
     this.#owned.dispose();
   }
+}
+
+/** Rows of each step. */
+function stepSizes(batchSize: number): number[] {
+  return [1, MATMUL_MIN_ROWS - 1, batchSize].filter(
+    (size, i, sizes) => size <= batchSize && sizes.indexOf(size) === i,
+  );
 }

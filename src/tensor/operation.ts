@@ -34,6 +34,11 @@ export interface Dispatch {
 export interface KernelTarget {
   /** True where `simdgroup_matrix` works. */
   readonly simdgroupMatrix: boolean;
+  /**
+   * True where the threads of a SIMD group run one after the other, as on the CPU device. What lanes exchange there costs
+   * more than sharing out the work gains, so kernels that take any number of threads get one per threadgroup.
+   */
+  readonly serialLanes?: boolean;
 }
 
 /** One node of work. Operations run in the order in which they were made. */

@@ -54,7 +54,8 @@ export class Plan implements Disposable {
   /** @internal use `Graph.compile` */
   constructor(device: Device, nodes: Nodes, options: ScheduleOptions) {
     this.#device = device;
-    this.#schedule = schedule(nodes, device.info, options);
+    const { simdgroupMatrix, backend } = device.info;
+    this.#schedule = schedule(nodes, { simdgroupMatrix, serialLanes: backend === "cpu" }, options);
     const { steps, arenaBytes } = this.#schedule;
     const layout = new WordLayout(nodes.wordCount);
     const operations = steps.map((step) => step.operation);

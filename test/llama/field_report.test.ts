@@ -1,7 +1,7 @@
 // The report that this project began with: Q, K and V projections of a TinyLlama-shaped layer in Q8_0 crashed other
 // bindings after 12 to 18 buffers. Here each works, again and again, and leaves nothing behind. The 22 layers share one
 // layer's random weights: 47 MB instead of 1 GB, and the same work for the device.
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import { BLOCK_SIZE } from "../../src/llama/cache.ts";
 import type { LlamaConfig } from "../../src/llama/config.ts";
 import { layer } from "../../src/llama/layer.ts";
@@ -12,6 +12,9 @@ import { matVec, type ReferenceLayer, ReferenceLlama } from "../reference/llama.
 import { dequantize } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
 import { liveObjects } from "./live.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const config: LlamaConfig = {
   architecture: "llama",

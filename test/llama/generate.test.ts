@@ -1,10 +1,13 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { ContextFullError, type GenerateOptions, type GenerateResult, Llama } from "../../src/llama/index.ts";
 import { ReleasedError } from "../../src/runtime/index.ts";
 import { liveObjects } from "./live.ts";
 import { models, putTogether } from "./oracle.ts";
 import { TemporaryFolder } from "./temporary.ts";
 import { chainModel } from "./tiny_model.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const folder = new TemporaryFolder();
 let llama: Llama;

@@ -1,9 +1,12 @@
 // The same file, the same prompts: llama.cpp's token ids, logits and greedy continuations.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Llama, type Row } from "../../src/llama/index.ts";
 import { type GoldenPrompt, readGolden, runsOf } from "./golden.ts";
 import { liveObjects } from "./live.ts";
 import { models } from "./oracle.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const prompts = await readGolden();
 

@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "bun:test";
+import { afterAll, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { GgufError } from "../../src/gguf/index.ts";
 import { Llama, type LoadOptions, type LoadProgress, ModelError } from "../../src/llama/index.ts";
@@ -7,6 +7,9 @@ import { liveObjects } from "./live.ts";
 import { type ModelParts, models, putTogether } from "./oracle.ts";
 import { TemporaryFolder } from "./temporary.ts";
 import { tinyModel } from "./tiny_model.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const folder = new TemporaryFolder();
 afterAll(() => folder[Symbol.dispose]());
@@ -40,7 +43,7 @@ test("Llama.load() refuses broken files before it touches a device", async () =>
     ["an empty file", new Uint8Array(0), GgufError, ""],
     ["not GGUF", new TextEncoder().encode("#!/bin/sh\necho this is no model at all\n"), GgufError, ""],
     ["a cut header", whole.subarray(0, 1000), GgufError, ""],
-    ["cut tensor data", whole.subarray(0, whole.length - 1), GgufError, "output_norm.weight"],
+    ["cut tensor data", whole.subarray(0, whole.length - 1), GgufError, "the file has only"],
     [
       "no architecture",
       broken(({ metadata }) => metadata.delete("general.architecture")),

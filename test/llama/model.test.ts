@@ -1,6 +1,6 @@
 // The whole model against the float64 oracle: weights in three types, prompts of 1, 7 and 200 tokens, three ways to feed
 // them. The oracle runs once for each set of weights and prompt.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { type KvType, Llama, type Row } from "../../src/llama/index.ts";
 import { goldenTokens, readGolden } from "./golden.ts";
 import { liveObjects } from "./live.ts";
@@ -16,6 +16,9 @@ import {
   widened,
 } from "./oracle.ts";
 import { TemporaryFolder } from "./temporary.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 /** Largest difference of a last-position logit. Logits of this model lie within ±15. */
 const BOUND = 2e-3;

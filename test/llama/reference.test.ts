@@ -1,8 +1,11 @@
 // The oracle of this room is itself held to llama.cpp's numbers, without any code of ours in between.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { ReferenceLlama } from "../reference/llama.ts";
 import { readGolden, runsOf } from "./golden.ts";
 import { models, openOracle } from "./oracle.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const prompts = await readGolden();
 

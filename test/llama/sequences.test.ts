@@ -1,7 +1,10 @@
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { ContextFullError, Llama, type Row, type Sequence } from "../../src/llama/index.ts";
 import { goldenTokens, readGolden } from "./golden.ts";
 import { largestDifference, models } from "./oracle.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const tokens = goldenTokens(await readGolden(), 120);
 

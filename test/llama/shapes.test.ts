@@ -1,11 +1,14 @@
 // Random models of other shapes than the repository's own, against the float64 oracle: group sizes, head lengths, partly
 // rotated heads, an output matrix of its own, each weight type.
-import { expect, test } from "bun:test";
+import { expect, setDefaultTimeout, test } from "bun:test";
 import { Llama } from "../../src/llama/index.ts";
 import { mulberry32, randomInteger } from "../reference/random.ts";
 import { largestDifference, openOracle, oracleLogits, putTogether } from "./oracle.ts";
 import { TemporaryFolder } from "./temporary.ts";
 import { type TinyModelOptions, tinyModel } from "./tiny_model.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const cases: Partial<TinyModelOptions>[] = [
   { type: "f32", headCount: 4, headCountKv: 4, headLength: 16 },

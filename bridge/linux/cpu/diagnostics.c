@@ -2,6 +2,7 @@
 #include "diagnostics.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,8 +56,28 @@ static void putVectorTypes(CpuText *out, const char *text, size_t length) {
   }
 }
 
-static void putPlain(CpuText *out, const char *text, size_t length) {
-  CpuText vectors = {0};
+/** "'threadgroup bm_type_0' (aka 'threadgroup float[4]')" becomes "'threadgroup float[4]'". */
+static void putOwnTypes(CpuText *out, const char *text, size_t length) {
+  while (length > 0) {
+    const char *type = memmem(text, length, "bm_type_", 8);
+    const char *aka = type ? memmem(type, length - (size_t)(type - text), "(aka ", 5) : NULL;
+    const char *close = aka ? memchr(aka, ')', length - (size_t)(aka - text)) : NULL;
+    const char *quote = type;
+    while (quote && quote > text && *quote != '\'') quote--;
+    if (!close) break;
+    cpuTextAppend(out, text, (size_t)(quote - text));
+    cpuTextAppend(out, aka + 5, (size_t)(close - aka) - 5);
+    length -= (size_t)(close + 1 - text);
+    text = close + 1;
+  }
+  cpuTextAppend(out, text, length);
+}
+
+static void putPlain(CpuText *out, const char *message, size_t messageLength) {
+  CpuText vectors = {0}, own = {0};
+  putOwnTypes(&own, message, messageLength);
+  const char *text = own.bytes ? own.bytes : "";
+  size_t length = own.length;
   putVectorTypes(&vectors, text, length);
   const char *s = vectors.bytes ? vectors.bytes : "";
   length = vectors.length;
@@ -72,6 +93,33 @@ static void putPlain(CpuText *out, const char *text, size_t length) {
     if (!replaced) cpuTextAppend(out, s + i++, 1);
   }
   cpuTextFree(&vectors);
+  cpuTextFree(&own);
+}
+
+/** The address space in a quoted type, as a letter; 0 without. The first in the text, or the second. */
+static char spaceOf(const char *text, size_t length, int which) {
+  static const char *const spaces[] = {"__global_host", "__global_device", "__local", "__private", "__global "};
+  for (size_t i = 0; i + 8 < length; i++)
+    for (size_t k = 0; k < sizeof spaces / sizeof *spaces; k++)
+      if (strncmp(text + i, spaces[k], strlen(spaces[k])) == 0) {
+        const bool inType = text[i - (i > 0)] == '\'' || text[i - (i > 0)] == ' ';
+        if (inType && which-- == 0) return (char)('a' + k);
+        i += strlen(spaces[k]);
+      }
+  return 0;
+}
+
+/** Says in words what clang shows in types or calls by names of its own. */
+static void putMessage(CpuText *out, const char *text, size_t length) {
+  unsigned long bytes = 0, limit = 0;
+  if (sscanf(text, "stack frame size (%lu) exceeds limit (%lu)", &bytes, &limit) == 2) {
+    cpuTextPrint(out, "a thread's variables take %lu bytes here: it may have %lu", bytes, limit);
+    return;
+  }
+  putPlain(out, text, length);
+  const char from = spaceOf(text, length, 0), to = spaceOf(text, length, 1);
+  if (memmem(text, length, "cannot initialize", 17) && from && to && from != to)
+    cpuTextPuts(out, ": address spaces do not convert into each other");
 }
 
 typedef struct Line {
@@ -129,7 +177,7 @@ static void put(CpuText *out, const Line *where, const Line *what) {
   if (what->kindLength == 11) cpuTextPuts(out, "error");
   else cpuTextAppend(out, what->kind, what->kindLength);
   cpuTextPuts(out, ": ");
-  putPlain(out, what->message, trimmed(what->message, what->messageLength));
+  putMessage(out, what->message, trimmed(what->message, what->messageLength));
   cpuTextPuts(out, "\n");
 }
 

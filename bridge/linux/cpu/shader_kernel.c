@@ -97,14 +97,21 @@ static uint32_t findAttribute(const MslShader *shader, uint32_t from, uint32_t t
 static char *hostName(MslShader *shader, uint32_t from, uint32_t to) {
   const uint32_t i = findAttribute(shader, from, to, "host_name");
   if (!i) return NULL;
-  const CpuToken *t = &shader->tokens.tokens[i + 2 < shader->tokens.count ? i + 2 : i];
-  if (t->kind != CpuTokenString || t->length < 3 || memchr(shader->tokens.source + t->start, '\\', t->length)) {
-    mslError(shader, i, "host_name needs a name in quotation marks");
-    return NULL;
+  CpuText name = {0};
+  cpuTextPuts(&name, "");
+  /* "a" "b" is "ab" */
+  for (uint32_t k = i + 2; k < shader->tokens.count && shader->tokens.tokens[k].kind == CpuTokenString; k++) {
+    const CpuToken *t = &shader->tokens.tokens[k];
+    if (shader->tokens.source[t->start] != '"' || memchr(shader->tokens.source + t->start, '\\', t->length)) break;
+    cpuTextAppend(&name, shader->tokens.source + t->start + 1, t->length - 2);
   }
-  char *name = strndup(shader->tokens.source + t->start + 1, t->length - 2);
-  if (!name) shader->outOfMemory = true;
-  return name;
+  if (name.length == 0) mslError(shader, i, "host_name needs a name in quotation marks");
+  const bool empty = name.length == 0;
+  char *text = cpuTextTake(&name);
+  if (!text) shader->outOfMemory = true;
+  if (!empty) return text;
+  free(text);
+  return NULL;
 }
 
 /** A literal index; -1 where it is an expression, which clang evaluates. */

@@ -23,14 +23,16 @@ static uint32_t vectorTypeEnd(const MslShader *shader, uint32_t i) {
 
 /** float4(a, b) and T(x) become calls of metal::detail::construct, which converts as MSL does. */
 static void rewriteConstructor(MslShader *shader, uint32_t i) {
-  static const char *const declares[] = {"const", "volatile", "struct", "class", "typename", "operator", ".", "->", "using", "enum", NULL};
-  if (cpuTokenIsOneOf(&shader->tokens, i - 1, declares) || mslIsAddressSpace(shader, i - 1)) return;
+  static const char *const notTypes[] = {"struct", "class", "typename", "operator", ".", "->", "using", "enum", NULL};
+  if (cpuTokenIsOneOf(&shader->tokens, i - 1, notTypes)) return;
   if (mslIs(shader, i - 1, "::") && !mslIs(shader, i - 2, "metal")) return;
   const uint32_t last = vectorTypeEnd(shader, i);
   if (!last) return;
   const uint32_t open = last + 1;
   const uint32_t first = mslIs(shader, i - 1, "::") ? i - 2 : i;
+  const bool isQualified = mslIs(shader, i - 1, "const") || mslIs(shader, i - 1, "volatile") || mslIsAddressSpace(shader, i - 1);
   if (mslIs(shader, open, "(")) {
+    if (isQualified) return; /* device float4 (&x)[2] */
     mslEdit(shader, startOf(shader, first), startOf(shader, first), UINT32_MAX, strdup("metal::detail::construct<"));
     mslEdit(shader, endOf(shader, last), endOf(shader, last), UINT32_MAX, strdup(">"));
   } else if (shader->inFunction[i] && mslIsWord(shader, open) && mslIs(shader, open + 1, "(") && !mslIs(shader, open, "operator")) {

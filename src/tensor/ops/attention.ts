@@ -4,7 +4,7 @@
  */
 
 import type { WordLimit } from "../limits.ts";
-import { type Dispatch, Operation } from "../operation.ts";
+import { type Dispatch, type KernelTarget, Operation } from "../operation.ts";
 import { maximum } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
@@ -89,7 +89,7 @@ export class Attention extends Operation {
     ];
   }
 
-  override encode(): Dispatch {
+  override encode(target: KernelTarget): Dispatch {
     const { heads, kvHeads, headDim } = this.heads;
     const { keys, blockTables, blockSize } = this.cache;
     const blocksPerSequence = maximum(blockTables.shape[1]);
@@ -98,7 +98,7 @@ export class Attention extends Operation {
       bindings: [...this.inputs, this.out],
       args: packArguments(heads, kvHeads, headDim, blockSize, blocksPerSequence, { f32: this.scale }),
       grid: [{ extent: heads, itemsPerGroup: 1 }, groupPerRow(this.query.shape)],
-      threads: SIMD_THREADS,
+      threads: target.serialLanes ? 1 : SIMD_THREADS,
     };
   }
 }

@@ -3,7 +3,7 @@
  */
 
 import type { WordLimit } from "../limits.ts";
-import { type Dispatch, Operation } from "../operation.ts";
+import { type Dispatch, type KernelTarget, Operation } from "../operation.ts";
 import { maximum, rowLength } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
@@ -84,14 +84,14 @@ export class Argmax extends Operation {
     this.out = out;
   }
 
-  override encode(): Dispatch {
+  override encode(target: KernelTarget): Dispatch {
     const n = rowLength(this.x.shape);
     return {
       kernel: "argmax_f32",
       bindings: [this.x, this.out],
       args: packArguments(n),
       grid: [ONE_GROUP, groupPerRow(this.x.shape)],
-      threads: reductionThreads(n),
+      threads: reductionThreads(n, target),
     };
   }
 }

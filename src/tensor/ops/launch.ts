@@ -2,7 +2,7 @@
  * How operations describe their launches: packed arguments and the grids that families share.
  */
 
-import type { GridAxis } from "../operation.ts";
+import type { GridAxis, KernelTarget } from "../operation.ts";
 import { rowExtent, rowLength, type Shape } from "../shape.ts";
 
 /** A field of an argument struct: a u32 as it is, a float as `{ f32 }`. */
@@ -41,8 +41,9 @@ export function elementwiseGrid(shape: Shape, elementsPerThread = 1): readonly [
 
 /**
  * Threads for a kernel in which one threadgroup reduces a row of `length`: whole SIMD groups, about four elements a
- * thread, and at most 256, which every pipeline of every device can run.
+ * thread, and at most 256, which every pipeline of every device can run. One thread where lanes are serial.
  */
-export function reductionThreads(length: number): number {
+export function reductionThreads(length: number, target: KernelTarget): number {
+  if (target.serialLanes) return 1;
   return Math.min(256, Math.max(32, Math.ceil(length / 4 / 32) * 32));
 }

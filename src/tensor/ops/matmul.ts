@@ -1,3 +1,7 @@
+function suitsTiles(target: KernelTarget, rows: number): boolean {
+  return target.simdgroupMatrix && !target.serialLanes && rows >= MATMUL_MIN_ROWS;
+}
+
 /**
  * x times the transpose of a weight matrix, in the layout that model files have: a weight row per output.
  * Three kernel families: `matvec` (a SIMD group per four outputs, each row of x on its own), `matvec_tiled` (the same
@@ -21,9 +25,10 @@ export type MatmulKernel = (typeof KERNELS)[number];
  */
 export const MATMUL_MIN_ROWS = 8;
 
-/** Outputs of one matvec threadgroup: two SIMD groups of four (shaders/tiles.h). */
-const MATVEC_OUTPUTS = 8;
-const MATVEC_THREADS = 64;
+/** A matvec threadgroup: two SIMD groups, each of which makes four outputs (shaders/tiles.h). */
+const MATVEC_SIMDGROUPS = 2;
+const SIMD_WIDTH = 32;
+const OUTPUTS_PER_SIMDGROUP = 4;
 /** Outputs and rows of one matmul tile, and its four SIMD groups (shaders/tiles.h). */
 const MATMUL_TILE = 32;
 const MATMUL_THREADS = 128;
@@ -47,19 +52,22 @@ export class Matmul extends Operation {
   override encode(target: KernelTarget): Dispatch {
     const [rows] = this.x.shape;
     const [n, k] = this.weight.shape.map(maximum);
-    const family =
-      this.kernel ?? (target.simdgroupMatrix && maximum(rows) >= MATMUL_MIN_ROWS ? "matmul" : "matvec");
+    const family = this.kernel ?? (suitsTiles(target, maximum(rows)) ? "matmul" : "matvec");
     const row = groupPerRow(this.x.shape);
     const isTiled = family === "matmul";
     const bindings: Binding[] = [this.weight, this.x, this.out];
     if (isTiled) bindings.push({ rowCount: row.extent });
-    const outputs: GridAxis = { extent: n, itemsPerGroup: isTiled ? MATMUL_TILE : MATVEC_OUTPUTS };
+    const simdgroups = target.serialLanes ? 1 : MATVEC_SIMDGROUPS;
+    const outputs: GridAxis = {
+      extent: n,
+      itemsPerGroup: isTiled ? MATMUL_TILE : simdgroups * OUTPUTS_PER_SIMDGROUP,
+    };
     return {
       kernel: `${family}_${this.weight.dtype}`,
       bindings,
       args: packArguments(n, k),
       grid: [outputs, isTiled ? { extent: row.extent, itemsPerGroup: MATMUL_TILE } : row],
-      threads: isTiled ? MATMUL_THREADS : MATVEC_THREADS,
+      threads: isTiled ? MATMUL_THREADS : target.serialLanes ? 1 : simdgroups * SIMD_WIDTH,
     };
   }
 }

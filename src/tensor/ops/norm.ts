@@ -3,7 +3,7 @@
  * before it, and softmax.
  */
 
-import { type Dispatch, Operation } from "../operation.ts";
+import { type Dispatch, type KernelTarget, Operation } from "../operation.ts";
 import { rowLength } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
@@ -25,14 +25,14 @@ export class RmsNorm extends Operation {
     this.eps = eps;
   }
 
-  override encode(): Dispatch {
+  override encode(target: KernelTarget): Dispatch {
     const n = rowLength(this.x.shape);
     return {
       kernel: "rmsnorm_f32",
       bindings: [this.x, this.weight, this.out],
       args: packArguments(n, { f32: this.eps }),
       grid: [ONE_GROUP, groupPerRow(this.x.shape)],
-      threads: reductionThreads(n),
+      threads: reductionThreads(n, target),
     };
   }
 }
@@ -47,7 +47,7 @@ export class AddRmsNorm extends Operation {
     this.eps = eps;
   }
 
-  override encode(): Dispatch {
+  override encode(target: KernelTarget): Dispatch {
     const { shape } = this.outputs[0];
     const n = rowLength(shape);
     return {
@@ -55,7 +55,7 @@ export class AddRmsNorm extends Operation {
       bindings: [...this.inputs, ...this.outputs],
       args: packArguments(n, { f32: this.eps }),
       grid: [ONE_GROUP, groupPerRow(shape)],
-      threads: reductionThreads(n),
+      threads: reductionThreads(n, target),
     };
   }
 }
@@ -74,14 +74,14 @@ export class Softmax extends Operation {
     this.scale = scale;
   }
 
-  override encode(): Dispatch {
+  override encode(target: KernelTarget): Dispatch {
     const n = rowLength(this.x.shape);
     return {
       kernel: "softmax_f32",
       bindings: [this.x, this.out],
       args: packArguments(n, { f32: this.scale }),
       grid: [ONE_GROUP, groupPerRow(this.x.shape)],
-      threads: reductionThreads(n),
+      threads: reductionThreads(n, target),
     };
   }
 }

@@ -104,25 +104,33 @@ template <typename T> inline constexpr __constant bool isSimdOperand =
 #define METAL_SIMD_OPERAND(T) \
   static_assert(detail::isSimdOperand<T>, "SIMD-group functions take numbers and vectors of numbers")
 
-/** Combines the operands of the lanes in `active`; every lane gets the same. */
+/* What the computing lane does for all is not inlined: its registers are free at that point anyway, and the code of a
+ * kernel stays small. */
+#define METAL_FOR_ALL __attribute__((noinline))
+
+template <typename Operation, typename T> METAL_FOR_ALL T reduceLanes(const T *in, uint active) {
+  if (active != 0xffffffffu) {
+    T total = Operation::template identity<T>();
+#pragma clang loop unroll(disable) vectorize(disable)
+    for (uint i = 0; i < CpuSimdWidth; i++)
+      if (active >> i & 1) total = Operation::apply(total, in[i]);
+    return total;
+  }
+  T v[CpuSimdWidth];
+  for (int i = 0; i < CpuSimdWidth; i++) v[i] = in[i];
+  for (int width = CpuSimdWidth / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) v[i] = Operation::apply(v[i], v[i + width]);
+  return v[0];
+}
+
+/** Combines the operands of the lanes that take part; every lane gets the same. */
 template <typename Operation, typename T> inline T reduce(T value) {
   METAL_SIMD_OPERAND(T);
   Lane lane;
   lane.in<T>()[lane.index] = value;
   const uint active = lane.arrive();
-  const T *in = lane.in<T>();
-  T *out = lane.out<T>();
-  if (active != 0) {
-    T v[CpuSimdWidth];
-    for (int i = 0; i < CpuSimdWidth; i++) v[i] = in[i];
-    if (active != 0xffffffffu)
-      for (uint i = 0; i < CpuSimdWidth; i++) v[i] = active >> i & 1 ? v[i] : Operation::template identity<T>();
-    for (int width = CpuSimdWidth / 2; width > 0; width /= 2)
-      for (int i = 0; i < width; i++) v[i] = Operation::apply(v[i], v[i + width]);
-    out[0] = v[0];
-    return v[0];
-  }
-  return out[0];
+  if (active != 0) lane.out<T>()[0] = reduceLanes<Operation, T>(lane.in<T>(), active);
+  return lane.out<T>()[0];
 }
 
 struct Sum {
@@ -160,24 +168,36 @@ struct Xor {
   template <typename T> static T apply(T a, T b) { return a ^ b; }
 };
 
+template <typename Operation, bool inclusive, typename T>
+METAL_FOR_ALL void scanLanes(const T *in, T *out, uint active, uint width) {
+  T total = Operation::template identity<T>();
+#pragma clang loop unroll(disable)
+  for (uint i = 0; i < CpuSimdWidth; i++) {
+    if ((i & (width - 1)) == 0) total = Operation::template identity<T>();
+    const T next = active >> i & 1 ? Operation::apply(total, in[i]) : total;
+    out[i] = inclusive ? next : total;
+    total = next;
+  }
+}
+
 /** Runs through the lanes in order, or through each run of `width` lanes. */
 template <typename Operation, bool inclusive, typename T> inline T scan(T value, uint width) {
   METAL_SIMD_OPERAND(T);
   Lane lane;
   lane.in<T>()[lane.index] = value;
   const uint active = lane.arrive();
-  const T *in = lane.in<T>();
-  T *out = lane.out<T>();
-  if (active != 0) {
+  if (active != 0) scanLanes<Operation, inclusive, T>(lane.in<T>(), lane.out<T>(), active, width);
+  return lane.out<T>()[lane.index];
+}
+
+template <typename Operation, typename T> METAL_FOR_ALL void reduceQuads(const T *in, T *out, uint active) {
+#pragma clang loop unroll(disable)
+  for (uint quad = 0; quad < CpuSimdWidth; quad += 4) {
     T total = Operation::template identity<T>();
-    for (uint i = 0; i < CpuSimdWidth; i++) {
-      if ((i & (width - 1)) == 0) total = Operation::template identity<T>();
-      const T next = active >> i & 1 ? Operation::apply(total, in[i]) : total;
-      out[i] = inclusive ? next : total;
-      total = next;
-    }
+    for (uint i = quad; i < quad + 4; i++)
+      if (active >> i & 1) total = Operation::apply(total, in[i]);
+    out[quad] = out[quad + 1] = out[quad + 2] = out[quad + 3] = total;
   }
-  return out[lane.index];
 }
 
 /** Combines the operands of each quad. */
@@ -186,17 +206,12 @@ template <typename Operation, typename T> inline T reduceQuad(T value) {
   Lane lane;
   lane.in<T>()[lane.index] = value;
   const uint active = lane.arrive();
-  const T *in = lane.in<T>();
-  T *out = lane.out<T>();
-  if (active != 0) {
-    for (uint quad = 0; quad < CpuSimdWidth; quad += 4) {
-      T total = Operation::template identity<T>();
-      for (uint i = quad; i < quad + 4; i++)
-        if (active >> i & 1) total = Operation::apply(total, in[i]);
-      out[quad] = out[quad + 1] = out[quad + 2] = out[quad + 3] = total;
-    }
-  }
-  return out[lane.index];
+  if (active != 0) reduceQuads<Operation, T>(lane.in<T>(), lane.out<T>(), active);
+  return lane.out<T>()[lane.index];
+}
+
+template <typename T> METAL_FOR_ALL void showLanes(const T *in, T *out) {
+  for (int i = 0; i < CpuSimdWidth; i++) out[i] = in[i];
 }
 
 /** Shows each lane the operands of all. Lanes that do not take part have what they showed last. */
@@ -205,25 +220,23 @@ template <typename T> struct Exchange {
   Exchange(T value) {
     METAL_SIMD_OPERAND(T);
     lane.in<T>()[lane.index] = value;
-    if (lane.arrive() != 0) {
-      const T *in = lane.in<T>();
-      T *out = lane.out<T>();
-      for (int i = 0; i < CpuSimdWidth; i++) out[i] = in[i];
-    }
+    if (lane.arrive() != 0) showLanes<T>(lane.in<T>(), lane.out<T>());
   }
   T of(uint other) const { return lane.out<T>()[other & (CpuSimdWidth - 1)]; }
 };
+
+METAL_FOR_ALL inline uint voteLanes(const uchar *in) {
+  uint yes = 0;
+  for (uint i = 0; i < CpuSimdWidth; i++) yes |= (uint)(in[i] != 0) << i;
+  return yes;
+}
 
 /** The lanes that take part and for which `value` is true; `active` gets all that take part. */
 inline uint vote(bool value, thread uint &active) {
   Lane lane;
   lane.in<uchar>()[lane.index] = value;
   const uint mask = lane.arrive();
-  if (mask != 0) {
-    uint yes = 0;
-    for (uint i = 0; i < CpuSimdWidth; i++) yes |= (uint)(lane.in<uchar>()[i] != 0) << i;
-    lane.group->result = (ulong)(yes & mask) | (ulong)mask << 32;
-  }
+  if (mask != 0) lane.group->result = (ulong)(voteLanes(lane.in<uchar>()) & mask) | (ulong)mask << 32;
   const ulong result = lane.group->result;
   active = (uint)(result >> 32);
   return (uint)result;

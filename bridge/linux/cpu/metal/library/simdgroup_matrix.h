@@ -72,8 +72,12 @@ template <typename T, int Columns = 8, int Rows = 8> struct simdgroup_matrix {
   }
 
   /** Brings changes made through thread_elements() back to lane 0. */
-  void gather() thread {
-    if (!spread) return;
+  void gather() const {
+    if (spread) ((thread simdgroup_matrix *)this)->gatherElements();
+  }
+
+private:
+  void gatherElements() thread {
     spread = false;
     detail::Lane lane;
     lane.in<vec<T, 2>>()[lane.index] = elements;
@@ -161,8 +165,8 @@ METAL_MATRIX_MEMORY(threadgroup)
 
 /** d = a * b + c; d may be c. Products and sums are in float; a half result is rounded once. */
 template <typename D, typename A, typename B, typename C>
-inline void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, thread simdgroup_matrix<A> &a,
-                                          thread simdgroup_matrix<B> &b, thread simdgroup_matrix<C> &c) {
+inline void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
+                                          const simdgroup_matrix<B> &b, const simdgroup_matrix<C> &c) {
   a.gather();
   b.gather();
   c.gather();
@@ -178,8 +182,8 @@ inline void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, thread 
 }
 
 template <typename D, typename A, typename B>
-inline void simdgroup_multiply(thread simdgroup_matrix<D> &d, thread simdgroup_matrix<A> &a,
-                               thread simdgroup_matrix<B> &b) {
+inline void simdgroup_multiply(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
+                               const simdgroup_matrix<B> &b) {
   simdgroup_matrix<float> zero = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   simdgroup_multiply_accumulate(d, a, b, zero);
 }
