@@ -27,6 +27,8 @@ export interface DeviceInfo {
   readonly maxThreadsPerThreadgroup: readonly [number, number, number];
   /** Whether `simdgroup_matrix` works. */
   readonly simdgroupMatrix: boolean;
+  /** True where the threads of a SIMD group run one after the other: the CPU device. */
+  readonly serialLanes: boolean;
   /** Bytes: alignment and granularity of wrapped memory and mapped files. */
   readonly pageSize: number;
 }

@@ -292,6 +292,7 @@ function readInfo(bridge: Bridge, device: Handle, index: number, before: readonl
     maxThreadgroupMemory: number("maxThreadgroupMemory"),
     maxThreadsPerThreadgroup: [number("maxThreadsX"), number("maxThreadsY"), number("maxThreadsZ")],
     simdgroupMatrix: number("simdgroupMatrix") !== 0,
+    serialLanes: backend === "cpu",
     pageSize: number("pageSize"),
   };
 }

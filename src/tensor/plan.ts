@@ -54,8 +54,7 @@ export class Plan implements Disposable {
   /** @internal use `Graph.compile` */
   constructor(device: Device, nodes: Nodes, options: ScheduleOptions) {
     this.#device = device;
-    const { simdgroupMatrix, backend } = device.info;
-    this.#schedule = schedule(nodes, { simdgroupMatrix, serialLanes: backend === "cpu" }, options);
+    this.#schedule = schedule(nodes, device.info, options);
     const { steps, arenaBytes } = this.#schedule;
     const layout = new WordLayout(nodes.wordCount);
     const operations = steps.map((step) => step.operation);

@@ -178,7 +178,7 @@ template [[host_name("same")]] kernel void k<uint>(device uint *); // <-`,
   refused("a fragment function", /it computes only/, "fragment float4 f() { return float4(1); } // <-"),
   refused(
     "a kernel with too many local variables",
-    /stack frame|frame/,
+    /it may have 24576/,
     `kernel void k(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { // <-
   float a[20000];
   for (int j = 0; j < 20000; j++) a[j] = x[j];

@@ -1,7 +1,8 @@
 // What a generated token costs beside arithmetic: one native call, no native object, and none of the event loop's time.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Llama } from "../../src/llama/index.ts";
-import { countNativeCalls, Device } from "../../src/runtime/index.ts";
+import { countNativeCalls } from "../../src/runtime/index.ts";
+import { expectNoMoreThan, liveObjects } from "./live.ts";
 import { models } from "./oracle.ts";
 
 // Work is bounded by the tests themselves; a machine may be slow or busy.
@@ -15,8 +16,7 @@ test("Llama.generate() makes one native call per token, and no native objects", 
   });
   // The first piece comes with the prompt; a few more tokens settle what is made once.
   for (let i = 0; i < 5; i++) await generation.next();
-  const objects = Device.statistics().objects;
-  const handles = Device.liveHandles();
+  const before = await liveObjects();
   const tokensBefore = llama.statistics.generatedTokens;
   {
     using count = countNativeCalls();
@@ -25,8 +25,7 @@ test("Llama.generate() makes one native call per token, and no native objects", 
     expect(tokens).toBeGreaterThanOrEqual(60);
     expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: tokens });
   }
-  expect(Device.statistics().objects).toBe(objects);
-  expect(Device.liveHandles()).toEqual(handles);
+  await expectNoMoreThan(before);
   await generation.return({ reason: "maxTokens", promptTokens: 0, reusedTokens: 0, generatedTokens: 0 });
 });
 

@@ -40,10 +40,10 @@ class Bench {
   }
 
   /** The launch of the latest operation. */
-  launch(simdgroupMatrix = true): Dispatch {
+  launch(simdgroupMatrix = true, serialLanes = false): Dispatch {
     const operation = this.nodes.operations.at(-1);
     if (operation === undefined) throw new Error("no operation was built");
-    return operation.encode({ simdgroupMatrix });
+    return operation.encode({ simdgroupMatrix, serialLanes });
   }
 }
 
@@ -366,6 +366,21 @@ describe("operations launch their kernels as the shaders expect", () => {
       expect(bench.launch(simdgroupMatrix).kernel).toBe(kernel);
     },
   );
+
+  test("matmul(), attention() and reductions get one thread per threadgroup where lanes are serial", () => {
+    const bench = new Bench();
+    ops.matmul(bench.f32(100, 64), bench.of("q8_0", 99, 64));
+    const product = bench.launch(true, true);
+    expect([product.kernel, product.threads]).toEqual(["matvec_q8_0", 1]);
+    expect(product.grid.map(groups)).toEqual([25, 100]); // four outputs each
+    const query = bench.f32(bench.rows, 64);
+    ops.attention(query, bench.cache(), bench.u32(bench.rows), bench.u32(bench.rows), { headDim: 8 });
+    expect(bench.launch(true, true).threads).toBe(1);
+    ops.rmsNorm(bench.f32(3, 512), bench.f32(512), { eps: 1e-5 });
+    expect([bench.launch(true, false).threads, bench.launch(true, true).threads]).toEqual([128, 1]);
+    ops.argmax(bench.f32(3, 512));
+    expect(bench.launch(true, true).threads).toBe(1);
+  });
 
   test("matmul() decides by the maximum of dynamic rows, and takes their number from a word", () => {
     const bench = new Bench();

@@ -1,7 +1,3 @@
-function suitsTiles(target: KernelTarget, rows: number): boolean {
-  return target.simdgroupMatrix && !target.serialLanes && rows >= MATMUL_MIN_ROWS;
-}
-
 /**
  * x times the transpose of a weight matrix, in the layout that model files have: a weight row per output.
  * Three kernel families: `matvec` (a SIMD group per four outputs, each row of x on its own), `matvec_tiled` (the same
@@ -70,6 +66,10 @@ export class Matmul extends Operation {
       threads: isTiled ? MATMUL_THREADS : target.serialLanes ? 1 : simdgroups * SIMD_WIDTH,
     };
   }
+}
+
+function suitsTiles(target: KernelTarget, rows: number): boolean {
+  return target.simdgroupMatrix && !target.serialLanes && rows >= MATMUL_MIN_ROWS;
 }
 
 /**

@@ -52,13 +52,9 @@ template <typename T>
 REDUCTIONS(float, float)
 REDUCTIONS(half, half)
 REDUCTIONS(int, int)
-REDUCTIONS(uint, uint)
-REDUCTIONS(short, short)
 REDUCTIONS(ushort, ushort)
 REDUCTIONS(char, char)
-REDUCTIONS(uchar, uchar)
 REDUCTIONS(float4, float4)
-REDUCTIONS(int2, int2)
 
 template <typename T>
 [[kernel]] void bitwise(device const T *x [[buffer(0)]], device T *out [[buffer(1)]], constant Rows &rows [[buffer(2)]],

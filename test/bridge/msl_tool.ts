@@ -1,0 +1,70 @@
+/** Runs `mslc` and its neighbours the way a person would. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, normalize } from "node:path";
+
+const root: string = normalize(join(import.meta.dir, "../.."));
+const machine: string = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
+
+/** Where the build puts its products. */
+export const built: string = join(root, `build/${process.platform}-${machine}`);
+
+/** The shaders of these tests. */
+export const shaders: string = join(import.meta.dir, "msl");
+
+export interface Outcome {
+  readonly status: number;
+  readonly output: string;
+  readonly errors: string;
+}
+
+export interface RunOptions {
+  readonly directory?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Runs a product of the build, `mslc` or `native/cpu_run`, to its end. */
+export async function runTool(
+  tool: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Outcome> {
+  const child = Bun.spawn([join(built, tool), ...args], {
+    cwd: options.directory,
+    env: { ...process.env, ...options.environment },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  return { status: await child.exited, output, errors };
+}
+
+/** A directory of its own that goes away with the object. */
+export class ScratchDirectory implements Disposable {
+  readonly path: string = mkdtempSync(join(tmpdir(), "bun-metal-test-"));
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Runs tasks at most `width` at a time; results in the order of the tasks. */
+export async function inParallel<T, R>(
+  tasks: readonly T[],
+  width: number,
+  run: (task: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(tasks.length);
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let index = next++; index < tasks.length; index = next++) {
+      results[index] = await run(tasks[index] as T, index);
+    }
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+  return results;
+}

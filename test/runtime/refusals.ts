@@ -1,0 +1,26 @@
+/** What suites of misuse expect of an error. */
+import { expect } from "bun:test";
+import { BridgeError, type BridgeErrorCode } from "../../src/runtime/index.ts";
+
+/** The error that `action` throws. */
+export function errorOf(action: () => unknown): Error {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof Error) return error;
+  }
+  throw new Error("Nothing was refused");
+}
+
+/** Expects a BridgeError with one of the codes, and a message that matches. */
+export function expectRefused(
+  action: () => unknown,
+  codes: readonly BridgeErrorCode[],
+  message: RegExp = /./,
+): void {
+  const error = errorOf(action);
+  expect(error).toBeInstanceOf(BridgeError);
+  expect(codes).toContain((error as BridgeError).code);
+  expect(error.message).toMatch(message);
+  expect(error.message).toMatch(/^Cannot \S+ .*: \S/s);
+}
