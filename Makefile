@@ -52,7 +52,7 @@ NATIVE_TESTS := $(patsubst test/native/%_test.m,$(OUT)/native/%,$(wildcard test/
 MSL_HEADERS := $(shell find bridge/linux/cpu/metal -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps bun-deps build run test native-tests without-pools bench lint format clean
+.PHONY: help deps bun-deps build artifacts run test test-artifacts native-tests without-pools bench lint format clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -65,14 +65,14 @@ deps: ## bring what is missing: Bun, and the compiler on Linux
 	@BUN_TOOLS='$(TOOLS)' sh scripts/deps.sh
 
 build: deps ## build the native library and the shaders into build/
-	@$(MAKE) --no-print-directory $(LIBRARY) $(MSLC) $(SHADERS)
+	@$(MAKE) --no-print-directory artifacts
 
 run: build ## write a paragraph with the model that the repository carries
 	@$(BUN) run examples/llama.ts $(ARGS)
 
 test: build bun-deps ## run all tests
-	@$(MAKE) --no-print-directory native-tests without-pools
-	@$(BUN) test $(ARGS)
+	@$(MAKE) --no-print-directory test-artifacts
+	@$(BUN) test --timeout 180000 $(ARGS)
 
 bench: build bun-deps ## run the benchmarks
 	@$(BUN) run test/bench/run.ts $(ARGS)
@@ -93,8 +93,14 @@ node_modules/.stamp: package.json bun.lock
 	@$(BUN) install --frozen-lockfile
 	@touch $@
 
+# Evaluated by a second make, once `deps` has brought the compiler and its headers.
+artifacts: $(LIBRARY) $(MSLC) $(SHADERS)
+	@:
+test-artifacts: native-tests without-pools
 native-tests: $(NATIVE_TESTS)
+	@:
 without-pools: $(WITHOUT_POOLS)
+	@:
 
 $(LIBRARY): $(BRIDGE_OBJECTS) $(LAYER_OBJECTS)
 	@echo "  link    $@"

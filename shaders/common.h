@@ -55,9 +55,10 @@ struct Chunk {
   float scale;
 };
 
+inline float4 load4(device const F32 *row, uint i) { return float4(*(device const packed_float4 *)(row + i)); }
+
 inline Chunk load16(device const F32 *row, uint i) {
-  device const packed_float4 *x = (device const packed_float4 *)(row + i);
-  return {{float4(x[0]), float4(x[1]), float4(x[2]), float4(x[3])}, 1.0f};
+  return {{load4(row, i), load4(row, i + 4), load4(row, i + 8), load4(row, i + 12)}, 1.0f};
 }
 
 inline Chunk load16(device const F16 *row, uint i) {

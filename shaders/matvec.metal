@@ -8,7 +8,7 @@
  */
 #include "common.h"
 
-/** The weight rows of a SIMD group's outputs. Past the last output the last row stands in: read, but not written. */
+/** The weight rows of a SIMD group's outputs. Past the last output the last row stands in: read, but not used. */
 template <typename Block> struct OutputRows {
   device const Block *rows[MatvecOutputs];
 };
@@ -118,3 +118,57 @@ template <typename Block>
 template [[host_name("matvec_tiled_f32")]] [[kernel]] decltype(matvec_tiled<F32>) matvec_tiled<F32>;
 template [[host_name("matvec_tiled_f16")]] [[kernel]] decltype(matvec_tiled<F16>) matvec_tiled<F16>;
 template [[host_name("matvec_tiled_q8_0")]] [[kernel]] decltype(matvec_tiled<Q8_0>) matvec_tiled<Q8_0>;
+
+/**
+ * The same for MatvecRows rows of x at once, so that each weight is read and decoded once for all of them: for a few
+ * rows, and for devices without simdgroup_matrix. The grid's y counts groups of rows. Past the last row the last one
+ * stands in: read, but not written.
+ * Reads w [n, k], x [rows, k] and rowCount[0] = rows, writes out [rows, n].
+ */
+template <typename Block>
+[[kernel]] void matvec_rows(device const Block *w [[buffer(0)]],
+                            device const F32 *x [[buffer(1)]],
+                            device float *out [[buffer(2)]],
+                            device const uint *rowCount [[buffer(3)]],
+                            constant MatrixArgs &args [[buffer(4)]],
+                            uint2 group [[threadgroup_position_in_grid]],
+                            uint2 threads [[threads_per_threadgroup]],
+                            uint lane [[thread_index_in_simdgroup]],
+                            uint simdgroup [[simdgroup_index_in_threadgroup]],
+                            uint simdgroups [[simdgroups_per_threadgroup]]) {
+  const uint lanes = threads.x / simdgroups;
+  const uint first = (group.x * simdgroups + simdgroup) * MatvecOutputs;
+  const uint rows = rowCount[0];
+  const uint firstRow = group.y * MatvecRows;
+  const OutputRows<Block> weights = output_rows(w, first, args.n, args.k);
+  device const F32 *xRows[MatvecRows];
+  for (uint r = 0; r < MatvecRows; ++r) xRows[r] = row_of(x, min(firstRow + r, rows - 1), args.k);
+
+  float4 sums[MatvecRows][MatvecOutputs];
+  for (uint r = 0; r < MatvecRows; ++r) {
+    for (uint o = 0; o < MatvecOutputs; ++o) sums[r][o] = 0.0f;
+  }
+  for (uint i = lane * ChunkSize; i + ChunkSize <= args.k; i += lanes * ChunkSize) {
+    Chunk chunks[MatvecOutputs];
+    for (uint o = 0; o < MatvecOutputs; ++o) chunks[o] = load16(weights.rows[o], i);
+    for (uint c = 0; c < 4; ++c) {
+      float4 decoded[MatvecOutputs];
+      for (uint o = 0; o < MatvecOutputs; ++o) decoded[o] = chunks[o].scale * chunks[o].values[c];
+      for (uint r = 0; r < MatvecRows; ++r) {
+        const float4 activations = load4(xRows[r], i + 4 * c);
+        for (uint o = 0; o < MatvecOutputs; ++o) sums[r][o] = fma(decoded[o], activations, sums[r][o]);
+      }
+    }
+  }
+  for (uint r = 0; r < MatvecRows; ++r) {
+    accumulate_end(weights, xRows[r], args.k, lane, lanes, sums[r]);
+    const float4 totals = simd_sum(sums_of(sums[r]));
+    if (lane == 0 && firstRow + r < rows) {
+      write_outputs(out + ulong(firstRow + r) * args.n, first, args.n, totals);
+    }
+  }
+}
+
+template [[host_name("matvec_rows_f32")]] [[kernel]] decltype(matvec_rows<F32>) matvec_rows<F32>;
+template [[host_name("matvec_rows_f16")]] [[kernel]] decltype(matvec_rows<F16>) matvec_rows<F16>;
+template [[host_name("matvec_rows_q8_0")]] [[kernel]] decltype(matvec_rows<Q8_0>) matvec_rows<Q8_0>;

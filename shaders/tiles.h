@@ -6,7 +6,7 @@
 #define BUN_METAL_TILES_H
 
 /*
- * Threads of a threadgroup: matvec, matvec_tiled, attention and the kernels that reduce a row take any number from 1 to
+ * Threads of a threadgroup: matvec and its variants, attention and the kernels that reduce a row take any number from 1 to
  * a SIMD group's (attention: no more), or whole SIMD groups. A GPU wants whole ones. The CPU device wants one thread:
  * there each thread is a fiber, and what lanes exchange costs as much as hundreds of multiplications.
  */
@@ -28,6 +28,9 @@ enum : uint {
   // reduced by one simd_sum of a float4), and SIMD groups per threadgroup on a GPU.
   MatvecOutputs = 4,
   MatvecSimdgroups = 2,
+
+  // matvec_rows: rows of activations, for all of which a SIMD group loads each weight once.
+  MatvecRows = 4,
 
   // matvec_tiled: activations staged in threadgroup memory at a time, 4 KB.
   MatvecTile = 1024,

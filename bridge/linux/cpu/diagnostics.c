@@ -169,7 +169,11 @@ static size_t trimmed(const char *message, size_t length) {
   return length;
 }
 
+enum { MaxMessageBytes = 64 << 10 };
+
 static void put(CpuText *out, const Line *where, const Line *what) {
+  const bool isWarning = what->kindLength == 7;
+  if (out->length > MaxMessageBytes / (isWarning ? 8 : 1)) return;
   cpuTextAppend(out, where->file, where->fileLength);
   cpuTextAppend(out, ":", 1);
   cpuTextAppend(out, where->number, where->numberLength);

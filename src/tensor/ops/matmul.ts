@@ -1,7 +1,8 @@
 /**
  * x times the transpose of a weight matrix, in the layout that model files have: a weight row per output.
- * Three kernel families: `matvec` (a SIMD group per four outputs, each row of x on its own), `matvec_tiled` (the same
- * with x staged through threadgroup memory), `matmul` (32 x 32 tiles with simdgroup_matrix).
+ * Four kernel families: `matvec` (a SIMD group per four outputs, each row of x on its own), `matvec_tiled` (the same
+ * with x staged through threadgroup memory), `matvec_rows` (the same for four rows of x at once), `matmul` (32 x 32 tiles
+ * with simdgroup_matrix).
  */
 
 import { type Binding, type Dispatch, type GridAxis, type KernelTarget, Operation } from "../operation.ts";
@@ -10,14 +11,14 @@ import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
 import { groupPerRow, packArguments } from "./launch.ts";
 
-const KERNELS = ["matvec", "matvec_tiled", "matmul"] as const;
+const KERNELS = ["matvec", "matvec_tiled", "matvec_rows", "matmul"] as const;
 
 /** The kernel families of `matmul`. */
 export type MatmulKernel = (typeof KERNELS)[number];
 
 /**
  * Fewest rows (the maximum, where the number is dynamic) for which `matmul` reads the weights once per 32 rows with
- * simdgroup_matrix. Below, most of a 32-row tile would be padding, and the matvec kernels waste nothing.
+ * simdgroup_matrix. Below, most of a 32-row tile would be padding, and the matvec kernels waste little.
  */
 export const MATMUL_MIN_ROWS = 8;
 
@@ -25,6 +26,8 @@ export const MATMUL_MIN_ROWS = 8;
 const MATVEC_SIMDGROUPS = 2;
 const SIMD_WIDTH = 32;
 const OUTPUTS_PER_SIMDGROUP = 4;
+/** Rows for which matvec_rows reads each weight once (shaders/tiles.h). */
+const MATVEC_ROWS = 4;
 /** Outputs and rows of one matmul tile, and its four SIMD groups (shaders/tiles.h). */
 const MATMUL_TILE = 32;
 const MATMUL_THREADS = 128;
@@ -48,11 +51,12 @@ export class Matmul extends Operation {
   override encode(target: KernelTarget): Dispatch {
     const [rows] = this.x.shape;
     const [n, k] = this.weight.shape.map(maximum);
-    const family = this.kernel ?? (suitsTiles(target, maximum(rows)) ? "matmul" : "matvec");
+    const family = this.kernel ?? suitableKernel(target, maximum(rows));
     const row = groupPerRow(this.x.shape);
     const isTiled = family === "matmul";
+    const rowsPerGroup = isTiled ? MATMUL_TILE : family === "matvec_rows" ? MATVEC_ROWS : 1;
     const bindings: Binding[] = [this.weight, this.x, this.out];
-    if (isTiled) bindings.push({ rowCount: row.extent });
+    if (rowsPerGroup > 1) bindings.push({ rowCount: row.extent });
     const simdgroups = target.serialLanes ? 1 : MATVEC_SIMDGROUPS;
     const outputs: GridAxis = {
       extent: n,
@@ -62,14 +66,15 @@ export class Matmul extends Operation {
       kernel: `${family}_${this.weight.dtype}`,
       bindings,
       args: packArguments(n, k),
-      grid: [outputs, isTiled ? { extent: row.extent, itemsPerGroup: MATMUL_TILE } : row],
+      grid: [outputs, { extent: row.extent, itemsPerGroup: rowsPerGroup }],
       threads: isTiled ? MATMUL_THREADS : target.serialLanes ? 1 : simdgroups * SIMD_WIDTH,
     };
   }
 }
 
-function suitsTiles(target: KernelTarget, rows: number): boolean {
-  return target.simdgroupMatrix && !target.serialLanes && rows >= MATMUL_MIN_ROWS;
+function suitableKernel(target: KernelTarget, rows: number): MatmulKernel {
+  if (target.simdgroupMatrix && !target.serialLanes && rows >= MATMUL_MIN_ROWS) return "matmul";
+  return rows > 1 ? "matvec_rows" : "matvec";
 }
 
 /**
@@ -77,8 +82,8 @@ function suitsTiles(target: KernelTarget, rows: number): boolean {
  *
  * @param x f32 [rows, k]
  * @param weight f32, f16 or q8_0 [n, k]
- * @param options `kernel`: forces a kernel family; by default `matmul` from `MATMUL_MIN_ROWS` rows where the device has
- * simdgroup_matrix, else `matvec`
+ * @param options `kernel`: forces a kernel family; by default `matvec` for one row, `matmul` from `MATMUL_MIN_ROWS` rows
+ * where the device has simdgroup_matrix and lanes are not serial, else `matvec_rows`
  * @returns f32 [rows, n]
  */
 export function matmul(x: Tensor, weight: Tensor, options: { readonly kernel?: MatmulKernel } = {}): Tensor {

@@ -87,6 +87,32 @@ const matvec = ["matvec", "matvec_tiled"].flatMap((family) =>
   ),
 );
 
+const matvecRows = formats.flatMap((format) =>
+  [...matrixShapes, ...(format === "q8_0" ? [] : oddMatrixShapes)].flatMap((shape) =>
+    threadCounts.map((threads): KernelCase => {
+      const outputsPerThreadgroup = tile("MatvecOutputs") * Math.ceil(threads / tile("SimdWidth"));
+      return {
+        kernel: `matvec_rows_${format}`,
+        shape: `${describe(shape)} threads=${threads}`,
+        bound: f32Bound,
+        build: (random) => {
+          const { w, x, expected } = inputs(random, format, shape);
+          return {
+            buffers: [input(w), input(x), output("f32", expected), input(Uint32Array.of(shape.rows))],
+            args: args(u32(shape.n), u32(shape.k)),
+            threadgroups: [
+              Math.ceil(shape.n / outputsPerThreadgroup),
+              Math.ceil(shape.rows / tile("MatvecRows")),
+              1,
+            ],
+            threads,
+          };
+        },
+      };
+    }),
+  ),
+);
+
 const matmul = formats.flatMap((format) =>
   [...matrixShapes, ...(format === "q8_0" ? [] : oddMatrixShapes)].map(
     (shape): KernelCase => ({
@@ -110,4 +136,4 @@ const matmul = formats.flatMap((format) =>
   ),
 );
 
-export const matrixCases: readonly KernelCase[] = [...matvec, ...matmul];
+export const matrixCases: readonly KernelCase[] = [...matvec, ...matvecRows, ...matmul];
