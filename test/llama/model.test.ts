@@ -20,8 +20,14 @@ import { TemporaryFolder } from "./temporary.ts";
 // Work is bounded by the tests themselves; a machine may be slow or busy.
 setDefaultTimeout(120_000);
 
-/** Largest difference of a last-position logit. Logits of this model lie within ±15. */
-const BOUND = 2e-3;
+/**
+ * Largest differences of a last-position logit; logits of this model lie within ±15. With an F32 cache only the order of
+ * F32 sums differs (6e-6 were seen; 2e-3 is what has to hold). An F16 cache rounds keys and values, which moves logits
+ * by 2.7e-3 at most here; against an oracle that rounds them too it is 1.2e-3, where a sum lies next to a rounding edge.
+ */
+const BOUND = 1e-4;
+const HALF_CACHE_BOUND = 2e-3;
+const ROUNDING_BOUND = 5e-3;
 
 const lengths = [1, 7, 200];
 const prompts = await readGolden();
@@ -80,8 +86,12 @@ for (const type of ["f32", "f16", "q8_0"]) {
             for (const [way, chunk] of ways) {
               const logits = await lastLogits(llama, goldenTokens(prompts, length), chunk);
               const label = `${length} tokens ${way}`;
-              if (kvType === "f32") expect(largestDifference(logits, exact), label).toBeLessThan(BOUND);
-              else expect(largestDifference(logits, halfCache), label).toBeLessThan(BOUND);
+              if (kvType === "f32") {
+                expect(largestDifference(logits, exact), label).toBeLessThan(BOUND);
+              } else {
+                expect(largestDifference(logits, halfCache), label).toBeLessThan(HALF_CACHE_BOUND);
+                expect(largestDifference(logits, exact), label).toBeLessThan(ROUNDING_BOUND);
+              }
             }
           }
         }

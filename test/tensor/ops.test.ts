@@ -354,9 +354,11 @@ describe("operations launch their kernels as the shaders expect", () => {
 
   const rowCounts: readonly (readonly [number, boolean, string])[] = [
     [1, true, "matvec_q8_0"],
-    [ops.MATMUL_MIN_ROWS - 1, true, "matvec_q8_0"],
+    [1, false, "matvec_q8_0"],
+    [2, true, "matvec_rows_q8_0"],
+    [ops.MATMUL_MIN_ROWS - 1, true, "matvec_rows_q8_0"],
     [ops.MATMUL_MIN_ROWS, true, "matmul_q8_0"],
-    [ops.MATMUL_MIN_ROWS, false, "matvec_q8_0"],
+    [ops.MATMUL_MIN_ROWS, false, "matvec_rows_q8_0"],
   ];
   test.each(rowCounts)(
     "matmul() of %d rows with simdgroup_matrix %p is %s",
@@ -371,8 +373,8 @@ describe("operations launch their kernels as the shaders expect", () => {
     const bench = new Bench();
     ops.matmul(bench.f32(100, 64), bench.of("q8_0", 99, 64));
     const product = bench.launch(true, true);
-    expect([product.kernel, product.threads]).toEqual(["matvec_q8_0", 1]);
-    expect(product.grid.map(groups)).toEqual([25, 100]); // four outputs each
+    expect([product.kernel, product.threads]).toEqual(["matvec_rows_q8_0", 1]);
+    expect(product.grid.map(groups)).toEqual([25, 25]); // four outputs of four rows each
     const query = bench.f32(bench.rows, 64);
     ops.attention(query, bench.cache(), bench.u32(bench.rows), bench.u32(bench.rows), { headDim: 8 });
     expect(bench.launch(true, true).threads).toBe(1);
@@ -393,11 +395,12 @@ describe("operations launch their kernels as the shaders expect", () => {
   });
 
   test("matmul() uses the kernel that it is told to", () => {
-    for (const kernel of ["matvec", "matvec_tiled", "matmul"] as const) {
+    for (const kernel of ["matvec", "matvec_tiled", "matvec_rows", "matmul"] as const) {
       const bench = new Bench();
       ops.matmul(bench.f32(3, 64), bench.f32(100, 64), { kernel });
       expect(bench.launch().kernel).toBe(`${kernel}_f32`);
-      expect(bench.launch().grid.map(groups)).toEqual(kernel === "matmul" ? [4, 1] : [13, 3]);
+      const grids = { matvec: [13, 3], matvec_tiled: [13, 3], matvec_rows: [13, 1], matmul: [4, 1] };
+      expect(bench.launch().grid.map(groups)).toEqual(grids[kernel]);
     }
   });
 });

@@ -127,7 +127,7 @@ describe("Plan with dynamic rows", () => {
   const values = gaussianArray(mulberry32(7), 40 * n);
   const weights = gaussianArray(mulberry32(8), n * n, 0.2);
 
-  for (const kernel of ["matvec", "matvec_tiled", "matmul"] as const) {
+  for (const kernel of ["matvec", "matvec_tiled", "matvec_rows", "matmul"] as const) {
     test(`Plan of ${kernel} makes exactly the rows that are set`, () => {
       const graph = new Graph(device);
       const x = graph.input("x", "f32", [graph.rows("rows", 40), n]);

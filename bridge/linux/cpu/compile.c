@@ -206,6 +206,7 @@ static void compileUnit(Compilation *c, Unit *unit) {
 #if defined(__x86_64__)
     add(&a, "-target");
     add(&a, "x86_64-linux-gnu");
+    add(&a, "-mrecip=none");  /* estimates make NaN of 1 / 0 and of 1 / infinity */
     add(&a, "-mno-red-zone"); /* lanes wait by a call that the compiler does not see as one */
     addPath(&a, "-march=", c->toolchain.level, "");
 #else

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,16 +16,18 @@
 typedef struct Library {
   DriverLibrary base;
   void *object; /* of dlopen */
+  int file;     /* what it was opened from */
   DriverFunction *functions;
   CpuFunction *implementations;
   DriverArgument **arguments;
 } Library;
 
-/** Opens a shared object from memory: a copy that nobody can change or truncate while its code runs. */
-static void *openObject(const char *bytes, size_t length, const char *name, char **message) {
+/** Opens a shared object from memory: a copy that nobody can change or truncate while its code runs. The file stays open
+ *  as long as the object: the loader takes a name that it knows for the object that it has. */
+static void *openObject(const char *bytes, size_t length, const char *name, int *file, char **message) {
   /* Compiled code calls the C library's mathematical functions by name. */
   dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL);
-  const int fd = memfd_create("bun-metal", MFD_CLOEXEC);
+  const int fd = *file = memfd_create("bun-metal", MFD_CLOEXEC);
   size_t at = 0;
   while (fd >= 0 && at < length) {
     const ssize_t n = write(fd, bytes + at, length - at);
@@ -37,17 +40,13 @@ static void *openObject(const char *bytes, size_t length, const char *name, char
     *message = cpuFormat("Cannot load '%s': %s", name, strerror(errno));
   } else {
     char path[64];
-    char *text = cpuFormat("/proc/self/fd/%d", fd);
-    strncpy(path, text ? text : "", sizeof path - 1);
-    path[sizeof path - 1] = 0;
-    free(text);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!object) {
       const char *why = dlerror();
       *message = cpuFormat("Cannot load '%s': %s", name, why ? why : "the system refused it");
     }
   }
-  if (fd >= 0) close(fd);
   return object;
 }
 
@@ -99,7 +98,8 @@ DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char 
   if (*message) return NULL;
   Library *library = calloc(1, sizeof *library);
   if (!library) return NULL;
-  library->object = openObject(bytes, objectLength, name, message);
+  library->file = -1;
+  library->object = openObject(bytes, objectLength, name, &library->file, message);
   void (*table)(uint64_t *) = library->object ? (void (*)(uint64_t *))dlsym(library->object, "bun_metal_library") : NULL;
   if (table) {
     uint64_t range[2] = {0, 0};
@@ -165,5 +165,6 @@ void cpuLibraryUnload(DriverLibrary *base) {
   free(library->functions);
   free(library->implementations);
   if (library->object) dlclose(library->object);
+  if (library->file >= 0) close(library->file);
   free(library);
 }

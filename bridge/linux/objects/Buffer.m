@@ -3,24 +3,18 @@
 
 #include <Block.h>
 
-#include <stdlib.h>
-#include <string.h>
-
-/* What fresh Private memory holds while BUN_METAL_CPU_CHECK is set: whoever counts on zeros there sees it. */
-static const int Poison = 0xCD;
 
 @implementation LinuxBuffer
 
 - (id)initWithDevice:(LinuxDevice *)device length:(NSUInteger)length options:(MTLResourceOptions)resourceOptions {
   self = [super init];
   if (!self) return nil;
-  bool isPrivate = (resourceOptions & 0xF0) >> 4 == MTLStorageModePrivate;
-  memory = device->driver->allocate(device->index, length, !isPrivate);
+  bool isZeroed = (resourceOptions & 0xF0) >> 4 != MTLStorageModePrivate;
+  memory = device->driver->allocate(device->index, length, isZeroed);
   if (!memory) {
     [self release];
     return nil;
   }
-  if (isPrivate && getenv("BUN_METAL_CPU_CHECK")) memset(memory, Poison, length);
   owner = [device retain];
   isDriverMemory = true;
   size = length;

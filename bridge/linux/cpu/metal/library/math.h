@@ -174,7 +174,7 @@ template <typename F> inline F log2Float(F x) {
   return logSpecial(x, result + tail + f + e);
 }
 
-/** x - n*pi/2 with n the nearest integer, in double: exact enough up to about 2^30. */
+/** x - n*pi/2 with n the nearest integer, in double: exact enough up to 1.6e9. Angles beyond count as 0. */
 template <typename F> inline F reduceAngle(F x, thread With<F, int> &quadrant) {
 #pragma clang fp reassociate(off)
   typedef With<F, double> D;
@@ -183,9 +183,10 @@ template <typename F> inline F reduceAngle(F x, thread With<F, int> &quadrant) {
   const double low = __builtin_astype(0x3e5110b4611a6263ul, double);
   const D wide = convert<D>(x);
   const D n = __builtin_elementwise_rint(wide * (D)(twoOverPi));
-  const D bounded = choose(__builtin_elementwise_abs(n) < (D)(1073741824.0f), n, (D)(0.0f));
-  quadrant = convert<With<F, int>>(bounded);
-  return convert<F>((wide - n * (D)(high)) - n * (D)(low));
+  const D inReach = choose(__builtin_elementwise_abs(n) < (D)(1073741824.0f), n, (D)(0.0f));
+  quadrant = convert<With<F, int>>(inReach);
+  const F r = convert<F>((wide - inReach * (D)(high)) - inReach * (D)(low));
+  return choose(__builtin_elementwise_abs(x) < (F)(1.6e9f), r, x - x); /* 0, or NaN for infinity and NaN */
 }
 
 template <typename F> inline F sinPolynomial(F r) {
