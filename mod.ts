@@ -66,31 +66,42 @@ export {
   Queue,
   ReleasedError,
   type Storage,
+  type ViewType,
 } from "./src/runtime/index.ts";
 /** Sampling: how the next token is chosen from logits. */
-export { createSampler, type Sampler, type SamplerOptions } from "./src/sample/index.ts";
+export {
+  createSampler,
+  type ResolvedSamplerOptions,
+  type Sampler,
+  type SamplerOptions,
+} from "./src/sample/index.ts";
 /** Tensors: a lazy graph with shape checks, compiled into one program call. */
 export {
+  type AttentionOptions,
   add,
   argmax,
   attention,
   attentionScores,
   attentionWeightedSum,
   convert,
+  type Dimension,
   type DType,
   embed,
   Graph,
   gatherRows,
   kvStore,
+  type MatmulKernel,
   matmul,
   mul,
   type PagedCache,
   type Plan,
+  type RopeLayout,
   type Rows,
   rmsNorm,
   rope,
   ropeFrequencies,
   type Shape,
+  SKIPPED_SLOT,
   silu,
   softmax,
   type Tensor,
@@ -104,6 +115,8 @@ export {
   type StopResult,
   type StreamDecoder,
   type Tokenizer,
+  type TokenTypes,
   tokenizerFromMetadata,
+  tokenTypes,
   type Vocabulary,
 } from "./src/text/index.ts";

@@ -13,7 +13,7 @@
  * Reads x [rows, heads, headDim], positions [rows], frequencies [rotaryDims / 2]; writes out, which may be x, since a
  * thread reads its pair before it writes it and touches nothing else.
  */
-inline void rotate(device const float *x, device float *out, uint a, uint b, float angle) {
+inline void rotate_pair(device const float *x, device float *out, uint a, uint b, float angle) {
   const float c = precise::cos(angle);
   const float s = precise::sin(angle);
   const float xa = x[a];
@@ -40,7 +40,7 @@ kernel void rope_interleaved_f32(device const float *x [[buffer(0)]],
   const ulong head = (ulong(position.y) * args.heads + position.x / pairs) * args.headDim;
   if (2 * pair < args.rotaryDims) {
     const float angle = float(positions[position.y]) * frequencies[pair];
-    rotate(x + head, out + head, 2 * pair, 2 * pair + 1, angle);
+    rotate_pair(x + head, out + head, 2 * pair, 2 * pair + 1, angle);
   } else {
     copy_pair(x + head, out + head, 2 * pair);
   }
@@ -59,7 +59,7 @@ kernel void rope_half_f32(device const float *x [[buffer(0)]],
   const ulong head = (ulong(position.y) * args.heads + position.x / pairs) * args.headDim;
   if (2 * pair < args.rotaryDims) {
     const float angle = float(positions[position.y]) * frequencies[pair];
-    rotate(x + head, out + head, pair, pair + args.rotaryDims / 2, angle);
+    rotate_pair(x + head, out + head, pair, pair + args.rotaryDims / 2, angle);
   } else {
     copy_pair(x + head, out + head, 2 * pair);
   }

@@ -32,9 +32,7 @@ export function checkRows(rows: readonly Row[], cache: KvCache, vocabularySize: 
     if (!Number.isInteger(token) || token < 0 || token >= vocabularySize) {
       throw new RangeError(`Token ${token} is not in the vocabulary of ${vocabularySize}`);
     }
-    if (!sequence.isOpenIn(cache)) {
-      throw new RangeError(`Sequence ${sequence.index} was disposed, or belongs to another model`);
-    }
+    checkSequence(sequence, cache);
     const count = added.get(sequence) ?? 0;
     if (position !== sequence.length + count) {
       throw new RangeError(
@@ -49,6 +47,12 @@ export function checkRows(rows: readonly Row[], cache: KvCache, vocabularySize: 
     blocks += cache.blocks.blocksNeeded(sequence.index, count);
   }
   cache.blocks.checkFree(blocks);
+}
+
+/** Throws a RangeError unless the sequence is open in this cache. */
+export function checkSequence(sequence: Sequence, cache: KvCache): void {
+  if (sequence.isOpenIn(cache)) return;
+  throw new RangeError(`Sequence ${sequence.index} was disposed, or belongs to another model`);
 }
 
 /** Cuts rows into batches, in order, each within the limits. */

@@ -35,6 +35,8 @@ export type StepRunner = {
   readonly tokenizer: Tokenizer;
   readonly contextLength: number;
   openSequence(): Sequence;
+  /** Throws unless the sequence is open and this model's. */
+  checkSequence(sequence: Sequence): void;
   /** Runs the rows; hands each wanted row of logits, valid during the call only, to `onLogits`. */
   run(rows: readonly Row[], onLogits: (logits: Float32Array) => void, signal?: AbortSignal): Promise<void>;
   countPrompt(tokens: number, seconds: number): void;
@@ -56,18 +58,19 @@ export async function* generate(
   if (!(maxTokens >= 0)) throw new RangeError(`maxTokens must be a number from 0 on, not ${maxTokens}`);
   signal?.throwIfAborted();
 
-  using own = options.sequence === undefined ? model.openSequence() : undefined;
-  const sequence = options.sequence ?? own;
-  if (sequence === undefined) throw new TypeError("Cannot generate without a sequence");
+  using owned = new DisposableStack();
+  const sequence = options.sequence ?? owned.use(model.openSequence());
+  model.checkSequence(sequence);
+  owned.use(sequence.claim());
   const reusedTokens = rewindToCommonPrefix(sequence, tokens);
 
+  let generatedTokens = 0;
   const result = (reason: GenerateResult["reason"]): GenerateResult => ({
     reason,
     promptTokens: tokens.length,
     reusedTokens,
     generatedTokens,
   });
-  let generatedTokens = 0;
   let next = -1;
   const sample = (logits: Float32Array): void => {
     next = sampler.sample(logits, sequence.tokens);
@@ -91,11 +94,9 @@ export async function* generate(
 
     signal?.throwIfAborted();
     const start = performance.now();
-    await model.run(
-      [{ token: next, position: sequence.length, sequence, wantsLogits: true }],
-      sample,
-      signal,
-    );
+    // Not sequence.length: where somebody rewound the sequence meanwhile, this has to fail.
+    const position = tokens.length + generatedTokens - 1;
+    await model.run([{ token: next, position, sequence, wantsLogits: true }], sample, signal);
     model.countGenerated(1, (performance.now() - start) / 1e3);
   }
   yield* remaining(stops.push(text.end()).text + stops.end());

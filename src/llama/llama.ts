@@ -1,7 +1,7 @@
 import { openGguf } from "../gguf/index.ts";
 import { Device } from "../runtime/index.ts";
 import { type Tokenizer, tokenizerFromMetadata } from "../text/index.ts";
-import type { Row } from "./batch.ts";
+import { checkSequence, type Row } from "./batch.ts";
 import type { KvType } from "./cache.ts";
 import { type LlamaConfig, readConfig } from "./config.ts";
 import { type GenerateOptions, type GenerateResult, generate, type StepRunner } from "./generate.ts";
@@ -156,6 +156,7 @@ export class Llama implements Disposable {
       tokenizer: this.tokenizer,
       contextLength: this.contextLength,
       openSequence: () => this.#model.openSequence(),
+      checkSequence: (sequence) => checkSequence(sequence, this.#model.cache),
       run: (rows, onLogits, signal) => this.#model.run(rows, onLogits, signal),
       countPrompt: (tokens, seconds) => count(this.#prompt, tokens, seconds),
       countGenerated: (tokens, seconds) => count(this.#generated, tokens, seconds),

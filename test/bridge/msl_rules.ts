@@ -92,6 +92,11 @@ kernel void k(device float *x [[buffer(0)]]) {
   ),
   refused("a mutable program-scope variable", /constant address space/, "float counter = 0; // <-"),
   refused("a constexpr program-scope variable", /constant address space/, "constexpr float pi = 3.0f; // <-"),
+  refused(
+    "a program-scope variable that has to be computed",
+    /initialised by a constant expression/,
+    "inline int f(int n) { return n ? f(n - 1) : 1; }\nconstant int v = f(1); // <-",
+  ),
   refused("a file that is not there", /'missing\.h' file not found/, '#include "missing.h" // <-'),
   refused("an unclosed brace", /'\{' is not closed/, "void f() { // <-"),
   refused(

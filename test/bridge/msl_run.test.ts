@@ -66,8 +66,38 @@ describe("MSL as a language", () => {
     const tenth = decodeF16(encodeF16(0.1));
     const product = decodeF16(encodeF16(tenth * 3));
     const expected = [
-      4, 8, 19, 26, 6, 12, 1.5 + product, 45, 13, 127, 2121, 6, 2, 3.5, 1, 76, 8, 42, 0, 8, 3, 65376, 14, 23,
-      306, Math.fround(1 / 3), 9, 10, 3, 0, 2, 1,
+      4,
+      8,
+      19,
+      26,
+      6,
+      12,
+      1.5 + product,
+      45,
+      13,
+      127,
+      2121,
+      6,
+      2,
+      3.5,
+      1,
+      76,
+      8,
+      42,
+      0,
+      8,
+      3,
+      65376,
+      14,
+      23,
+      306,
+      Math.fround(1 / 3),
+      9,
+      10,
+      3,
+      0,
+      2,
+      1,
     ];
     expect([...out.subarray(0, expected.length)]).toEqual(expected.map(Math.fround));
     expect(out[expected.length]).toBe(-1);
@@ -83,7 +113,10 @@ describe("MSL as a language", () => {
     const threads = 32;
     const input = Float32Array.from({ length: threads }, (_, i) => i * i);
     const out = new Float32Array(threads);
-    run("accepted", "reversed_f32", [input, out], { ...line(threads, threads), threadgroupMemory: { 0: 4 * threads } });
+    run("accepted", "reversed_f32", [input, out], {
+      ...line(threads, threads),
+      threadgroupMemory: { 0: 4 * threads },
+    });
     expect([...out]).toEqual(times(threads, (i) => 2 * (threads - 1 - i) ** 2 + threads));
     const whole = Int32Array.from({ length: 64 }, (_, i) => i);
     const outWhole = new Int32Array(64);
@@ -103,17 +136,32 @@ describe("MSL as a language", () => {
   test("arguments without attributes get indices in order", () => {
     const a = Float32Array.from({ length: 12 }, (_, i) => i);
     const b = new Float32Array(12).fill(-1);
-    run("accepted", "plain", [a, b, new Uint32Array([11])], { threads: [4, 3], threadsPerThreadgroup: [3, 2] });
+    run("accepted", "plain", [a, b, new Uint32Array([11])], {
+      threads: [4, 3],
+      threadsPerThreadgroup: [3, 2],
+    });
     expect([...b]).toEqual([...times(11, (i) => 2 * i), -1]);
   });
 
   for (const kernel of ["positions", "positions_waiting"]) {
     test(`${kernel}: every thread is told where it is, at the edges too`, () => {
       for (const [grid, size] of [
-        [[7, 5, 3], [4, 2, 2]],
-        [[70, 1, 1], [33, 1, 1]],
-        [[5, 40, 1], [5, 16, 1]],
-        [[1, 1, 9], [1, 1, 4]],
+        [
+          [7, 5, 3],
+          [4, 2, 2],
+        ],
+        [
+          [70, 1, 1],
+          [33, 1, 1],
+        ],
+        [
+          [5, 40, 1],
+          [5, 16, 1],
+        ],
+        [
+          [1, 1, 9],
+          [1, 1, 4],
+        ],
       ] as [[number, number, number], [number, number, number]][]) {
         const [w, h, d] = grid;
         const out = new Uint32Array(w * h * d * 16).fill(0xdead);
@@ -133,10 +181,19 @@ describe("MSL as a language", () => {
               const simds = Math.ceil((sx * sy * sz) / 32);
               const told = [...out.subarray(((z * h + y) * w + x) * 16).subarray(0, 16)];
               const due = [
-                ...at, ...local, ...actual, packed(size), packed(group), packed(groups), index, index % 32,
-                Math.floor(index / 32), simds * 100 + 32,
+                ...at,
+                ...local,
+                ...actual,
+                packed(size),
+                packed(group),
+                packed(groups),
+                index,
+                index % 32,
+                Math.floor(index / 32),
+                simds * 100 + 32,
               ];
-              if (told.join() !== due.join()) expect(told, `grid ${grid}, group ${size}, at ${at}`).toEqual(due);
+              if (told.join() !== due.join())
+                expect(told, `grid ${grid}, group ${size}, at ${at}`).toEqual(due);
             }
           }
         }
@@ -171,9 +228,33 @@ describe("MSL mathematics", () => {
     ["fma", (x) => x * x + 1, 2e-7],
     ["min and max", (x) => Math.min(x, 1) + Math.max(x, 2), 2e-7],
   ];
-  const special = [0, 0.5, 1.5, 2.5, -0.5, -1.5, 1, -1, 1e-6, 88, -87, 100, -110, 1e4, -3e5, 1e30, 1e-30, Infinity, -Infinity, NaN];
+  const special = [
+    0,
+    0.5,
+    1.5,
+    2.5,
+    -0.5,
+    -1.5,
+    1,
+    -1,
+    1e-6,
+    88,
+    -87,
+    100,
+    -110,
+    1e4,
+    -3e5,
+    1e30,
+    1e-30,
+    Infinity,
+    -Infinity,
+    NaN,
+  ];
   const random = mulberry32(5);
-  const x = Float32Array.from({ length: 1000 }, (_, i) => special[i] ?? (random() - 0.5) * (i % 3 === 0 ? 2 : i % 3 === 1 ? 20 : 2000));
+  const x = Float32Array.from(
+    { length: 1000 },
+    (_, i) => special[i] ?? (random() - 0.5) * (i % 3 === 0 ? 2 : i % 3 === 1 ? 20 : 2000),
+  );
   const out = new Float32Array(rows.length * x.length);
   beforeAll(() => run("accepted", "mathematics", [x, out, new Uint32Array([x.length])], line(x.length, 128)));
 
@@ -207,7 +288,8 @@ describe("MSL mathematics", () => {
     const seed = 9;
     const next = mulberry32(seed);
     const n = 512;
-    const bits = (): number => (randomInteger(next, 2) << 15) | ((5 + randomInteger(next, 25)) << 10) | randomInteger(next, 1024);
+    const bits = (): number =>
+      (randomInteger(next, 2) << 15) | ((5 + randomInteger(next, 25)) << 10) | randomInteger(next, 1024);
     const a = Uint16Array.from({ length: n }, bits);
     const b = Uint16Array.from({ length: n }, bits);
     const result = new Uint16Array(5 * n);
@@ -216,7 +298,13 @@ describe("MSL mathematics", () => {
     for (let i = 0; i < n; i++) {
       const [p, q] = [decodeF16(a[i] ?? 0), decodeF16(b[i] ?? 0)];
       const product = round(p * q);
-      const due = [round(p + q), product, round(product + p), round(Math.fround(p * Math.fround(1.0001))), round(round(p + q) * 0.5)];
+      const due = [
+        round(p + q),
+        product,
+        round(product + p),
+        round(Math.fround(p * Math.fround(1.0001))),
+        round(round(p + q) * 0.5),
+      ];
       const got = times(5, (r) => decodeF16(result[r * n + i] ?? 0));
       // p * q + p may be fused: then it is rounded once.
       if (got[2] === round(p * q + p)) due[2] = got[2];
@@ -261,7 +349,10 @@ const reductions: [name: string, of: LaneFunction][] = [
   ["simd_shuffle_and_fill_up", (l) => (l.lane >= 4 ? at(l, l.lane - 4) : add(at(l, l.lane + 28), 1))],
   ["simd_shuffle_and_fill_down", (l) => (l.lane < 28 ? at(l, l.lane + 4) : add(at(l, l.lane - 28), 1))],
   ["simd_shuffle_and_fill_up by 8", (l) => (l.lane % 8 >= 2 ? at(l, l.lane - 2) : add(at(l, l.lane + 6), 1))],
-  ["simd_shuffle_and_fill_down by 8", (l) => (l.lane % 8 < 6 ? at(l, l.lane + 2) : add(at(l, l.lane - 6), 1))],
+  [
+    "simd_shuffle_and_fill_down by 8",
+    (l) => (l.lane % 8 < 6 ? at(l, l.lane + 2) : add(at(l, l.lane - 6), 1)),
+  ],
   ["quad_sum", (l) => sum(quad(l))],
   ["quad_product", (l) => product(quad(l))],
   ["quad_min", (l) => Math.min(...quad(l))],
@@ -283,7 +374,11 @@ function add(value: number | undefined, more: number): number | undefined {
 }
 
 /** Calls `check` with each lane of a row of threads. */
-function eachLane(values: readonly number[], size: number, check: (lanes: Lanes, thread: number) => void): void {
+function eachLane(
+  values: readonly number[],
+  size: number,
+  check: (lanes: Lanes, thread: number) => void,
+): void {
   for (let start = 0; start < values.length; start += size) {
     const group = values.slice(start, start + size);
     for (let local = 0; local < group.length; local++) {
@@ -296,7 +391,8 @@ function eachLane(values: readonly number[], size: number, check: (lanes: Lanes,
 describe("SIMD-group functions", () => {
   // Small whole numbers, exact in every type; a product of them stays below 2048.
   const next = mulberry32(31);
-  const scalar = (count: number): number[] => times(count, () => (randomInteger(next, 4) === 0 ? 2 : 1) * (1 + randomInteger(next, 8) % 1));
+  const scalar = (count: number): number[] =>
+    times(count, () => (randomInteger(next, 4) === 0 ? 2 : 1) * (1 + (randomInteger(next, 8) % 1)));
 
   /** Element types, how to make room for them, and what a JavaScript number becomes in one. */
   const types: [name: string, make: (n: number) => Numbers, components: number, half: boolean][] = [
@@ -310,7 +406,13 @@ describe("SIMD-group functions", () => {
 
   for (const [name, make, components, isHalf] of types) {
     test(`all give what they should for ${name}, in whole and partial SIMD groups`, () => {
-      for (const [threads, size] of [[32, 32], [64, 64], [96, 45], [13, 13], [256, 128]] as const) {
+      for (const [threads, size] of [
+        [32, 32],
+        [64, 64],
+        [96, 45],
+        [13, 13],
+        [256, 128],
+      ] as const) {
         const perComponent = times(components, () => scalar(threads));
         const input = make(threads * components);
         for (let i = 0; i < threads * components; i++) {
@@ -327,7 +429,8 @@ describe("SIMD-group functions", () => {
               const wrapped = make(1);
               wrapped[0] = isHalf ? encodeF16(wanted) : wanted;
               const got = out[(row * threads + thread) * components + component];
-              if (got !== wrapped[0]) expect(got, `${what}, thread ${thread} of ${threads}/${size}`).toBe(wrapped[0] ?? NaN);
+              if (got !== wrapped[0])
+                expect(got, `${what}, thread ${thread} of ${threads}/${size}`).toBe(wrapped[0] ?? NaN);
             }
           });
         }
@@ -336,7 +439,10 @@ describe("SIMD-group functions", () => {
   }
 
   test("simd_and, simd_or and simd_xor combine bits", () => {
-    for (const [name, make] of [["uint", (n: number) => new Uint32Array(n)], ["ushort", (n: number) => new Uint16Array(n)]] as const) {
+    for (const [name, make] of [
+      ["uint", (n: number) => new Uint32Array(n)],
+      ["ushort", (n: number) => new Uint16Array(n)],
+    ] as const) {
       const threads = 77;
       const values = times(threads, () => (randomInteger(next, 2 ** 16) | 0x11) & 0xffff);
       const input = make(threads);
@@ -346,7 +452,11 @@ describe("SIMD-group functions", () => {
       const fold = (list: readonly number[], f: (a: number, b: number) => number): number => list.reduce(f);
       eachLane(values, threads, (lanes, thread) => {
         const got = times(6, (row) => out[row * threads + thread] ?? NaN);
-        const operations = [(a: number, b: number) => a & b, (a: number, b: number) => a | b, (a: number, b: number) => a ^ b];
+        const operations = [
+          (a: number, b: number) => a & b,
+          (a: number, b: number) => a | b,
+          (a: number, b: number) => a ^ b,
+        ];
         expect(got).toEqual([
           ...operations.map((f) => fold(lanes.values, f)),
           ...operations.map((f) => fold(quad(lanes), f)),
@@ -383,7 +493,10 @@ describe("SIMD-group functions", () => {
     run("simd", "divergent", [Uint32Array.from(values), out, new Uint32Array([threads])], line(threads, 96));
     eachLane(values, threads, ({ values: v, lane }, thread) => {
       const rounds = Math.floor(lane / 8) + 1;
-      expect(times(9, (row) => out[row * threads + thread] ?? NaN), `lane ${lane}`).toEqual([
+      expect(
+        times(9, (row) => out[row * threads + thread] ?? NaN),
+        `lane ${lane}`,
+      ).toEqual([
         lane < 11 ? sum(v.slice(0, 11)) : 2 * sum(v.slice(11)),
         sum(v),
         lane % 3 === 0 ? Math.max(...v.filter((_, i) => i % 3 === 0)) : 0,
@@ -415,7 +528,13 @@ describe("barriers and atomics", () => {
   const next = mulberry32(8);
 
   test("threadgroup_barrier orders threadgroup memory", () => {
-    for (const [threads, size] of [[1024, 1024], [1000, 100], [3000, 1000], [7, 7], [64, 1]] as const) {
+    for (const [threads, size] of [
+      [1024, 1024],
+      [1000, 100],
+      [3000, 1000],
+      [7, 7],
+      [64, 1],
+    ] as const) {
       const values = Uint32Array.from({ length: threads }, () => randomInteger(next, 1_000_000));
       const out = new Uint32Array(Math.ceil(threads / size));
       run("sync", "tree_sum", [values, out], line(threads, size));
@@ -427,7 +546,10 @@ describe("barriers and atomics", () => {
   test("no thread runs ahead of a barrier", () => {
     for (const size of [2, 31, 33, 256, 1000]) {
       const out = new Uint32Array(4 * size);
-      run("sync", "relay", [out, new Uint32Array([37])], { ...line(4 * size, size), threadgroupMemory: { 0: 4 * size + 16 - ((4 * size) % 16) } });
+      run("sync", "relay", [out, new Uint32Array([37])], {
+        ...line(4 * size, size),
+        threadgroupMemory: { 0: 4 * size + 16 - ((4 * size) % 16) },
+      });
       expect([...out]).toEqual(times(4 * size, (i) => ((i % size) + 37) % size));
     }
     const simd = new Uint32Array(256);
@@ -444,7 +566,10 @@ describe("barriers and atomics", () => {
       }
       return undefined;
     };
-    for (const [kernel, says] of [["early_return", "some threads have returned"], ["two_barriers", "different threadgroup_barriers"]] as const) {
+    for (const [kernel, says] of [
+      ["early_return", "some threads have returned"],
+      ["two_barriers", "different threadgroup_barriers"],
+    ] as const) {
       const error = failure(kernel);
       expect(error).toBeInstanceOf(BridgeError);
       expect(String(error)).toContain(kernel);
@@ -469,7 +594,15 @@ describe("barriers and atomics", () => {
     let xor = 0;
     for (let i = 0; i < threads; i++) xor ^= i;
     expect([...counts.subarray(0, 9)]).toEqual([
-      threads, 0, threads - 1, 0, 0xffffffff, 0xffff0000, xor, 2 * threads, 7,
+      threads,
+      0,
+      threads - 1,
+      0,
+      0xffffffff,
+      0xffff0000,
+      xor,
+      2 * threads,
+      7,
     ]);
     expect([...signeds.subarray(0, 2)]).toEqual([1 - threads, -1]);
     expect(floats[0]).toBe(threads / 2);
@@ -494,7 +627,8 @@ describe("simdgroup_matrix", () => {
       const a = times(10 * stride, element);
       const b = times(10 * stride, element);
       const c = times(64, element);
-      const coded = (v: number[]): Numbers => (type === "f16" ? Uint16Array.from(v, encodeF16) : Float32Array.from(v));
+      const coded = (v: number[]): Numbers =>
+        type === "f16" ? Uint16Array.from(v, encodeF16) : Float32Array.from(v);
       const out = new Float32Array(5 * 64);
       run("sync", `matrices_${type}`, [coded(a), coded(b), Float32Array.from(c), out], line(32, 32));
       const A = (r: number, k: number): number => a[r * stride + k] ?? NaN;

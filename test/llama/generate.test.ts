@@ -141,6 +141,41 @@ describe("Llama.generate", () => {
   });
 });
 
+describe("Llama.generate in a sequence", () => {
+  test("Llama.generate() refuses a sequence that is in use, disposed or another model's, and leaves it alone", async () => {
+    using other = await Llama.load(models.q8_0);
+    using foreign = other.sequence();
+    await other.decode([{ token: 1, position: 0, sequence: foreign }]);
+    expect(collect(llama, "Emma", { sequence: foreign })).rejects.toThrow("belongs to another model");
+    expect(foreign.length).toBe(1);
+
+    using sequence = llama.sequence();
+    const running = llama.generate("Emma", { seed: 1, sequence });
+    await running.next();
+    expect(collect(llama, "Emma", { sequence })).rejects.toThrow("is in use by another generation");
+    for await (const _ of running) break;
+    expect((await collect(llama, "Emma", { sequence, maxTokens: 2 })).result.generatedTokens).toBe(2);
+
+    sequence[Symbol.dispose]();
+    expect(collect(llama, "Emma", { sequence })).rejects.toThrow("was disposed");
+    await Bun.sleep(1);
+    expectAllSequencesFree(llama, 2);
+  });
+
+  test("Llama.generate() fails rather than going on in a sequence that was rewound under it", async () => {
+    using sequence = llama.sequence();
+    const running = llama.generate("Emma was the daughter of", { seed: 1, sequence });
+    await running.next();
+    sequence.rewind(3);
+    const rest = async (): Promise<void> => {
+      for await (const _ of running) sequence.rewind(3);
+    };
+    expect(rest()).rejects.toThrow("does not follow");
+    await Bun.sleep(20);
+    expect(sequence.length).toBe(3);
+  });
+});
+
 describe("Llama.generate, ended early", () => {
   test("Llama.generate() stops when its signal is aborted, with the signal's reason", async () => {
     const before = await liveObjects();

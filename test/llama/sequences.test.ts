@@ -1,5 +1,6 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { ContextFullError, Llama, type Row, type Sequence } from "../../src/llama/index.ts";
+import { Device, ReleasedError } from "../../src/runtime/index.ts";
 import { goldenTokens, readGolden } from "./golden.ts";
 import { largestDifference, models } from "./oracle.ts";
 
@@ -159,9 +160,34 @@ test("Llama.decode() runs calls one after the other, whoever waits for them", as
   using llama = await load(3);
   const texts = [tokens.slice(0, 50), [1, ...tokens.slice(60, 100)], [1, 500]];
   const sequences = texts.map(() => llama.sequence());
+  let running = true;
+  let mostInFlight = 0;
+  const watch = async (): Promise<void> => {
+    while (running) {
+      mostInFlight = Math.max(mostInFlight, Device.statistics().inFlight);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  const watching = watch();
   const together = await Promise.all(texts.map((text, i) => llama.decode(rowsFor(sequences[i], text))));
+  running = false;
+  await watching;
+  expect(mostInFlight).toBe(1);
   for (const sequence of sequences) sequence[Symbol.dispose]();
   for (const [i, text] of texts.entries()) {
     expect(largestDifference(together[i][0], await alone(llama, text))).toBeLessThan(SAME);
   }
+});
+
+test("Llama.decode() leaves the sequences as they were when the device fails", async () => {
+  using device = Device.open();
+  using llama = await Llama.load(models.q8_0, { device, maxSequences: 2 });
+  using first = llama.sequence();
+  using second = llama.sequence();
+  await llama.decode(rowsFor(first, tokens.slice(0, 5)));
+  device[Symbol.dispose](); // its queue goes with it
+  const rows = [...rowsFor(first, tokens.slice(5, 40)), ...rowsFor(second, tokens.slice(0, 3))];
+  expect(await llama.decode(rows).catch((error: unknown) => error)).toBeInstanceOf(ReleasedError);
+  expect(first.tokens).toEqual(tokens.slice(0, 5));
+  expect(second.length).toBe(0);
 });

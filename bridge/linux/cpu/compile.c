@@ -201,6 +201,7 @@ static void compileUnit(Compilation *c, Unit *unit) {
         "-fno-signed-zeros", "-freciprocal-math", "-fno-strict-aliasing", "-fno-stack-protector",
         "-fno-asynchronous-unwind-tables", "-fno-ident", "-mllvm", "-inline-threshold=4000", "-Wframe-larger-than=24576",
         "-fno-caret-diagnostics", "-fno-color-diagnostics", "-ferror-limit=20", "-Wno-everything", "-Werror=frame-larger-than",
+        "-Werror=global-constructors",
         "-Wdivision-by-zero", "-Wuninitialized", "-Wreturn-type", "-Wshift-count-overflow", "-Wtautological-compare"};
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) add(&a, options[i]);
 #if defined(__x86_64__)
@@ -214,6 +215,7 @@ static void compileUnit(Compilation *c, Unit *unit) {
     add(&a, "aarch64-linux-gnu");
     addPath(&a, "-march=", c->toolchain.level, "");
 #endif
+    if (unit->shader.usesThreadElements) add(&a, "-DMETAL_THREAD_ELEMENTS=1");
     add(&a, "-include");
     addPath(&a, "", c->toolchain.headers, "/library/library.h");
     addPath(&a, "-I", c->toolchain.headers, "/library");

@@ -116,6 +116,10 @@ static void putMessage(CpuText *out, const char *text, size_t length) {
     cpuTextPrint(out, "a thread's variables take %lu bytes here: it may have %lu", bytes, limit);
     return;
   }
+  if (length >= 41 && strncmp(text, "declaration requires a global constructor", 41) == 0) {
+    cpuTextPuts(out, "a program-scope variable has to be initialised by a constant expression");
+    return;
+  }
   putPlain(out, text, length);
   const char from = spaceOf(text, length, 0), to = spaceOf(text, length, 1);
   if (memmem(text, length, "cannot initialize", 17) && from && to && from != to)

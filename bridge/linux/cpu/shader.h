@@ -89,7 +89,8 @@ typedef struct MslShader {
   char **instantiationScopes;
   uint32_t instantiationCount, instantiationCapacity, instantiationScopeCapacity;
 
-  bool extendsMetal; /* declares something in namespace metal */
+  bool extendsMetal;       /* declares something in namespace metal */
+  bool usesThreadElements; /* of a simdgroup_matrix */
   CpuText errors;
   uint32_t errorCount;
   bool outOfMemory;

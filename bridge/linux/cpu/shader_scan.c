@@ -63,7 +63,9 @@ static uint32_t findOutside(const MslShader *shader, uint32_t i, uint32_t to, co
 static void markDeclaredTypes(MslShader *shader) {
   static const char *const heads[] = {"struct", "class", "union", "enum", "typename", NULL};
   for (uint32_t i = 0; i < shader->tokens.count; i++) {
-    if (mslIs(shader, i, "using") && mslIs(shader, i + 2, "=")) {
+    if (mslIs(shader, i, "thread_elements")) {
+      shader->usesThreadElements = true;
+    } else if (mslIs(shader, i, "using") && mslIs(shader, i + 2, "=")) {
       markType(shader, i + 1, MslWordAlias);
     } else if (mslIs(shader, i, "typedef")) {
       uint32_t name = 0;

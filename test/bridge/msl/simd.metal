@@ -8,7 +8,7 @@ struct Rows {
 
 template <typename T>
 [[kernel]] void reductions(device const T *x [[buffer(0)]], device T *out [[buffer(1)]], constant Rows &rows [[buffer(2)]],
-                           uint i [[thread_position_in_grid]]) {
+                           uint i [[thread_position_in_grid]], uint lane [[thread_index_in_simdgroup]]) {
   const T v = x[i];
   device T *o = out + i;
   const uint n = rows.threads;
@@ -23,7 +23,7 @@ template <typename T>
   o[n * r++] = simd_prefix_exclusive_product(v);
   o[n * r++] = simd_broadcast(v, 5);
   o[n * r++] = simd_broadcast_first(v);
-  o[n * r++] = simd_shuffle(v, ushort((i * 7 + 3) % 32));
+  o[n * r++] = simd_shuffle(v, ushort((lane * 7 + 3) % 32));
   o[n * r++] = simd_shuffle_xor(v, 11);
   o[n * r++] = simd_shuffle_up(v, 3);
   o[n * r++] = simd_shuffle_down(v, 5);
@@ -40,7 +40,7 @@ template <typename T>
   o[n * r++] = quad_prefix_inclusive_sum(v);
   o[n * r++] = quad_prefix_exclusive_sum(v);
   o[n * r++] = quad_broadcast(v, 2);
-  o[n * r++] = quad_shuffle(v, ushort((i + 1) % 4));
+  o[n * r++] = quad_shuffle(v, ushort((lane + 1) % 4));
   o[n * r++] = quad_shuffle_xor(v, 1);
   o[n * r++] = quad_shuffle_up(v, 1);
   o[n * r++] = quad_shuffle_down(v, 1);

@@ -293,15 +293,16 @@ template <typename T> inline T simd_shuffle_rotate_down(T v, ushort delta) {
 /** Shifts within each run of `modulo` lanes; the first `delta` lanes of a run get the last ones of `fill`. */
 template <typename T> inline T simd_shuffle_and_fill_up(T v, T fill, ushort delta, ushort modulo = 32) {
   const detail::Exchange<T> all(v);
-  const detail::Exchange<T> filling(fill);
   const uint index = all.lane.index, at = index & (modulo - 1);
-  return at >= delta ? all.of(index - delta) : filling.of(index - delta + modulo);
+  const T shifted = all.of(index - delta); /* read before the next exchange overwrites it */
+  const detail::Exchange<T> filling(fill);
+  return at >= delta ? shifted : filling.of(index - delta + modulo);
 }
 template <typename T> inline T simd_shuffle_and_fill_down(T v, T fill, ushort delta, ushort modulo = 32) {
   const detail::Exchange<T> all(v);
-  const T shifted = all.of(all.lane.index + delta);
-  const detail::Exchange<T> filling(fill);
   const uint index = all.lane.index, at = index & (modulo - 1);
+  const T shifted = all.of(index + delta);
+  const detail::Exchange<T> filling(fill);
   return at + delta < modulo ? shifted : filling.of(index + delta - modulo);
 }
 

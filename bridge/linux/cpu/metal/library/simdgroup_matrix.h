@@ -3,10 +3,14 @@
  *
  * All lanes execute these functions together, so one lane can do the work of all: lane 0 holds the whole matrix in
  * vector registers and the others pass by without waiting. Only thread_elements(), which lets every lane see and change
- * its two elements, has to bring the lanes together.
+ * its two elements, has to bring the lanes together; the compiler driver defines METAL_THREAD_ELEMENTS where a source
+ * mentions it, since the mere possibility keeps matrices out of registers.
  */
 #ifndef BUN_METAL_SIMDGROUP_MATRIX_H
 #define BUN_METAL_SIMDGROUP_MATRIX_H
+
+/* Lanes other than 0 have only a comparison to do, which a call would multiply; lane 0 keeps matrices in registers. */
+#define METAL_MATRIX __attribute__((always_inline)) inline
 
 namespace metal {
 namespace detail {
@@ -38,13 +42,11 @@ template <typename T, int Columns = 8, int Rows = 8> struct simdgroup_matrix {
   static_assert(is_same_v<T, float> || is_same_v<T, half>, "a simdgroup_matrix is of float or half on this device");
   static_assert(Columns == 8 && Rows == 8, "a simdgroup_matrix is 8 x 8");
 
-  detail::MatrixRow rows[8]; /* lane 0: the matrix; others: the object whose address it publishes has it */
-  vec<T, 2> elements;        /* where thread_elements() was called and its changes are not gathered yet */
-  bool spread;
+  detail::MatrixRow rows[8]; /* of lane 0; undefined in the others */
 
-  simdgroup_matrix() : spread(false) {}
+  simdgroup_matrix() = default;
   /** A diagonal matrix. */
-  explicit simdgroup_matrix(T diagonal) : spread(false) {
+  METAL_MATRIX explicit simdgroup_matrix(T diagonal) {
     if (detail::Lane().index == 0)
       for (int r = 0; r < 8; r++) {
         detail::MatrixRow row = (detail::MatrixRow)(0.0f);
@@ -52,6 +54,10 @@ template <typename T, int Columns = 8, int Rows = 8> struct simdgroup_matrix {
         rows[r] = row;
       }
   }
+
+#if defined(METAL_THREAD_ELEMENTS)
+  vec<T, 2> elements;  /* from a call of thread_elements() on, until its changes are gathered */
+  bool spread = false;
 
   /** This lane's two elements. They may be changed until the next simdgroup function that takes the matrix. */
   thread vec<T, 2> &thread_elements() thread {
@@ -72,12 +78,13 @@ template <typename T, int Columns = 8, int Rows = 8> struct simdgroup_matrix {
   }
 
   /** Brings changes made through thread_elements() back to lane 0. */
-  void gather() const {
+  METAL_MATRIX void gather() const {
     if (spread) ((thread simdgroup_matrix *)this)->gatherElements();
   }
+  METAL_MATRIX void overwritten() { spread = false; }
 
 private:
-  void gatherElements() thread {
+  __attribute__((noinline)) void gatherElements() thread {
     spread = false;
     detail::Lane lane;
     lane.in<vec<T, 2>>()[lane.index] = elements;
@@ -95,13 +102,17 @@ private:
     }
     lane.arrive();
   }
+#else
+  METAL_MATRIX void gather() const {}
+  METAL_MATRIX void overwritten() {}
+#endif
 };
 
 typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
 typedef simdgroup_matrix<half, 8, 8> simdgroup_half8x8;
 
 template <typename T, int Columns, int Rows>
-inline simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
+METAL_MATRIX simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
   simdgroup_matrix<T, Columns, Rows> m;
   if (detail::Lane().index == 0)
     for (int r = 0; r < 8; r++) m.rows[r] = (detail::MatrixRow)((float)value);
@@ -111,8 +122,8 @@ inline simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) 
 namespace detail {
 
 template <typename T, typename P>
-inline void loadMatrix(thread simdgroup_matrix<T> &m, P source, ulong stride, ulong2 origin, bool transpose) {
-  m.spread = false;
+METAL_MATRIX void loadMatrix(thread simdgroup_matrix<T> &m, P source, ulong stride, ulong2 origin, bool transpose) {
+  m.overwritten();
   if (Lane().index != 0) return;
   if (!transpose) {
     source += origin.y * stride + origin.x;
@@ -132,7 +143,7 @@ inline void loadMatrix(thread simdgroup_matrix<T> &m, P source, ulong stride, ul
 }
 
 template <typename T, typename P>
-inline void storeMatrix(thread simdgroup_matrix<T> &m, P destination, ulong stride, ulong2 origin, bool transpose) {
+METAL_MATRIX void storeMatrix(const simdgroup_matrix<T> &m, P destination, ulong stride, ulong2 origin, bool transpose) {
   m.gather();
   if (Lane().index != 0) return;
   if (!transpose) {
@@ -150,12 +161,12 @@ inline void storeMatrix(thread simdgroup_matrix<T> &m, P destination, ulong stri
 
 #define METAL_MATRIX_MEMORY(space)                                                                                  \
   template <typename T>                                                                                             \
-  inline void simdgroup_load(thread simdgroup_matrix<T> &m, const space T *source, ulong elements_per_row = 8,       \
+  METAL_MATRIX void simdgroup_load(thread simdgroup_matrix<T> &m, const space T *source, ulong elements_per_row = 8,       \
                              ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {                   \
     detail::loadMatrix(m, source, elements_per_row, matrix_origin, transpose_matrix);                               \
   }                                                                                                                 \
   template <typename T>                                                                                             \
-  inline void simdgroup_store(thread simdgroup_matrix<T> m, space T *destination, ulong elements_per_row = 8,        \
+  METAL_MATRIX void simdgroup_store(const simdgroup_matrix<T> &m, space T *destination, ulong elements_per_row = 8,        \
                               ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {                  \
     detail::storeMatrix(m, destination, elements_per_row, matrix_origin, transpose_matrix);                         \
   }
@@ -165,12 +176,12 @@ METAL_MATRIX_MEMORY(threadgroup)
 
 /** d = a * b + c; d may be c. Products and sums are in float; a half result is rounded once. */
 template <typename D, typename A, typename B, typename C>
-inline void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
+METAL_MATRIX void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
                                           const simdgroup_matrix<B> &b, const simdgroup_matrix<C> &c) {
   a.gather();
   b.gather();
   c.gather();
-  d.spread = false;
+  d.overwritten();
   if (detail::Lane().index != 0) return;
   detail::MatrixRow result[8];
   for (int r = 0; r < 8; r++) {
@@ -182,14 +193,14 @@ inline void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, const s
 }
 
 template <typename D, typename A, typename B>
-inline void simdgroup_multiply(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
+METAL_MATRIX void simdgroup_multiply(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
                                const simdgroup_matrix<B> &b) {
   simdgroup_matrix<float> zero = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   simdgroup_multiply_accumulate(d, a, b, zero);
 }
 
 template <typename T>
-inline simdgroup_matrix<T> operator*(simdgroup_matrix<T> a, simdgroup_matrix<T> b) {
+METAL_MATRIX simdgroup_matrix<T> operator*(simdgroup_matrix<T> a, simdgroup_matrix<T> b) {
   simdgroup_matrix<T> d;
   simdgroup_multiply(d, a, b);
   return d;

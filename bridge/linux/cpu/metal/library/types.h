@@ -156,6 +156,34 @@ template <typename T> constant T &inConstantSpace(__global const T &object) { re
 
 } // namespace detail
 
+#if defined(__x86_64__) && !defined(__F16C__)
+} // namespace metal
+/* What the compiler calls to convert half where there is no instruction for it (x86-64-v2). */
+extern "C" {
+__attribute__((weak, visibility("hidden"))) float __extendhfsf2(half value) {
+  const uint bits = __builtin_astype(value, ushort), magnitude = bits & 0x7fff;
+  const uint special = magnitude >= 0x7c00 ? 0x7f800000 | (magnitude & 0x3ff) << 13 : 0;
+  const float scaled = __builtin_astype(magnitude << 13, float) * 0x1p112f;
+  const uint result = (special ? special : __builtin_astype(scaled, uint)) | (bits & 0x8000) << 16;
+  return __builtin_astype(result, float);
+}
+__attribute__((weak, visibility("hidden"))) half __truncsfhf2(float value) {
+  const uint all = __builtin_astype(value, uint), sign = all >> 16 & 0x8000, bits = all & 0x7fffffff;
+  uint result;
+  if (bits > 0x7f800000)
+    result = 0x7e00;
+  else if (bits >= 0x47800000)
+    result = 0x7c00;
+  else if (bits >= 0x38800000) /* to nearest even; a carry into the exponent is right */
+    result = (bits - 0x38000000 + 0xfff + (bits >> 13 & 1)) >> 13;
+  else /* the addition rounds at the last place of the least half numbers */
+    result = __builtin_astype(__builtin_astype(bits, float) + 0.5f, uint) - 0x3f000000;
+  return __builtin_astype((ushort)(sign | result), half);
+}
+}
+namespace metal {
+#endif
+
 /** The same bits as another type of the same size. */
 template <typename T, typename U> inline T as_type(U value) {
   static_assert(sizeof(T) == sizeof(U), "as_type needs two types of the same size");
