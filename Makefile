@@ -88,7 +88,8 @@ clean: ## remove what was built (not the tools that deps brought)
 	rm -rf build
 
 # What only the development of the package needs; `make run` does without.
-bun-deps: deps node_modules/.stamp
+bun-deps: deps
+	@$(MAKE) --no-print-directory -s node_modules/.stamp
 node_modules/.stamp: package.json bun.lock
 	@$(BUN) install --frozen-lockfile
 	@touch $@
