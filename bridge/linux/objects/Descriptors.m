@@ -1,25 +1,74 @@
-/*
- * Descriptors.m: the plain objects that carry options into the API. One thread at a time; copies are independent.
- */
-#import <Metal/Metal.h>
+/* Descriptors: plain values that callers fill in. They are one thread's at a time. */
+#import "Objects.h"
+
+@implementation MTLArchitecture
+@synthesize name = _name;
+
+- (id)initWithName:(const char *)name {
+  self = [super init];
+  if (self) _name = [[NSString alloc] initWithUTF8String:name];
+  return self;
+}
+
+- (void)dealloc {
+  [_name release];
+  [super dealloc];
+}
+
+- (id)copyWithZone:(NSZone *)zone {
+  (void)zone;
+  return [self retain]; // immutable
+}
+
+@end
+
+@implementation MTLCommandBufferDescriptor
+@synthesize retainedReferences = _retainedReferences, errorOptions = _errorOptions;
+
+- (id)init {
+  self = [super init];
+  if (self) _retainedReferences = YES;
+  return self;
+}
+
+- (id)copyWithZone:(NSZone *)zone {
+  (void)zone;
+  MTLCommandBufferDescriptor *copy = [[MTLCommandBufferDescriptor alloc] init];
+  [copy setRetainedReferences:_retainedReferences];
+  [copy setErrorOptions:_errorOptions];
+  return copy;
+}
+
+@end
+
+@implementation MTLComputePassDescriptor
+@synthesize dispatchType = _dispatchType;
+
++ (MTLComputePassDescriptor *)computePassDescriptor {
+  return [[[MTLComputePassDescriptor alloc] init] autorelease];
+}
+
+- (id)copyWithZone:(NSZone *)zone {
+  (void)zone;
+  MTLComputePassDescriptor *copy = [[MTLComputePassDescriptor alloc] init];
+  [copy setDispatchType:_dispatchType];
+  return copy;
+}
+
+@end
 
 @implementation MTLCompileOptions
-
-@synthesize preprocessorMacros = _preprocessorMacros;
-@synthesize fastMathEnabled = _fastMathEnabled;
-@synthesize mathMode = _mathMode;
-@synthesize mathFloatingPointFunctions = _mathFloatingPointFunctions;
-@synthesize languageVersion = _languageVersion;
-@synthesize optimizationLevel = _optimizationLevel;
-@synthesize libraryType = _libraryType;
+@synthesize preprocessorMacros = _preprocessorMacros, fastMathEnabled = _fastMathEnabled, mathMode = _mathMode;
+@synthesize mathFloatingPointFunctions = _mathFloatingPointFunctions, languageVersion = _languageVersion;
+@synthesize optimizationLevel = _optimizationLevel, libraryType = _libraryType;
 @synthesize preserveInvariance = _preserveInvariance;
 
-- (instancetype)init {
+- (id)init {
   self = [super init];
   if (!self) return nil;
   _fastMathEnabled = YES;
   _mathMode = MTLMathModeFast;
-  _languageVersion = MTLLanguageVersion3_0;
+  _languageVersion = MTLLanguageVersion3_1;
   return self;
 }
 
@@ -29,32 +78,31 @@
 }
 
 - (id)copyWithZone:(NSZone *)zone {
-  MTLCompileOptions *copy = [[[self class] allocWithZone:zone] init];
-  copy->_preprocessorMacros = [_preprocessorMacros copy];
-  copy->_fastMathEnabled = _fastMathEnabled;
-  copy->_mathMode = _mathMode;
-  copy->_mathFloatingPointFunctions = _mathFloatingPointFunctions;
-  copy->_languageVersion = _languageVersion;
-  copy->_optimizationLevel = _optimizationLevel;
-  copy->_libraryType = _libraryType;
-  copy->_preserveInvariance = _preserveInvariance;
+  (void)zone;
+  MTLCompileOptions *copy = [[MTLCompileOptions alloc] init];
+  [copy setPreprocessorMacros:_preprocessorMacros];
+  [copy setFastMathEnabled:_fastMathEnabled];
+  [copy setMathMode:_mathMode];
+  [copy setMathFloatingPointFunctions:_mathFloatingPointFunctions];
+  [copy setLanguageVersion:_languageVersion];
+  [copy setOptimizationLevel:_optimizationLevel];
+  [copy setLibraryType:_libraryType];
+  [copy setPreserveInvariance:_preserveInvariance];
   return copy;
 }
 
 @end
 
 @implementation MTLComputePipelineDescriptor
-
-@synthesize label = _label;
-@synthesize computeFunction = _computeFunction;
+@synthesize label = _label, computeFunction = _computeFunction;
 @synthesize threadGroupSizeIsMultipleOfThreadExecutionWidth = _threadGroupSizeIsMultipleOfThreadExecutionWidth;
 @synthesize maxTotalThreadsPerThreadgroup = _maxTotalThreadsPerThreadgroup;
 
 - (void)reset {
   [self setLabel:nil];
   [self setComputeFunction:nil];
-  _threadGroupSizeIsMultipleOfThreadExecutionWidth = NO;
-  _maxTotalThreadsPerThreadgroup = 0;
+  [self setThreadGroupSizeIsMultipleOfThreadExecutionWidth:NO];
+  [self setMaxTotalThreadsPerThreadgroup:0];
 }
 
 - (void)dealloc {
@@ -64,47 +112,12 @@
 }
 
 - (id)copyWithZone:(NSZone *)zone {
-  MTLComputePipelineDescriptor *copy = [[[self class] allocWithZone:zone] init];
-  copy->_label = [_label copy];
-  copy->_computeFunction = [_computeFunction retain];
-  copy->_threadGroupSizeIsMultipleOfThreadExecutionWidth = _threadGroupSizeIsMultipleOfThreadExecutionWidth;
-  copy->_maxTotalThreadsPerThreadgroup = _maxTotalThreadsPerThreadgroup;
-  return copy;
-}
-
-@end
-
-@implementation MTLComputePassDescriptor
-
-@synthesize dispatchType = _dispatchType;
-
-+ (MTLComputePassDescriptor *)computePassDescriptor {
-  return [[[self alloc] init] autorelease];
-}
-
-- (id)copyWithZone:(NSZone *)zone {
-  MTLComputePassDescriptor *copy = [[[self class] allocWithZone:zone] init];
-  copy->_dispatchType = _dispatchType;
-  return copy;
-}
-
-@end
-
-@implementation MTLCommandBufferDescriptor
-
-@synthesize retainedReferences = _retainedReferences;
-@synthesize errorOptions = _errorOptions;
-
-- (instancetype)init {
-  self = [super init];
-  if (self) _retainedReferences = YES;
-  return self;
-}
-
-- (id)copyWithZone:(NSZone *)zone {
-  MTLCommandBufferDescriptor *copy = [[[self class] allocWithZone:zone] init];
-  copy->_retainedReferences = _retainedReferences;
-  copy->_errorOptions = _errorOptions;
+  (void)zone;
+  MTLComputePipelineDescriptor *copy = [[MTLComputePipelineDescriptor alloc] init];
+  [copy setLabel:_label];
+  [copy setComputeFunction:_computeFunction];
+  [copy setThreadGroupSizeIsMultipleOfThreadExecutionWidth:_threadGroupSizeIsMultipleOfThreadExecutionWidth];
+  [copy setMaxTotalThreadsPerThreadgroup:_maxTotalThreadsPerThreadgroup];
   return copy;
 }
 
