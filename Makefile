@@ -33,7 +33,7 @@ ifeq ($(OS),darwin)
   SHADERS :=
 else
   CFLAGS += -D_GNU_SOURCE -Ibridge/linux -I$(OUT)/include
-  OBJCFLAGS := -fobjc-runtime=gcc -fconstant-string-class=NSConstantString -fobjc-exceptions -fconstant-string-class=NSConstantString
+  OBJCFLAGS := -fobjc-runtime=gcc -fconstant-string-class=NSConstantString -fobjc-exceptions
   # libobjc's headers live among GCC's own, whose stdatomic.h must not come before clang's: link to them alone.
   OBJC_HEADERS := $(lastword $(sort $(wildcard /usr/lib/gcc/*/*/include/objc)))
   # nodelete: the CPU device has threads of its own, which run code of this library.

@@ -199,6 +199,10 @@ static void lostEncodersAreToldAtCommit(void) {
     [encoder endEncoding];                                                    \
   } while (0)
 
+static void bindPastTheEnd(id<MTLComputeCommandEncoder> encoder, id<MTLBuffer> buffer) {
+  CHECK_RAISES("MTLBufferOffset", [encoder setBuffer:buffer offset:[buffer length] atIndex:0]);
+}
+
 static void dispatchesKeepTheirRules(void) {
   id<MTLComputePipelineState> addOne = newPipeline(@"add_one"), scale = newPipeline(@"scale");
   id<MTLComputePipelineState> staged = newPipeline(@"staged"), narrow = newPipeline(@"narrow");
@@ -233,6 +237,9 @@ static void dispatchesKeepTheirRules(void) {
   CHECK_ENCODING_RAISES("MTLThreadgroupMemoryLength",
                         (SETUP(staged), [encoder setThreadgroupMemoryLength:32768 atIndex:0],
                          [encoder setThreadgroupMemoryLength:16 atIndex:1], GO(one, MTLSizeMake(32, 1, 1))));
+  // A binding that was refused changes nothing: the bytes are still there, and still cannot be written.
+  CHECK_ENCODING_RAISES("MTLSetBytes", ([encoder setComputePipelineState:addOne], [encoder setBytes:four length:16 atIndex:0],
+                                        bindPastTheEnd(encoder, buffer), GO(one, one)));
   CHECK_ENCODING_RAISES("MTLBarrierScope", [encoder memoryBarrierWithScope:MTLBarrierScopeRenderTargets]);
   [buffer release];
   [addOne release], [scale release], [staged release], [narrow release];
@@ -314,6 +321,51 @@ static void handlersRunInOrderWithoutAPool(void) {
   CHECK_NUMBER(atomic_load(&next), Count);
   CHECK_NUMBER(atomic_load(&wrong), 0);
   [last release];
+}
+
+static void handlersMayMakeCommandBuffers(void) {
+  id<MTLCommandQueue> narrow = [device newCommandQueueWithMaxCommandBufferCount:1];
+  __block int made = 0, refused = 0;
+  @autoreleasepool {
+    id<MTLCommandBuffer> commands = [narrow commandBuffer];
+    [commands addCompletedHandler:^(id<MTLCommandBuffer> done) {
+      (void)done;
+      @autoreleasepool {
+        made += [narrow commandBuffer] != nil;
+        @try {
+          [narrow commandBuffer]; // no room, and waiting on the queue's own thread would be for ever
+        }
+        @catch (NSException *exception) {
+          refused += [[exception name] isEqualToString:@"MTLCommandBufferCount"];
+        }
+      }
+    }];
+    [commands commit];
+    [commands waitUntilCompleted];
+  }
+  CHECK_NUMBER(made, 1);
+  CHECK_NUMBER(refused, 1);
+  [narrow release];
+}
+
+/* The exception has no pool on the handler's thread, and is counted there: run outside of a counted case. */
+static void handlersThatRaiseHurtNobody(void) {
+  __block int later = 0;
+  @autoreleasepool {
+    id<MTLCommandBuffer> commands = [queue commandBuffer];
+    [commands addCompletedHandler:^(id<MTLCommandBuffer> done) {
+      (void)done;
+      @autoreleasepool {
+        [NSException raise:NSGenericException format:@"from a test's handler"];
+      }
+    }];
+    [commands addCompletedHandler:^(id<MTLCommandBuffer> done) {
+      later += [done status] == MTLCommandBufferStatusCompleted;
+    }];
+    [commands commit];
+    [commands waitUntilCompleted];
+  }
+  CHECK_NUMBER(later, 1);
 }
 
 static void commandBuffersKeepWhatTheyUse(void) {
@@ -398,9 +450,11 @@ int main(void) {
     RUN_CASE(blitsKeepTheirRules);
     RUN_CASE(commandsRunInOrder);
     RUN_CASE(handlersRunInOrderWithoutAPool);
+    RUN_CASE(handlersMayMakeCommandBuffers);
     RUN_CASE(commandBuffersKeepWhatTheyUse);
     RUN_CASE(queuesEndWithTheirThread);
     handlersThatForgetTheirPoolAreCounted();
+    handlersThatRaiseHurtNobody();
     [queue release];
     [library release];
     [device release];

@@ -46,6 +46,11 @@ static void describeLiveObjectsNamesTheClass(void) {
   CHECK(strstr(lines, "Counted") == NULL);
 }
 
+static void initialisersThatRaiseLeaveNothing(void) {
+  CHECK_RAISES("NSInvalidArgumentException", [[NSString alloc] initWithUTF8String:NULL]);
+  CHECK_RAISES("NSInvalidArgumentException", [[NSString alloc] initWithString:nil]);
+}
+
 static void classesKnowTheirAncestors(void) {
   Counted *object = [[Counted new] autorelease];
   CHECK([object isKindOfClass:[NSObject class]]);
@@ -156,6 +161,7 @@ static void fiveThreadsShareOneObject(void) {
 int main(void) {
   RUN_CASE(newGivesOneReferenceAndReleaseFrees);
   RUN_CASE(describeLiveObjectsNamesTheClass);
+  RUN_CASE(initialisersThatRaiseLeaveNothing);
   RUN_CASE(classesKnowTheirAncestors);
   RUN_CASE(classObjectsAreNeverFreed);
   RUN_CASE(messagesToNilAreZero);

@@ -14,6 +14,12 @@ static void requireArgument(bool there, SEL selector) {
   }
 }
 
+/* The same for an initialiser, which owns its receiver. */
+static void requireForInit(id receiver, bool there, SEL selector) {
+  if (!there) [receiver release];
+  requireArgument(there, selector);
+}
+
 @implementation NSString
 
 /* A class cluster: what `[NSString alloc]` gives is a concrete string. */
@@ -52,14 +58,14 @@ static void requireArgument(bool there, SEL selector) {
 }
 
 - (instancetype)initWithString:(NSString *)string {
-  requireArgument(string != nil, _cmd);
+  requireForInit(self, string != nil, _cmd);
   NSUInteger length;
   const char *bytes = [string bytesWithLength:&length];
   return [self initWithBytes:bytes length:length encoding:NSUTF8StringEncoding];
 }
 
 - (instancetype)initWithUTF8String:(const char *)text {
-  requireArgument(text != NULL, _cmd);
+  requireForInit(self, text != NULL, _cmd);
   return [self initWithBytes:text length:strlen(text) encoding:NSUTF8StringEncoding];
 }
 
@@ -72,7 +78,7 @@ static void requireArgument(bool there, SEL selector) {
 }
 
 - (instancetype)initWithFormat:(NSString *)format arguments:(va_list)arguments {
-  requireArgument(format != nil, _cmd);
+  requireForInit(self, format != nil, _cmd);
   size_t length = 0;
   char *text = NSFormatText(format, arguments, &length);
   self = [self initWithBytes:text length:text ? length : 0 encoding:NSUTF8StringEncoding];

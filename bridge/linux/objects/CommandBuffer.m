@@ -2,6 +2,7 @@
 #import "Objects.h"
 
 #include <Block.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -198,7 +199,14 @@ static void *grow(void *items, size_t count, size_t itemSize) {
 - (void)call:(NSMutableArray *)handlers {
   for (NSUInteger i = 0; i < [handlers count]; i++) {
     MTLCommandBufferHandler handler = (MTLCommandBufferHandler)[handlers objectAtIndex:i];
-    handler(self);
+    @try {
+      handler(self);
+    }
+    @catch (NSException *exception) {
+      // There is nobody to hand it to. The process and the queue live on; the line says what was lost.
+      fprintf(stderr, "a handler of a command buffer raised %s: %s\n", [[exception name] UTF8String],
+              [[exception reason] UTF8String]);
+    }
   }
 }
 
@@ -217,6 +225,7 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   free(message);
   [self releaseWhatIsKept];
   atomic_store(&state, isDone ? MTLCommandBufferStatusCompleted : MTLCommandBufferStatusError);
+  [queue forget]; // before the handlers: one of them may want the next command buffer
   [self call:completedHandlers];
   // What a handler captures goes now, not when the last owner of the command buffer does.
   [scheduledHandlers release];

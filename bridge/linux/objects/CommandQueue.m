@@ -1,7 +1,11 @@
 /* MTLCommandQueue: command buffers in order, on a thread of the queue's own. */
 #import "Objects.h"
 
+#include <signal.h>
 #include <stdlib.h>
+
+/* What a thread does to itself; never blocked. */
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
 
 /* The first command buffer in order that is committed; NULL when the queue ends. Retained by the list, now by us. */
 static LinuxCommandBuffer *takeNext(QueueState *state) {
@@ -36,7 +40,6 @@ static void runAndRelease(QueueState *state, LinuxCommandBuffer *commands) {
   [commands release]; // may free the queue, which then leaves the state to its thread
   pthread_mutex_lock(&state->lock);
   state->completed = sequence;
-  state->outstanding--;
   pthread_cond_broadcast(&state->changed);
   pthread_mutex_unlock(&state->lock);
 }
@@ -44,6 +47,10 @@ static void runAndRelease(QueueState *state, LinuxCommandBuffer *commands) {
 /* Metal promises no autorelease pool here, so there is none: a handler that relies on one is found by the counters. */
 static void *runQueue(void *context) {
   QueueState *state = context;
+  sigset_t handled; // the host's signals are for its own threads; faults are for whoever makes them
+  sigfillset(&handled);
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&handled, faults[i]);
+  pthread_sigmask(SIG_BLOCK, &handled, NULL);
   LinuxCommandBuffer *commands;
   while ((commands = takeNext(state))) runAndRelease(state, commands);
   pthread_mutex_lock(&state->lock);
@@ -98,9 +105,14 @@ static void *runQueue(void *context) {
 
 - (id<MTLCommandBuffer>)commandBufferThatRetains:(bool)retains {
   pthread_mutex_lock(&state->lock);
-  while (state->outstanding >= state->most) pthread_cond_wait(&state->changed, &state->lock);
-  state->outstanding++;
+  bool isOnThread = state->hasThread && pthread_equal(state->thread, pthread_self());
+  while (!isOnThread && state->outstanding >= state->most) pthread_cond_wait(&state->changed, &state->lock);
+  bool isFull = state->outstanding >= state->most;
+  if (!isFull) state->outstanding++;
   pthread_mutex_unlock(&state->lock);
+  if (isFull)
+    MTLBreakRule(@"MTLCommandBufferCount", @"a handler of the queue waits for a command buffer, and all %lu are in use",
+                 state->most);
   LinuxCommandBuffer *commands = [[LinuxCommandBuffer alloc] initWithQueue:self retainsReferences:retains];
   if (!commands) [self forget];
   return [commands autorelease];

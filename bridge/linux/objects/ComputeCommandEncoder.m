@@ -43,6 +43,17 @@ enum { MostBytes = 4096, ConstantAlignment = 4, MostAlignment = 16, MemoryAlignm
   *argument = (BoundArgument){.bytes = copy, .length = length};
 }
 
+static void checkOffset(LinuxBuffer *buffer, NSUInteger offset, NSUInteger index) {
+  if (offset >= buffer->size)
+    MTLBreakRule(@"MTLBufferOffset", @"offset %lu at index %lu is not below the buffer's length %lu", offset, index,
+                 buffer->size);
+}
+
+static void bind(BoundArgument *argument, LinuxBuffer *buffer, NSUInteger offset) {
+  *argument = (BoundArgument){
+      .buffer = buffer, .bytes = (char *)buffer->memory + offset, .length = buffer->size - offset, .offset = offset};
+}
+
 - (void)setBuffer:(id<MTLBuffer>)buffer offset:(NSUInteger)offset atIndex:(NSUInteger)index {
   BoundArgument *argument = [self argumentAt:index];
   if (!buffer) {
@@ -51,21 +62,17 @@ enum { MostBytes = 4096, ConstantAlignment = 4, MostAlignment = 16, MemoryAlignm
   }
   LinuxBuffer *bound = (LinuxBuffer *)buffer;
   [self requireDevice:bound->owner of:"buffer"];
+  checkOffset(bound, offset, index);
   if (argument->buffer != bound) [commandBuffer keep:bound];
-  argument->buffer = bound;
-  [self setBufferOffset:offset atIndex:index];
+  bind(argument, bound, offset);
 }
 
 - (void)setBufferOffset:(NSUInteger)offset atIndex:(NSUInteger)index {
   BoundArgument *argument = [self argumentAt:index];
   LinuxBuffer *buffer = argument->buffer;
   if (!buffer) MTLBreakRule(@"MTLBufferBinding", @"an offset at index %lu, where no buffer is bound", index);
-  if (offset >= buffer->size)
-    MTLBreakRule(@"MTLBufferOffset", @"offset %lu at index %lu is not below the buffer's length %lu", offset, index,
-                 buffer->size);
-  argument->bytes = (char *)buffer->memory + offset;
-  argument->length = buffer->size - offset;
-  argument->offset = offset;
+  checkOffset(buffer, offset, index);
+  bind(argument, buffer, offset);
 }
 
 - (void)setBuffers:(const id<MTLBuffer>[])buffers offsets:(const NSUInteger[])offsets withRange:(NSRange)range {

@@ -201,7 +201,8 @@ static NSString *newSourceWithMacros(NSString *source, NSDictionary *macros) {
   NSString *text = newSourceWithMacros(source, [options preprocessorMacros]);
   const char *bytes = [text UTF8String];
   char *message = NULL;
-  DriverLibrary *library = driver->compile(index, bytes, strlen(bytes), "program_source", &message);
+  size_t length = [text lengthOfBytesUsingEncoding:NSUTF8StringEncoding];
+  DriverLibrary *library = driver->compile(index, bytes, length, "program_source", &message);
   [text release];
   if (!library) MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorCompileFailure, message);
   else if (message) MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorCompileWarning, message);

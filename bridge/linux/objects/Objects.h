@@ -113,7 +113,7 @@ typedef struct QueueState {
 - (id)initWithDevice:(LinuxDevice *)device most:(NSUInteger)most;
 /** Appends to the list (once), and with `commit` lets the thread run it. */
 - (void)enqueue:(LinuxCommandBuffer *)commands commit:(bool)isCommitted;
-/** Takes a command buffer off the count that was never committed. */
+/** Takes a command buffer off the count: it has run, or was never enqueued. */
 - (void)forget;
 @end
 
