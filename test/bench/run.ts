@@ -25,8 +25,8 @@ using device = Device.open();
 console.log(`${device.info.name}, ${cpus().length} cores, Bun ${Bun.version}, ${rounds} rounds\n`);
 
 await programs();
-const bandwidth = await copying();
-await products(bandwidth);
+await copying();
+await products();
 await generation();
 
 console.log(table(lines));
@@ -84,8 +84,8 @@ async function programs(): Promise<void> {
   lines.push(...report("program", "µs", await takeTurns(contenders, rounds), (seconds) => seconds * 1e6));
 }
 
-/** Bytes per second of a large copy, read and written bytes counted: what the memory gives at this moment. */
-async function copying(): Promise<number> {
+/** Bytes per second of a large copy by a kernel, read and written bytes counted. */
+async function copying(): Promise<void> {
   const bytes = 128 * 1024 * 1024;
   using source = device.bufferFrom(gaussianArray(random, bytes / 4));
   using destination = device.buffer(bytes);
@@ -103,11 +103,10 @@ async function copying(): Promise<number> {
   const contenders = [{ name: "kernel over 128 MiB", run: () => repeat(1, () => device.queue.run(copy)) }];
   const timings = await takeTurns(contenders, rounds);
   lines.push(...report("copy", "GB/s", timings, (seconds) => (2 * bytes) / seconds / 1e9));
-  return (2 * bytes) / timings[0].median;
 }
 
-/** Matrix-vector products of several types: the weights' bytes per second, and their share of the copy's. */
-async function products(bytesPerSecond: number): Promise<void> {
+/** Products of one row, as in generation, and of 32, as in prompts, by type of the weights. */
+async function products(): Promise<void> {
   const [n, k] = [4096, 4096];
   const weights = gaussianArray(random, n * k);
   const f16 = new Uint16Array(new Float16Array(weights).buffer);
@@ -132,15 +131,7 @@ async function products(bytesPerSecond: number): Promise<void> {
       };
     });
     const timings = await takeTurns(contenders, rounds);
-    if (rows > 1) {
-      lines.push(...report("product", "GFLOP/s", timings, (seconds) => (2 * n * k * rows) / seconds / 1e9));
-      continue;
-    }
-    for (const [i, timing] of timings.entries()) {
-      const size = variants[i].data.byteLength;
-      const [line] = report("product", "GB/s", [timing], (seconds) => size / seconds / 1e9);
-      lines.push({ ...line, ratio: size / timing.median / bytesPerSecond });
-    }
+    lines.push(...report("product", "GFLOP/s", timings, (seconds) => (2 * n * k * rows) / seconds / 1e9));
   }
 }
 
