@@ -234,6 +234,91 @@ describe("mslc", () => {
   }, 60_000);
 });
 
+describe("BUN_METAL_CPU_CHECK", () => {
+  const sync = scratch.file("sync.metallib");
+  beforeAll(async () => {
+    const made = await runTool("mslc", [join(shaders, "sync.metal"), "-o", sync]);
+    expect(made.errors).toBe("");
+  });
+
+  /** The numbers in a buffer after a run of `kernel` with one thread per threadgroup. */
+  async function numbersAfter(
+    kernel: string,
+    buffers: number,
+    check: string,
+    ...more: string[]
+  ): Promise<number[]> {
+    const files = Array.from({ length: buffers }, (_, i) => scratch.file(`check${i}.bin`));
+    for (const path of files) writeFileSync(path, new Uint8Array(64 * 4));
+    const bound = files.map((path, i) => `${i}=${path}`);
+    const { status, errors } = await runTool(
+      "native/cpu_run",
+      [sync, kernel, "64", "1", "1", "1", "1", "1", ...bound, ...more],
+      { environment: { BUN_METAL_CPU_CHECK: check, BUN_METAL_CPU_THREADS: "1" } },
+    );
+    expect(status, errors).toBe(0);
+    return [...new Uint32Array(readFileSync(files.at(-1) ?? "").buffer)];
+  }
+
+  test("poison fills threadgroup memory before every threadgroup", async () => {
+    const poisoned = await numbersAfter("unwritten", 1, "poison", "0:16");
+    expect(new Set(poisoned)).toEqual(new Set([0xffffffff]));
+    expect(await numbersAfter("unwritten", 1, "", "0:16")).not.toEqual(poisoned);
+  });
+
+  test("shuffle runs threadgroups in another order, the same one for the same seed", async () => {
+    const inOrder = Array.from({ length: 64 }, (_, i) => i);
+    expect(await numbersAfter("order", 2, "")).toEqual(inOrder);
+    const shuffled = await numbersAfter("order", 2, "shuffle:12");
+    expect(shuffled).not.toEqual(inOrder);
+    expect(shuffled.toSorted((a, b) => a - b)).toEqual(inOrder);
+    expect(await numbersAfter("order", 2, "shuffle:12")).toEqual(shuffled);
+    expect(await numbersAfter("order", 2, "shuffle:13")).not.toEqual(shuffled);
+  });
+});
+
+describe("instruction sets", () => {
+  test("every level that this machine has computes the same half arithmetic", async () => {
+    if (process.arch !== "x64") return;
+    const seed = 3;
+    const random = mulberry32(seed);
+    const halves = Uint16Array.from(
+      { length: 256 },
+      () => randomInteger(random, 0x7c00) | (randomInteger(random, 2) << 15),
+    );
+    const results: string[] = [];
+    for (const level of ["x86-64-v2", "x86-64-v3", ""]) {
+      writeFileSync(scratch.file("a.bin"), halves);
+      writeFileSync(scratch.file("b.bin"), halves.toReversed());
+      writeFileSync(scratch.file("out.bin"), new Uint8Array(256 * 5 * 2));
+      writeFileSync(scratch.file("n.bin"), new Uint32Array([256]));
+      const { status, errors } = await runTool(
+        "native/cpu_run",
+        [
+          join(shaders, "accepted.metal"),
+          "halves",
+          "256",
+          "1",
+          "1",
+          "64",
+          "1",
+          "1",
+          "0=a.bin",
+          "1=b.bin",
+          "2=out.bin",
+          "3=n.bin",
+        ],
+        { directory: scratch.path, environment: { BUN_METAL_CPU_LEVEL: level } },
+      );
+      if (errors.includes("this machine lacks")) continue;
+      expect(status, errors).toBe(0);
+      results.push(readFileSync(scratch.file("out.bin")).toString("hex"));
+    }
+    expect(results.length).toBeGreaterThan(0);
+    expect(new Set(results).size, `seed ${seed}`).toBe(1);
+  });
+});
+
 describe("shader libraries", () => {
   const file = scratch.file("library.metallib");
   let bytes = new Uint8Array();

@@ -1,5 +1,6 @@
 /*
- * cpu_parallel: several threads run dispatches on the CPU device at once, with and without fibers, and threads that have
+ * cpu_parallel: several threads run dispatches on the CPU device at once, with and without fibers, and threads that
+ * have
  * used it end and give back what they had.
  */
 #include "driver.h"
@@ -63,7 +64,8 @@ static void *work(void *argument) {
   uint32_t *in = cpuDriver.allocate(0, Groups * GroupSize * 4, true), *out = cpuDriver.allocate(0, Groups * 4, true);
   for (uint32_t run = 0; run < Runs; run++) {
     for (uint32_t i = 0; i < Groups * GroupSize; i++) in[i] = i * (number + 1) + run;
-    DriverCommand commands[] = {dispatch("twice", in, NULL), {.kind = DriverCommandBarrier}, dispatch("sums", in, out)};
+    DriverCommand commands[] = {
+        dispatch("twice", in, NULL), {.kind = DriverCommandBarrier}, dispatch("sums", in, out)};
     char *message = NULL;
     if (!cpuDriver.execute(0, commands, 3, &message)) {
       fprintf(stderr, "thread %u, run %u: %s\n", number, run, message ? message : "");
@@ -73,7 +75,8 @@ static void *work(void *argument) {
     for (uint32_t g = 0; g < Groups; g++) {
       uint32_t due = 0;
       for (uint32_t i = 0; i < GroupSize; i++) due += 2 * ((g * GroupSize + i) * (number + 1) + run);
-      if (out[g] != due && failures++ < 5) fprintf(stderr, "thread %u, run %u, group %u: %u, not %u\n", number, run, g, out[g], due);
+      if (out[g] != due && failures++ < 5)
+        fprintf(stderr, "thread %u, run %u, group %u: %u, not %u\n", number, run, g, out[g], due);
     }
     /* A failure of one thread's dispatch is no other's. */
     DriverCommand bad = dispatch("fails", in, NULL);

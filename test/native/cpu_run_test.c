@@ -4,7 +4,8 @@
  *   cpu_run LIBRARY KERNEL GX GY GZ TX TY TZ [--times N] [ARGUMENT]...
  *
  * G is the grid in threads, T the threads per threadgroup. Arguments: N=FILE binds a buffer with the file's bytes at
- * index N (written back afterwards), N:BYTES gives threadgroup memory of that size. --times N runs it that often, as one
+ * index N (written back afterwards), N:BYTES gives threadgroup memory of that size. --times N runs it that often, as
+ * one
  * submission with barriers, and prints the nanoseconds of one. LIBRARY may end in .metal: then it is compiled first.
  */
 #include "driver.h"
@@ -89,7 +90,8 @@ int main(int argc, char **argv) {
   for (int i = 0; i < DriverMaxBuffers; i++) {
     if (!paths[i]) continue;
     FILE *file = fopen(paths[i], "wb");
-    if (!file || fwrite(dispatch.dispatch.buffers[i], 1, dispatch.dispatch.bufferLengths[i], file) != dispatch.dispatch.bufferLengths[i])
+    if (!file || fwrite(dispatch.dispatch.buffers[i], 1, dispatch.dispatch.bufferLengths[i], file) !=
+                     dispatch.dispatch.bufferLengths[i])
       return fail("cannot write", (char *)paths[i]);
     fclose(file);
     cpuDriver.deallocate(0, dispatch.dispatch.buffers[i], dispatch.dispatch.bufferLengths[i]);

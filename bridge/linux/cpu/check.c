@@ -28,7 +28,8 @@ static void readEnvironment(void) {
       atomic_store(&state, seed);
       fprintf(stderr, "BUN_METAL_CPU_CHECK: shuffle:%llu\n", (unsigned long long)seed);
     } else {
-      fprintf(stderr, "BUN_METAL_CPU_CHECK: unknown mode '%.*s' (known: poison, shuffle, shuffle:SEED)\n", (int)length, text);
+      fprintf(stderr, "BUN_METAL_CPU_CHECK: unknown mode '%.*s' (known: poison, shuffle, shuffle:SEED)\n",
+              (int)length, text);
     }
     text = end ? end + 1 : NULL;
   }

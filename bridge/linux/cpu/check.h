@@ -4,8 +4,8 @@
  *   BUN_METAL_CPU_CHECK=poison,shuffle[:SEED]
  *
  * poison   threadgroup memory starts as 0xFF bytes (NaN) in every threadgroup, fresh private memory too
- * shuffle  the commands between two barriers run in random order, and so do the threadgroups of a dispatch. The seed is
- *          printed at the first dispatch; give it behind a colon to repeat a run.
+ * shuffle  the commands between two barriers run in random order, and so do the threadgroups of a dispatch. The seed
+ * is printed at the first dispatch; give it behind a colon to repeat a run.
  */
 #ifndef BUN_METAL_CPU_CHECK_H
 #define BUN_METAL_CPU_CHECK_H

@@ -47,13 +47,17 @@ typedef struct Arguments {
 
 static void add(Arguments *a, const char *text) {
   char *copy = a->count < MaxArguments ? strdup(text) : NULL;
-  if (copy) a->list[a->count++] = copy;
-  else a->failed = true;
+  if (copy)
+    a->list[a->count++] = copy;
+  else
+    a->failed = true;
 }
 static void addPath(Arguments *a, const char *before, const char *path, const char *after) {
   char *text = cpuFormat("%s%s%s", before, path, after);
-  if (text) add(a, text);
-  else a->failed = true;
+  if (text)
+    add(a, text);
+  else
+    a->failed = true;
   free(text);
 }
 static void freeArguments(Arguments *a) {
@@ -120,8 +124,8 @@ static bool runClang(Compilation *c, Unit *unit, Arguments *a, CpuText *out) {
     cpuTextPrint(&unit->messages, "%s:1: error: the source has more than %d bytes after preprocessing\n",
                  unit->input->name, MslMaxPreprocessed);
   else if (process.status >= 128 || (!ok && !unit->messages.length))
-    cpuTextPrint(&unit->messages, "%s:1: error: the compiler '%s' failed on this source (status %d)%s%s\n", unit->input->name,
-                 c->toolchain.clang, process.status, process.errors.length ? ": " : "",
+    cpuTextPrint(&unit->messages, "%s:1: error: the compiler '%s' failed on this source (status %d)%s%s\n",
+                 unit->input->name, c->toolchain.clang, process.status, process.errors.length ? ": " : "",
                  process.errors.bytes && process.errors.length < 400 ? process.errors.bytes : "");
   if (ok && out) {
     *out = process.out;
@@ -135,9 +139,19 @@ static bool runClang(Compilation *c, Unit *unit, Arguments *a, CpuText *out) {
 static void preprocess(Compilation *c, Unit *unit) {
   Arguments a = {0};
   add(&a, c->toolchain.clang);
-  static const char *const options[] = {"-E", "-x", "c++", "-std=c++14", "-nostdinc", "-undef", "-fno-caret-diagnostics",
-                                        "-fno-color-diagnostics", "-Wno-unknown-pragmas", "-D__METAL__=1",
-                                        "-D__METAL_VERSION__=310", "-D__METAL_LINUX__=1", "-D__HAVE_SIMDGROUP_MATRIX__=1",
+  static const char *const options[] = {"-E",
+                                        "-x",
+                                        "c++",
+                                        "-std=c++14",
+                                        "-nostdinc",
+                                        "-undef",
+                                        "-fno-caret-diagnostics",
+                                        "-fno-color-diagnostics",
+                                        "-Wno-unknown-pragmas",
+                                        "-D__METAL__=1",
+                                        "-D__METAL_VERSION__=310",
+                                        "-D__METAL_LINUX__=1",
+                                        "-D__HAVE_SIMDGROUP_MATRIX__=1",
                                         "-D__HAVE_SIMDGROUP_REDUCTION__=1"};
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) add(&a, options[i]);
   for (uint32_t i = 0; i < c->options->includeCount; i++) addPath(&a, "-I", c->options->includes[i], "");
@@ -161,9 +175,12 @@ static void preprocess(Compilation *c, Unit *unit) {
   } else {
     struct stat info;
     char *message = NULL;
-    if (stat(unit->input->name, &info) != 0) message = cpuFormat("error: cannot read '%s': %s\n", unit->input->name, strerror(errno));
-    else if (!S_ISREG(info.st_mode)) message = cpuFormat("error: '%s' is not a file\n", unit->input->name);
-    else if (info.st_size > MslMaxSource) message = cpuFormat("error: '%s' is larger than %d bytes\n", unit->input->name, MslMaxSource);
+    if (stat(unit->input->name, &info) != 0)
+      message = cpuFormat("error: cannot read '%s': %s\n", unit->input->name, strerror(errno));
+    else if (!S_ISREG(info.st_mode))
+      message = cpuFormat("error: '%s' is not a file\n", unit->input->name);
+    else if (info.st_size > MslMaxSource)
+      message = cpuFormat("error: '%s' is larger than %d bytes\n", unit->input->name, MslMaxSource);
     if (message) cpuTextPuts(&unit->messages, message);
     ok = !message;
     free(message);
@@ -182,6 +199,33 @@ static void preprocess(Compilation *c, Unit *unit) {
   unit->failed = !ok;
 }
 
+#define LANGUAGE_EXTENSIONS                                                               \
+  "-cl-ext=+cl_khr_fp16,+cl_khr_fp64,+__opencl_c_fp64,+__opencl_c_generic_address_space," \
+  "+__opencl_c_program_scope_global_variables,+__cl_clang_function_pointers"
+static const char *const languageOptions[] = {
+    "-c", "-x", "clcpp", "-cl-std=clc++2021", "-cl-no-stdinc", "-Xclang", LANGUAGE_EXTENSIONS,
+    "-cl-single-precision-constant", "-fno-caret-diagnostics", "-fno-color-diagnostics", "-ferror-limit=20",
+    /* Few warnings say something about MSL. Two are errors: threads have small stacks, and nothing may run at
+     * load. */
+    "-Wno-everything", "-Wframe-larger-than=24576", "-Werror=frame-larger-than", "-Werror=global-constructors",
+    "-Wdivision-by-zero", "-Wuninitialized", "-Wreturn-type", "-Wshift-count-overflow", "-Wtautological-compare"};
+/* Fast where NaN and infinity keep their meaning. Metal inlines everything; nearly so does this. */
+static const char *const codeOptions[] = {"-fPIC",
+                                          "-fvisibility=hidden",
+                                          "-O3",
+                                          "-ffp-contract=fast",
+                                          "-fno-math-errno",
+                                          "-fno-trapping-math",
+                                          "-fassociative-math",
+                                          "-fno-signed-zeros",
+                                          "-freciprocal-math",
+                                          "-fno-strict-aliasing",
+                                          "-fno-stack-protector",
+                                          "-fno-asynchronous-unwind-tables",
+                                          "-fno-ident",
+                                          "-mllvm",
+                                          "-inline-threshold=4000"};
+
 /** Second step: our C++ for OpenCL to an object file. */
 static void compileUnit(Compilation *c, Unit *unit) {
   char *text = mslShaderWrite(&unit->shader);
@@ -194,16 +238,8 @@ static void compileUnit(Compilation *c, Unit *unit) {
   } else if (writeFile(path, text, strlen(text), &unit->messages)) {
     Arguments a = {0};
     add(&a, c->toolchain.clang);
-    static const char *const options[] = {
-        "-c", "-x", "clcpp", "-cl-std=clc++2021", "-cl-no-stdinc", "-Xclang",
-        "-cl-ext=+cl_khr_fp16,+cl_khr_fp64,+__cl_clang_function_pointers", "-cl-single-precision-constant", "-fPIC",
-        "-fvisibility=hidden", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fassociative-math",
-        "-fno-signed-zeros", "-freciprocal-math", "-fno-strict-aliasing", "-fno-stack-protector",
-        "-fno-asynchronous-unwind-tables", "-fno-ident", "-mllvm", "-inline-threshold=4000", "-Wframe-larger-than=24576",
-        "-fno-caret-diagnostics", "-fno-color-diagnostics", "-ferror-limit=20", "-Wno-everything", "-Werror=frame-larger-than",
-        "-Werror=global-constructors",
-        "-Wdivision-by-zero", "-Wuninitialized", "-Wreturn-type", "-Wshift-count-overflow", "-Wtautological-compare"};
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++) add(&a, options[i]);
+    for (size_t i = 0; i < sizeof languageOptions / sizeof *languageOptions; i++) add(&a, languageOptions[i]);
+    for (size_t i = 0; i < sizeof codeOptions / sizeof *codeOptions; i++) add(&a, codeOptions[i]);
 #if defined(__x86_64__)
     add(&a, "-target");
     add(&a, "x86_64-linux-gnu");
@@ -234,8 +270,10 @@ static void *work(void *argument) {
   for (;;) {
     const uint32_t i = atomic_fetch_add(&c->next, 1);
     if (i >= c->count) return NULL;
-    if (c->preprocessing) preprocess(c, &c->units[i]);
-    else compileUnit(c, &c->units[i]);
+    if (c->preprocessing)
+      preprocess(c, &c->units[i]);
+    else
+      compileUnit(c, &c->units[i]);
   }
 }
 
@@ -247,8 +285,10 @@ static bool runStep(Compilation *c, bool preprocessing) {
   c->preprocessing = preprocessing;
   atomic_store(&c->next, 0);
   while (started + 1 < c->count && started + 1 < MaxJobs && (long)started + 1 < processors)
-    if (pthread_create(&threads[started], NULL, work, c) == 0) started++;
-    else break;
+    if (pthread_create(&threads[started], NULL, work, c) == 0)
+      started++;
+    else
+      break;
   work(c);
   for (uint32_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
   bool ok = true;
@@ -278,8 +318,9 @@ static bool checkNames(Compilation *c) {
 static bool linkLibrary(Compilation *c, CpuText *image, CpuText *messages) {
   Arguments a = {0};
   add(&a, c->toolchain.clang);
-  static const char *const options[] = {"-shared", "-nostdlib", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--build-id=none",
-                                        "-Wl,--hash-style=gnu", "-Wl,-s"};
+  static const char *const options[] = {
+      "-shared", "-nostdlib", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--build-id=none", "-Wl,--hash-style=gnu",
+      "-Wl,-s"};
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) add(&a, options[i]);
   if (c->toolchain.hasLld) add(&a, "-fuse-ld=lld");
   for (uint32_t i = 0; i < c->count; i++) addPath(&a, "", c->units[i].path, ".o");
@@ -291,7 +332,9 @@ static bool linkLibrary(Compilation *c, CpuText *image, CpuText *messages) {
     CpuProcess process;
     cpuProcessRun(&process, a.list, 1 << 20);
     ok = process.status == 0;
-    if (!ok) cpuTextPrint(messages, "error: the linker failed (status %d): %s\n", process.status, process.errors.bytes ? process.errors.bytes : "");
+    if (!ok)
+      cpuTextPrint(messages, "error: the linker failed (status %d): %s\n", process.status,
+                   process.errors.bytes ? process.errors.bytes : "");
     cpuProcessFree(&process);
   }
   char *message = NULL;
@@ -324,13 +367,15 @@ static bool makeDirectory(Compilation *c, CpuText *messages) {
   const char *parent = getenv("TMPDIR");
   c->directory = cpuFormat("%s/bun-metal-XXXXXX", parent && *parent ? parent : "/tmp");
   if (c->directory && mkdtemp(c->directory)) return true;
-  cpuTextPrint(messages, "error: cannot make a temporary directory '%s': %s\n", c->directory ? c->directory : "", strerror(errno));
+  cpuTextPrint(messages, "error: cannot make a temporary directory '%s': %s\n", c->directory ? c->directory : "",
+               strerror(errno));
   free(c->directory);
   c->directory = NULL;
   return false;
 }
 
-bool mslCompile(const MslInput *inputs, uint32_t count, const MslOptions *options, CpuText *image, CpuText *messages) {
+bool mslCompile(const MslInput *inputs, uint32_t count, const MslOptions *options, CpuText *image,
+                CpuText *messages) {
   static const MslOptions none;
   Compilation c = {.options = options ? options : &none, .count = count};
   char *missing = cpuToolchainFind(&c.toolchain);

@@ -1,8 +1,8 @@
 /*
  * compile.h: from MSL to the bytes of a compiled library.
  *
- * For each source: clang preprocesses it, shader.h rewrites it into C++ for OpenCL, clang compiles that; then one link
- * makes a shared object of all, and image.h signs it.
+ * For each source: clang preprocesses it, shader.h rewrites it into C++ for OpenCL, clang compiles that; then one
+ * link makes a shared object of all, and image.h signs it.
  */
 #ifndef BUN_METAL_CPU_COMPILE_H
 #define BUN_METAL_CPU_COMPILE_H

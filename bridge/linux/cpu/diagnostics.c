@@ -151,8 +151,15 @@ static bool parse(const char *text, size_t length, Line *line) {
     k += 2;
     for (size_t n = 0; n < sizeof kinds / sizeof *kinds; n++) {
       const size_t kindLength = strlen(kinds[n]);
-      if (k + kindLength + 2 > length || memcmp(text + k, kinds[n], kindLength) != 0 || text[k + kindLength] != ':') continue;
-      *line = (Line){text, i, text + i + 1, numberEnd - i - 1, text + k, kindLength, text + k + kindLength + 2,
+      if (k + kindLength + 2 > length || memcmp(text + k, kinds[n], kindLength) != 0 || text[k + kindLength] != ':')
+        continue;
+      *line = (Line){text,
+                     i,
+                     text + i + 1,
+                     numberEnd - i - 1,
+                     text + k,
+                     kindLength,
+                     text + k + kindLength + 2,
                      length - k - kindLength - 2};
       return true;
     }
@@ -168,7 +175,8 @@ static bool startsWith(const char *text, size_t length, const char *prefix) {
 /** The message without " [-Wflag]" and the like. */
 static size_t trimmed(const char *message, size_t length) {
   for (size_t i = length; i-- > 1;)
-    if (message[i] == '[' && message[i - 1] == ' ' && i + 2 < length && message[i + 1] == '-' && message[length - 1] == ']')
+    if (message[i] == '[' && message[i - 1] == ' ' && i + 2 < length && message[i + 1] == '-' &&
+        message[length - 1] == ']')
       return i - 1;
   return length;
 }
@@ -182,11 +190,23 @@ static void put(CpuText *out, const Line *where, const Line *what) {
   cpuTextAppend(out, ":", 1);
   cpuTextAppend(out, where->number, where->numberLength);
   cpuTextPuts(out, ": ");
-  if (what->kindLength == 11) cpuTextPuts(out, "error");
-  else cpuTextAppend(out, what->kind, what->kindLength);
+  if (what->kindLength == 11)
+    cpuTextPuts(out, "error");
+  else
+    cpuTextAppend(out, what->kind, what->kindLength);
   cpuTextPuts(out, ": ");
   putMessage(out, what->message, trimmed(what->message, what->messageLength));
   cpuTextPuts(out, "\n");
+}
+
+/** What was said about our files and led nowhere in the user's. */
+static void putPending(CpuText *out, Line *pending) {
+  if (pending->message && pending->kindLength != 7) {
+    cpuTextPuts(out, "error: ");
+    putMessage(out, pending->message, trimmed(pending->message, pending->messageLength));
+    cpuTextPuts(out, "\n");
+  }
+  *pending = (Line){0};
 }
 
 void cpuDiagnostics(CpuText *out, const char *raw, const char *headers, const char *temporary) {
@@ -198,31 +218,30 @@ void cpuDiagnostics(CpuText *out, const char *raw, const char *headers, const ch
     const size_t length = newline ? (size_t)(newline - raw) : (size_t)(end - raw);
     Line line;
     if (parse(raw, length, &line)) {
-      const bool ours = startsWith(line.file, line.fileLength, headers) || startsWith(line.file, line.fileLength, temporary) ||
+      const bool ours = startsWith(line.file, line.fileLength, headers) ||
+                        startsWith(line.file, line.fileLength, temporary) ||
                         startsWith(line.file, line.fileLength, "<");
       const bool isNote = line.kindLength == 4;
       if (!isNote) {
-        if (pending.message) put(out, &(Line){.file = "shader", .fileLength = 6, .number = "0", .numberLength = 1}, &pending);
-        pending = (Line){0};
-        if (ours) pending = line;
-        else put(out, &line, &line);
+        putPending(out, &pending);
+        if (ours)
+          pending = line;
+        else
+          put(out, &line, &line);
       } else if (pending.message && !ours) {
         put(out, &line, &pending);
         pending = (Line){0};
       } else if (!pending.message && !ours) {
         put(out, &line, &line);
       }
-    } else if (startsWith(raw, length, "clang") || startsWith(raw, length, "error:") || memmem(raw, length, "error: ", 7)) {
+    } else if (startsWith(raw, length, "clang") || startsWith(raw, length, "error:") ||
+               memmem(raw, length, "error: ", 7)) {
       putPlain(&crash, raw, length);
       cpuTextPuts(&crash, "\n");
     }
     raw += length + (newline ? 1 : 0);
   }
-  if (pending.message) {
-    cpuTextPuts(out, "error: ");
-    putPlain(out, pending.message, trimmed(pending.message, pending.messageLength));
-    cpuTextPuts(out, "\n");
-  }
+  putPending(out, &pending);
   if (out->length == 0 && crash.bytes) cpuTextPuts(out, crash.bytes);
   cpuTextFree(&crash);
 }

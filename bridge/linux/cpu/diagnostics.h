@@ -6,8 +6,8 @@
 
 #include "text.h"
 
-/** Appends the messages in `raw` (clang's output without carets) to `out`. Files under `headers` or in `temporary` are
- *  ours: what clang says about them is told about the user's line that led there. */
+/** Appends the messages in `raw` (clang's output without carets) to `out`. Files under `headers` or in `temporary`
+ * are ours: what clang says about them is told about the user's line that led there. */
 void cpuDiagnostics(CpuText *out, const char *raw, const char *headers, const char *temporary);
 
 #endif

@@ -68,7 +68,8 @@ static bool runGroups(void *context, uint64_t from, uint64_t to) {
       }
       error = cpuWorkerRun(worker, function->implementation);
     }
-    if (!error && !cpuWorkerStacksHold(worker)) error = "the variables of its threads do not fit on stacks of 32768 bytes";
+    if (!error && !cpuWorkerStacksHold(worker))
+      error = "the variables of its threads do not fit on stacks of 32768 bytes";
   }
   if (!error) return true;
   atomic_store(&d->error, error);

@@ -85,8 +85,10 @@ static void *allocate(uint32_t device, uint64_t length, bool zeroed) {
 static void deallocate(uint32_t device, void *memory, uint64_t length) {
   (void)device;
   const size_t size = wholePages(length);
-  if (size >= MappingBytes) munmap(memory, size);
-  else free(memory);
+  if (size >= MappingBytes)
+    munmap(memory, size);
+  else
+    free(memory);
 }
 
 static DriverLibrary *compile(uint32_t device, const char *source, size_t length, const char *name, char **message) {
@@ -117,9 +119,7 @@ static bool runCommand(const DriverCommand *command, char **message) {
     case DriverCommandCopy:
       memmove(command->copy.destination, command->copy.source, command->copy.length);
       return true;
-    case DriverCommandFill:
-      memset(command->fill.destination, command->fill.value, command->fill.length);
-      return true;
+    case DriverCommandFill: memset(command->fill.destination, command->fill.value, command->fill.length); return true;
     case DriverCommandBarrier: return true;
   }
   return true;

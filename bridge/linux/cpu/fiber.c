@@ -1,10 +1,10 @@
 /*
  * fiber.c: see fiber.h.
  *
- * Threads run until they wait. At a SIMD function a lane switches to the next runnable lane of its SIMD group; when there
- * is none, all lanes that can come have come (cpuArriveLast). At a threadgroup barrier a lane leaves its SIMD group's
- * sight until all threads of the threadgroup are there; a SIMD group without runnable lanes hands over to the next one
- * (cpuGroupIdle).
+ * Threads run until they wait. At a SIMD function a lane switches to the next runnable lane of its SIMD group; when
+ * there is none, all lanes that can come have come (cpuArriveLast). At a threadgroup barrier a lane leaves its SIMD
+ * group's sight until all threads of the threadgroup are there; a SIMD group without runnable lanes hands over to the
+ * next one (cpuGroupIdle).
  *
  * Divergence: lanes that wait at different SIMD functions are released in the order of their code addresses, which is
  * near the order of the source: branches first, what comes behind them last. Only those released together take part.
@@ -30,18 +30,19 @@ enum {
   Canary = 0x5afe57ac
 };
 
-/* fiber_*.S has these. Stacks are aligned alike: without the stagger, the same variable of all lanes would fall into the
- * same cache set. */
-_Static_assert(offsetof(CpuGroup, runnable) == 0 && offsetof(CpuGroup, present) == 4 && offsetof(CpuGroup, fresh) == 8 &&
-                   offsetof(CpuGroup, finished) == 12 && offsetof(CpuGroup, stackPointers) == 64,
+/* fiber_*.S has these. Stacks are aligned alike: without the stagger, the same variable of all lanes would fall into
+ * the same cache set. */
+_Static_assert(offsetof(CpuGroup, runnable) == 0 && offsetof(CpuGroup, present) == 4 &&
+                   offsetof(CpuGroup, fresh) == 8 && offsetof(CpuGroup, finished) == 12 &&
+                   offsetof(CpuGroup, stackPointers) == 64,
                "offsets in fiber_*.S");
 _Static_assert(CpuStackShift == 15 && GroupBytes == 0x100000 && CpuStackStagger == 1 << 7 && sizeof(CpuThread) <= 32,
                "sizes in fiber_*.S");
 
 struct CpuWorker {
-  void *own;       /* stack pointer of the thread while lanes run */
-  char *stacks;    /* groupCapacity blocks of GroupBytes, aligned to that */
-  void *mapping;   /* what mmap gave */
+  void *own;     /* stack pointer of the thread while lanes run */
+  char *stacks;  /* groupCapacity blocks of GroupBytes, aligned to that */
+  void *mapping; /* what mmap gave */
   size_t mappingLength;
   char *arena;
   const CpuFunction *function;
@@ -53,8 +54,8 @@ struct CpuWorker {
   CpuLaunch launch;
 };
 
-/** Who runs next: what waits with that stack pointer, and `value` is what its wait returns; or, without a stack pointer,
- *  the first lane of the group at address `value`. */
+/** Who runs next: what waits with that stack pointer, and `value` is what its wait returns; or, without a stack
+ * pointer, the first lane of the group at address `value`. */
 typedef struct Target {
   void *stackPointer;
   uint64_t value;
@@ -126,9 +127,9 @@ static Target nextPhase(CpuWorker *worker) {
   }
   if (site == 0) return (Target){worker->own, 0};
   if (someFinished || !same) {
-    worker->error = someFinished
-                        ? "some threads have returned while others wait at a threadgroup_barrier: all have to reach it"
-                        : "threads wait at different threadgroup_barriers: all have to reach the same one";
+    worker->error =
+        someFinished ? "some threads have returned while others wait at a threadgroup_barrier: all have to reach it"
+                     : "threads wait at different threadgroup_barriers: all have to reach the same one";
     return (Target){worker->own, 0};
   }
   for (uint32_t g = 0; g < worker->groupCount; g++) {
@@ -182,10 +183,12 @@ static bool reserveGroups(CpuWorker *worker, uint32_t count) {
   if (capacity > MaxGroups) capacity = MaxGroups;
   if (worker->mapping) munmap(worker->mapping, worker->mappingLength);
   worker->groupCapacity = 0;
-  /* Two megabytes more, so that the stacks can begin at a huge page: one entry of the address cache holds 64 lanes. */
+  /* Two megabytes more, so that the stacks can begin at a huge page: one entry of the address cache holds 64
+   * lanes. */
   const size_t huge = (size_t)2 << 20, length = (size_t)capacity * GroupBytes;
   worker->mappingLength = length + huge;
-  worker->mapping = mmap(NULL, worker->mappingLength, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  worker->mapping =
+      mmap(NULL, worker->mappingLength, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (worker->mapping == MAP_FAILED) {
     worker->mapping = NULL;
     return false;

@@ -16,8 +16,8 @@ CpuWorker *cpuWorkerOfThread(void);
 /** The worker's view of the dispatch that it is to run: filled in by the caller, but for the threadgroup memory. */
 CpuLaunch *cpuWorkerLaunch(CpuWorker *worker);
 
-/** Gives the launch threadgroup memory: `fixed` bytes of the kernel's own variables, then its arguments'. False when out
- *  of memory. Contents are undefined; poisoned in that checking mode. */
+/** Gives the launch threadgroup memory: `fixed` bytes of the kernel's own variables, then its arguments'. False when
+ * out of memory. Contents are undefined; poisoned in that checking mode. */
 bool cpuWorkerPlaceMemory(CpuWorker *worker, const DriverFunction *function, const uint32_t lengths[]);
 
 /** Runs one threadgroup of the launch. NULL, or what the kernel did that no kernel may (a static text). */

@@ -1,6 +1,6 @@
 /*
- * fiber_aarch64.S: the same as fiber_x86_64.S for AArch64; see there. The waiting functions are ordinary ones here: a lane
- * that waits has x19 to x30 and d8 to d15 on its stack.
+ * fiber_aarch64.S: the same as fiber_x86_64.S for AArch64; see there. The waiting functions are ordinary ones here: a
+ * lane that waits has x19 to x30 and d8 to d15 on its stack.
  */
 #if defined(__aarch64__) && defined(__linux__)
 

@@ -29,9 +29,9 @@
 \name:
 .endm
 
-/* Goes on with a lane of the mask in eax, which is not 0 and `runnable` of the group in rdi: with the one after lane esi
-   if it can be. Where that one's stack is follows from esi alone, so that a chain of switches does not wait for the mask
-   to go through memory. */
+/* Goes on with a lane of the mask in eax, which is not 0 and `runnable` of the group in rdi: with the one after lane
+   esi if it can be. Where that one's stack is follows from esi alone, so that a chain of switches does not wait for the
+   mask to go through memory. */
 .macro RESUME_NEXT
     incl %esi
     andl $31, %esi
@@ -148,8 +148,8 @@ FUNCTION cpuBarrier
     RESUME_TARGET
     .size cpuBarrier, .-cpuBarrier
 
-/* void cpuEnter(CpuGroup *group, void **save): leaves the worker's own stack, kept in *save, for the group's first lane.
-   Returns when the save is resumed. */
+/* void cpuEnter(CpuGroup *group, void **save): leaves the worker's own stack, kept in *save, for the group's first
+   lane. Returns when the save is resumed. */
 FUNCTION cpuEnter
     pushq %r12
     pushq %r13

@@ -43,19 +43,24 @@ char *cpuImageCheck(const char *bytes, size_t length, const char *name, size_t *
   memcpy(&s, bytes + length - sizeof s, sizeof s);
   if (memcmp(s.magic, magic, sizeof magic) != 0) {
     if (memcmp(bytes, "MTLB", 4) == 0)
-      return cpuFormat("'%s' is a library of Apple's Metal compiler, which only Apple's devices can read: compile the "
-                       "shaders with mslc", name);
+      return cpuFormat(
+          "'%s' is a library of Apple's Metal compiler, which only Apple's devices can read: compile the "
+          "shaders with mslc",
+          name);
     return cpuFormat("'%s' is not a shader library, or only a part of one; make one with mslc", name);
   }
   s.level[sizeof s.level - 1] = 0;
   if (s.abi != CPU_ABI_VERSION)
-    return cpuFormat("'%s' was compiled for version %u of this layer, which is version %u: compile it again with mslc",
-                     name, s.abi, (unsigned)CPU_ABI_VERSION);
+    return cpuFormat(
+        "'%s' was compiled for version %u of this layer, which is version %u: compile it again with mslc", name,
+        s.abi, (unsigned)CPU_ABI_VERSION);
   if (s.objectLength != length - sizeof s || s.hash != hashOf(bytes, length - sizeof s))
     return cpuFormat("'%s' is damaged: compile it again with mslc", name);
   if (!cpuHasLevel(s.level))
-    return cpuFormat("'%s' was compiled for %s, which this machine lacks: compile it again here, or with "
-                     "BUN_METAL_CPU_LEVEL set to a lower level", name, s.level);
+    return cpuFormat(
+        "'%s' was compiled for %s, which this machine lacks: compile it again here, or with "
+        "BUN_METAL_CPU_LEVEL set to a lower level",
+        name, s.level);
   *objectLength = s.objectLength;
   return NULL;
 }

@@ -1,8 +1,8 @@
 /*
  * image.h: the file format of a compiled library: a shared object with a signature behind it.
  *
- * The signature is read before the system's loader sees the file: a truncated, damaged or foreign file is an error here
- * and never a crash there.
+ * The signature is read before the system's loader sees the file: a truncated, damaged or foreign file is an error
+ * here and never a crash there.
  */
 #ifndef BUN_METAL_CPU_IMAGE_H
 #define BUN_METAL_CPU_IMAGE_H
@@ -12,8 +12,8 @@
 /** Appends the signature to a shared object compiled for `level`. */
 void cpuImageSign(CpuText *image, const char *level);
 
-/** Checks bytes that are said to be a library. NULL if they are one that this machine can run, with *objectLength set;
- *  else a malloc'ed message. `name` is what it calls them. */
+/** Checks bytes that are said to be a library. NULL if they are one that this machine can run, with *objectLength
+ * set; else a malloc'ed message. `name` is what it calls them. */
 char *cpuImageCheck(const char *bytes, size_t length, const char *name, size_t *objectLength);
 
 #endif

@@ -1,5 +1,6 @@
 /* library.c: see library.h. */
 #include "library.h"
+#include "fault.h"
 #include "image.h"
 #include "metal/library/abi.h"
 
@@ -22,8 +23,8 @@ typedef struct Library {
   DriverArgument **arguments;
 } Library;
 
-/** Opens a shared object from memory: a copy that nobody can change or truncate while its code runs. The file stays open
- *  as long as the object: the loader takes a name that it knows for the object that it has. */
+/** Opens a shared object from memory: a copy that nobody can change or truncate while its code runs. The file stays
+ * open as long as the object: the loader takes a name that it knows for the object that it has. */
 static void *openObject(const char *bytes, size_t length, const char *name, int *file, char **message) {
   /* Compiled code calls the C library's mathematical functions by name. */
   dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL);
@@ -71,21 +72,22 @@ static bool describe(Library *library, uint32_t index, const CpuKernel *kernel, 
     const CpuArgument *a = &info->arguments[i];
     if (a->kind != CpuArgumentBuffer && a->kind != CpuArgumentThreadgroup) continue;
     if (a->index >= CpuBufferCount || (used[a->kind] >> a->index & 1)) {
-      *message = cpuFormat("Kernel '%s' in '%s': argument '%s' has index %u, which is %s", f->name, name,
-                           (const char *)(uintptr_t)a->name, a->index, a->index >= CpuBufferCount ? "above 30" : "taken");
+      *message =
+          cpuFormat("Kernel '%s' in '%s': argument '%s' has index %u, which is %s", f->name, name,
+                    (const char *)(uintptr_t)a->name, a->index, a->index >= CpuBufferCount ? "above 30" : "taken");
       ok = false;
       break;
     }
     used[a->kind] |= 1u << a->index;
-    arguments[f->argumentCount++] =
-        (DriverArgument){.name = (const char *)(uintptr_t)a->name,
-                         .kind = a->kind == CpuArgumentBuffer ? DriverArgumentBuffer : DriverArgumentThreadgroupMemory,
-                         .index = a->index,
-                         .writable = a->writable != 0,
-                         .constantSpace = a->constantSpace != 0,
-                         .reference = a->reference != 0,
-                         .dataSize = a->dataSize,
-                         .alignment = a->alignment};
+    arguments[f->argumentCount++] = (DriverArgument){
+        .name = (const char *)(uintptr_t)a->name,
+        .kind = a->kind == CpuArgumentBuffer ? DriverArgumentBuffer : DriverArgumentThreadgroupMemory,
+        .index = a->index,
+        .writable = a->writable != 0,
+        .constantSpace = a->constantSpace != 0,
+        .reference = a->reference != 0,
+        .dataSize = a->dataSize,
+        .alignment = a->alignment};
   }
   free(info);
   return ok;
@@ -100,7 +102,8 @@ DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char 
   if (!library) return NULL;
   library->file = -1;
   library->object = openObject(bytes, objectLength, name, &library->file, message);
-  void (*table)(uint64_t *) = library->object ? (void (*)(uint64_t *))dlsym(library->object, "bun_metal_library") : NULL;
+  void (*table)(uint64_t *) =
+      library->object ? (void (*)(uint64_t *))dlsym(library->object, "bun_metal_library") : NULL;
   if (table) {
     uint64_t range[2] = {0, 0};
     table(range);
@@ -115,6 +118,7 @@ DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char 
       ok = describe(library, i, &kernels[i], name, message);
     }
     if (ok) {
+      cpuFaultCatchDivisions();
       library->base.functions = library->functions;
       library->base.implementation = library;
       return &library->base;
@@ -150,8 +154,11 @@ DriverLibrary *cpuLibraryLoadFile(const char *path, char **message) {
       if (n <= 0) break;
       length += (size_t)n;
     }
-    if (bytes && n >= 0) library = cpuLibraryLoadBytes(bytes, length, path, message);
-    else *message = cpuFormat("Cannot read the shader library '%s': %s", path, bytes ? strerror(errno) : "out of memory");
+    if (bytes && n >= 0)
+      library = cpuLibraryLoadBytes(bytes, length, path, message);
+    else
+      *message =
+          cpuFormat("Cannot read the shader library '%s': %s", path, bytes ? strerror(errno) : "out of memory");
     free(bytes);
   }
   close(fd);

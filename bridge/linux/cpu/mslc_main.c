@@ -47,11 +47,16 @@ static int list(const char *path) {
     printf("%s\n", f->name);
     for (uint32_t k = 0; k < f->argumentCount; k++) {
       const DriverArgument *a = &f->arguments[k];
-      printf("  %s(%u) %s: %s%s, %u bytes%s\n", a->kind == DriverArgumentBuffer ? "buffer" : "threadgroup", a->index, a->name,
-             a->kind == DriverArgumentThreadgroupMemory ? "threadgroup" : a->constantSpace ? "constant" : a->writable ? "device" : "const device",
+      printf("  %s(%u) %s: %s%s, %u bytes%s\n", a->kind == DriverArgumentBuffer ? "buffer" : "threadgroup", a->index,
+             a->name,
+             a->kind == DriverArgumentThreadgroupMemory ? "threadgroup"
+             : a->constantSpace                         ? "constant"
+             : a->writable                              ? "device"
+                                                        : "const device",
              a->reference ? " reference" : "", a->dataSize, a->reference ? "" : " each");
     }
-    if (f->staticThreadgroupMemoryLength) printf("  threadgroup memory: %u bytes\n", f->staticThreadgroupMemoryLength);
+    if (f->staticThreadgroupMemoryLength)
+      printf("  threadgroup memory: %u bytes\n", f->staticThreadgroupMemoryLength);
   }
   cpuLibraryUnload(library);
   return 0;
@@ -112,10 +117,14 @@ static int parse(CommandLine *line, int argc, char **argv) {
     } else if (a[1] == 'o' || a[1] == 'I' || a[1] == 'D') {
       const char *v = value(argc, argv, &i);
       if (!v || !*v) return mistake("'%s' needs a value behind it", a);
-      if (a[1] == 'I') line->includes[line->includeCount++] = v;
-      else if (a[1] == 'D') line->defines[line->defineCount++] = v;
-      else if (line->output) return mistake("'%s': there can be only one output", a);
-      else line->output = v;
+      if (a[1] == 'I')
+        line->includes[line->includeCount++] = v;
+      else if (a[1] == 'D')
+        line->defines[line->defineCount++] = v;
+      else if (line->output)
+        return mistake("'%s': there can be only one output", a);
+      else
+        line->output = v;
     } else {
       return mistake("unknown option '%s'", a);
     }
@@ -124,7 +133,8 @@ static int parse(CommandLine *line, int argc, char **argv) {
   if (line->inputCount == 0) return mistake("no %s to compile", "source");
   if (!line->output) return mistake("say where to write the library: %s", "-o FILE");
   for (uint32_t i = 0; i < line->inputCount; i++)
-    if (strcmp(line->inputs[i].name, line->output) == 0) return mistake("'%s' is a source and the output", line->output);
+    if (strcmp(line->inputs[i].name, line->output) == 0)
+      return mistake("'%s' is a source and the output", line->output);
   return 0;
 }
 

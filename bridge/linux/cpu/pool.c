@@ -26,8 +26,8 @@ typedef struct Job {
 } Job;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static Job *jobs;      /* under the lock: jobs that may have items left */
-static bool started;   /* under the lock */
+static Job *jobs;                           /* under the lock: jobs that may have items left */
+static bool started;                        /* under the lock */
 static _Alignas(64) _Atomic uint32_t epoch; /* rises with every job; a futex that sleeping workers wait on */
 static _Alignas(64) _Atomic uint32_t sleeping;
 static _Atomic uint32_t spinning;
@@ -152,7 +152,8 @@ static void start(void) {
   started = true;
   sigset_t all, before;
   sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the program's own threads, with their larger stacks */
+  /* Signals belong to the program's own threads, with their larger stacks. */
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   pthread_attr_t attributes;
   if (pthread_attr_init(&attributes) == 0) {
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);

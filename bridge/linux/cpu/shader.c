@@ -7,23 +7,57 @@
 
 enum { MaxErrors = 20 };
 
-static const char *const synchronising[] = {
-    "threadgroup_barrier", "simdgroup_barrier", "simdgroup_load", "simdgroup_store", "simdgroup_multiply",
-    "simdgroup_multiply_accumulate", "make_filled_simdgroup_matrix", "simdgroup_matrix", "simdgroup_float8x8",
-    "simdgroup_half8x8", NULL};
+static const char *const synchronising[] = {"threadgroup_barrier",
+                                            "simdgroup_barrier",
+                                            "simdgroup_load",
+                                            "simdgroup_store",
+                                            "simdgroup_multiply",
+                                            "simdgroup_multiply_accumulate",
+                                            "make_filled_simdgroup_matrix",
+                                            "simdgroup_matrix",
+                                            "simdgroup_float8x8",
+                                            "simdgroup_half8x8",
+                                            NULL};
 
 /** simd_sum, quad_any and whatever else begins like them. */
 static bool isSimdFunction(const char *word, size_t length) {
   return length > 5 && (memcmp(word, "simd_", 5) == 0 || memcmp(word, "quad_", 5) == 0);
 }
 
-static const char *const builtinTypes[] = {"void", "bool", "char", "uchar", "short", "ushort", "int", "uint", "long",
-                                           "ulong", "half", "float", "size_t", "ptrdiff_t", "unsigned", "signed",
-                                           "int8_t", "uint8_t", "int16_t", "uint16_t", "int32_t", "uint32_t", "int64_t",
-                                           "uint64_t", "atomic_int", "atomic_uint", "atomic_bool", "atomic_float",
-                                           "atomic_ulong", "simdgroup_float8x8", "simdgroup_half8x8", NULL};
-static const char *const vectorElements[] = {"char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half",
-                                             "float", NULL};
+static const char *const builtinTypes[] = {"void",
+                                           "bool",
+                                           "char",
+                                           "uchar",
+                                           "short",
+                                           "ushort",
+                                           "int",
+                                           "uint",
+                                           "long",
+                                           "ulong",
+                                           "half",
+                                           "float",
+                                           "size_t",
+                                           "ptrdiff_t",
+                                           "unsigned",
+                                           "signed",
+                                           "int8_t",
+                                           "uint8_t",
+                                           "int16_t",
+                                           "uint16_t",
+                                           "int32_t",
+                                           "uint32_t",
+                                           "int64_t",
+                                           "uint64_t",
+                                           "atomic_int",
+                                           "atomic_uint",
+                                           "atomic_bool",
+                                           "atomic_float",
+                                           "atomic_ulong",
+                                           "simdgroup_float8x8",
+                                           "simdgroup_half8x8",
+                                           NULL};
+static const char *const vectorElements[] = {"char", "uchar", "short", "ushort", "int", "uint",
+                                             "long", "ulong", "half",  "float",  NULL};
 
 static bool wordIs(const char *word, size_t length, const char *text) {
   return strlen(text) == length && memcmp(word, text, length) == 0;
@@ -97,7 +131,8 @@ void mslError(MslShader *shader, uint32_t token, const char *format, ...) {
   if (token >= t->count && t->count > 0) token = t->count - 1;
   if (token < t->count) {
     const CpuToken *at = &t->tokens[token];
-    cpuTextPrint(&shader->errors, "%s:%u: error: ", at->file < t->fileCount ? t->files[at->file] : "source", at->line);
+    cpuTextPrint(&shader->errors, "%s:%u: error: ", at->file < t->fileCount ? t->files[at->file] : "source",
+                 at->line);
   }
   char *message;
   va_list list;
@@ -144,7 +179,9 @@ void mslEdit(MslShader *shader, uint32_t start, uint32_t end, uint32_t token, ch
 uint8_t mslFacts(const MslShader *shader, uint32_t token) {
   return token < shader->tokens.count ? shader->facts[shader->words[token]] : 0;
 }
-bool mslIs(const MslShader *shader, uint32_t token, const char *text) { return cpuTokenIs(&shader->tokens, token, text); }
+bool mslIs(const MslShader *shader, uint32_t token, const char *text) {
+  return cpuTokenIs(&shader->tokens, token, text);
+}
 bool mslIsWord(const MslShader *shader, uint32_t token) { return cpuTokenIsWord(&shader->tokens, token); }
 uint32_t mslMatch(const MslShader *shader, uint32_t token) {
   return token < shader->tokens.count ? shader->tokens.tokens[token].match : token;

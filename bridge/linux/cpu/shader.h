@@ -10,24 +10,24 @@
 
 /** What is known about a word, by its id. */
 enum {
-  MslWordType = 1,           /* names a type: struct, typedef, alias, template parameter */
-  MslWordAlias = 2,          /* of them: may be a vector type, so that T(x) is a conversion */
-  MslWordSynchronises = 4,   /* waits for other threads: a library function, or a function that calls one */
-  MslWordConstantArray = 8,  /* a program-scope array */
+  MslWordType = 1,          /* names a type: struct, typedef, alias, template parameter */
+  MslWordAlias = 2,         /* of them: may be a vector type, so that T(x) is a conversion */
+  MslWordSynchronises = 4,  /* waits for other threads: a library function, or a function that calls one */
+  MslWordConstantArray = 8, /* a program-scope array */
   MslWordKernel = 16,
-  MslWordVector = 32,        /* a vector type of the language */
-  MslWordBuiltinType = 64    /* a type of the language */
+  MslWordVector = 32,     /* a vector type of the language */
+  MslWordBuiltinType = 64 /* a type of the language */
 };
 
 typedef struct MslFunction {
-  uint32_t start;                        /* first token of the declaration, `template` included */
-  uint32_t name;                         /* token */
-  uint32_t parameters;                   /* token: ( */
-  uint32_t body, end;                    /* tokens: { and }; 0 without a body */
-  uint32_t templateOpen, templateClose;  /* tokens: < and >; 0 when not a template */
-  char *scope;                           /* "a::b::", or "" */
+  uint32_t start;                       /* first token of the declaration, `template` included */
+  uint32_t name;                        /* token */
+  uint32_t parameters;                  /* token: ( */
+  uint32_t body, end;                   /* tokens: { and }; 0 without a body */
+  uint32_t templateOpen, templateClose; /* tokens: < and >; 0 when not a template */
+  char *scope;                          /* "a::b::", or "" */
   bool isKernel, isMember;
-  uint32_t kernel;                       /* index of the kernel */
+  uint32_t kernel; /* index of the kernel */
 } MslFunction;
 
 /** Tokens whose words decide whether the word `name` synchronises. */
@@ -40,16 +40,16 @@ typedef enum MslSource { MslFromBuffer, MslFromThreadgroup, MslFromValue } MslSo
 typedef struct MslArgument {
   uint32_t name; /* token */
   MslSource source;
-  char *index;   /* C++ text: an index, or the name of a value */
+  char *index; /* C++ text: an index, or the name of a value */
 } MslArgument;
 
 typedef struct MslKernel {
   uint32_t function;
   MslArgument *arguments;
   uint32_t argumentCount, argumentCapacity;
-  uint32_t threadgroupVariables; /* how many */
+  uint32_t threadgroupVariables;         /* how many */
   uint32_t maxThreadsFrom, maxThreadsTo; /* tokens of the attribute's argument; 0, 0 without */
-  char *hostName;                /* from the attribute; NULL without */
+  char *hostName;                        /* from the attribute; NULL without */
 } MslKernel;
 
 /** One function that the host can find. */

@@ -30,14 +30,32 @@ static const struct {
     {"quadgroups_per_threadgroup", false},
 };
 
-static const char *const unsupported[] = {
-    "texture", "sampler", "function_constant", "id", "stage_in", "color", "position", "user", "patch", "payload",
-    "imageblock_data", "grid_origin", "grid_size", "thread_position_in_grid_origin", "visible", "intersection", "mesh",
-    "object", "vertex", "fragment", "required_threads_per_threadgroup", NULL};
-static const char *const known[] = {"kernel", "host_name", "max_total_threads_per_threadgroup", "buffer", "threadgroup",
-                                    NULL};
-static const char *const standard[] = {"maybe_unused", "fallthrough", "nodiscard", "deprecated", "likely", "unlikely",
-                                       "clang", "gnu", "unroll", NULL};
+static const char *const unsupported[] = {"texture",
+                                          "sampler",
+                                          "function_constant",
+                                          "id",
+                                          "stage_in",
+                                          "color",
+                                          "position",
+                                          "user",
+                                          "patch",
+                                          "payload",
+                                          "imageblock_data",
+                                          "grid_origin",
+                                          "grid_size",
+                                          "thread_position_in_grid_origin",
+                                          "visible",
+                                          "intersection",
+                                          "mesh",
+                                          "object",
+                                          "vertex",
+                                          "fragment",
+                                          "required_threads_per_threadgroup",
+                                          NULL};
+static const char *const known[] = {"kernel", "host_name",   "max_total_threads_per_threadgroup",
+                                    "buffer", "threadgroup", NULL};
+static const char *const standard[] = {"maybe_unused", "fallthrough", "nodiscard", "deprecated", "likely",
+                                       "unlikely",     "clang",       "gnu",       "unroll",     NULL};
 
 static int valueOf(const MslShader *shader, uint32_t i) {
   for (size_t k = 0; k < sizeof values / sizeof *values; k++)
@@ -50,7 +68,8 @@ static void stripAttributes(MslShader *shader) {
   const CpuToken *tokens = shader->tokens.tokens;
   for (uint32_t i = 0; i < shader->tokens.count; i++) {
     if (mslIs(shader, i, "kernel")) {
-      if (!mslIs(shader, i - 1, "[") && !mslIs(shader, i - 1, ",") && !mslIs(shader, i - 1, ".") && !mslIs(shader, i - 1, "->"))
+      if (!mslIs(shader, i - 1, "[") && !mslIs(shader, i - 1, ",") && !mslIs(shader, i - 1, ".") &&
+          !mslIs(shader, i - 1, "->"))
         mslEdit(shader, tokens[i].start, tokens[i].start + tokens[i].length, UINT32_MAX, strdup(""));
       continue;
     }
@@ -122,7 +141,8 @@ static int literalIndex(const char *text) {
 }
 
 /** Reads the parameter in tokens [from, to). `next` are the indices that arguments without one get. */
-static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, uint32_t to, int next[2], int *dimension) {
+static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, uint32_t to, int next[2],
+                         int *dimension) {
   uint32_t name = 0, pointer = 0, attribute = 0, typeWord = 0;
   bool isThreadgroup = false, isMemory = false, isSize = false;
   for (uint32_t i = from; i < to; i++) {
@@ -136,9 +156,12 @@ static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, ui
       return;
     }
     if (attribute) continue;
-    if (mslIs(shader, i, "*") || mslIs(shader, i, "&")) pointer = i;
-    else if (mslIs(shader, i, "threadgroup")) isThreadgroup = isMemory = true;
-    else if (mslIs(shader, i, "device") || mslIs(shader, i, "constant")) isMemory = true;
+    if (mslIs(shader, i, "*") || mslIs(shader, i, "&"))
+      pointer = i;
+    else if (mslIs(shader, i, "threadgroup"))
+      isThreadgroup = isMemory = true;
+    else if (mslIs(shader, i, "device") || mslIs(shader, i, "constant"))
+      isMemory = true;
     else if (mslIs(shader, i, "<")) {
       const uint32_t close = cpuTokensCloseAngle(&shader->tokens, i);
       if (close) i = close;
@@ -153,7 +176,8 @@ static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, ui
     mslError(shader, from, "a kernel's argument needs a name");
     return;
   }
-  MslArgument *arguments = mslGrow(shader, kernel->arguments, &kernel->argumentCount, &kernel->argumentCapacity, sizeof *arguments);
+  MslArgument *arguments =
+      mslGrow(shader, kernel->arguments, &kernel->argumentCount, &kernel->argumentCapacity, sizeof *arguments);
   if (!arguments) return;
   kernel->arguments = arguments;
   MslArgument *argument = &arguments[kernel->argumentCount - 1];
@@ -165,7 +189,8 @@ static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, ui
     argument->source = MslFromValue;
     argument->index = cpuFormat("metal::detail::value_%s", values[value].name);
     int count = 0;
-    static const char *const types[] = {"uint", "ushort", "uint2", "ushort2", "uint3", "ushort3", "uint32_t", "uint16_t"};
+    static const char *const types[] = {"uint",  "ushort",  "uint2",    "ushort2",
+                                        "uint3", "ushort3", "uint32_t", "uint16_t"};
     static const int counts[] = {1, 1, 2, 2, 3, 3, 1, 1};
     for (int k = 0; k < 8; k++)
       if (mslIs(shader, typeWord, types[k])) count = counts[k];
@@ -176,14 +201,17 @@ static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, ui
       mslError(shader, name, "'%s' [[%s]] has to be a scalar", word ? word : "", values[value].name);
     else if (values[value].vector && count > 0) {
       if (*dimension != 0 && *dimension != count)
-        mslError(shader, name, "'%s' has another dimension than the kernel's other positions and sizes", word ? word : "");
+        mslError(shader, name, "'%s' has another dimension than the kernel's other positions and sizes",
+                 word ? word : "");
       *dimension = count;
     }
   } else if (!pointer) {
-    mslError(shader, name,
-             attribute ? "'%s' has to be a pointer or a reference: write 'constant T &%s'"
-                       : "'%s' needs an attribute: a kernel's arguments are buffers, threadgroup memory and built-in values",
-             word ? word : "", word ? word : "");
+    mslError(
+        shader, name,
+        attribute
+            ? "'%s' has to be a pointer or a reference: write 'constant T &%s'"
+            : "'%s' needs an attribute: a kernel's arguments are buffers, threadgroup memory and built-in values",
+        word ? word : "", word ? word : "");
   } else if (!isMemory) {
     /* the missing address space is reported with all others */
   } else {
@@ -206,7 +234,8 @@ static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, ui
     for (uint32_t k = 0; k + 1 < kernel->argumentCount; k++)
       if (argument->index && kernel->arguments[k].index && kernel->arguments[k].source == argument->source &&
           strcmp(kernel->arguments[k].index, argument->index) == 0)
-        mslError(shader, name, "'%s' has the same %s index as another argument: %s", word ? word : "", wanted, argument->index);
+        mslError(shader, name, "'%s' has the same %s index as another argument: %s", word ? word : "", wanted,
+                 argument->index);
   }
   free(word);
 }
@@ -219,7 +248,8 @@ static void readKernel(MslShader *shader, uint32_t index) {
       mslError(shader, f->name, "kernels cannot be overloaded, and this name is taken");
       return;
     }
-  MslKernel *kernels = mslGrow(shader, shader->kernels, &shader->kernelCount, &shader->kernelCapacity, sizeof *kernels);
+  MslKernel *kernels =
+      mslGrow(shader, shader->kernels, &shader->kernelCount, &shader->kernelCapacity, sizeof *kernels);
   if (!kernels) return;
   shader->kernels = kernels;
   f->kernel = shader->kernelCount - 1;
@@ -255,9 +285,9 @@ static void readKernel(MslShader *shader, uint32_t index) {
 }
 
 static void addEntry(MslShader *shader, uint32_t kernel, uint32_t token, char *name, char *templateArguments) {
-  MslEntry *entries = name && templateArguments
-                          ? mslGrow(shader, shader->entries, &shader->entryCount, &shader->entryCapacity, sizeof *entries)
-                          : NULL;
+  MslEntry *entries = name && templateArguments ? mslGrow(shader, shader->entries, &shader->entryCount,
+                                                          &shader->entryCapacity, sizeof *entries)
+                                                : NULL;
   if (!entries) {
     shader->outOfMemory = true;
     free(name);

@@ -1,6 +1,6 @@
 /*
- * shader_rewrite.c: writes what clang compiles: the shader with MSL's own constructs replaced in place (no line moves),
- * and behind it an entry for each kernel that the host can find.
+ * shader_rewrite.c: writes what clang compiles: the shader with MSL's own constructs replaced in place (no line
+ * moves), and behind it an entry for each kernel that the host can find.
  */
 #include "shader.h"
 
@@ -16,7 +16,8 @@ static uint32_t endOf(const MslShader *shader, uint32_t i) {
 
 /** The last token of a type that may be a vector, when one starts at token i: float4, T, vec<T, 4>; 0 otherwise. */
 static uint32_t vectorTypeEnd(const MslShader *shader, uint32_t i) {
-  if (mslFacts(shader, i) & (MslWordVector | MslWordAlias)) return mslIs(shader, i + 1, "<") ? cpuTokensCloseAngle(&shader->tokens, i + 1) : i;
+  if (mslFacts(shader, i) & (MslWordVector | MslWordAlias))
+    return mslIs(shader, i + 1, "<") ? cpuTokensCloseAngle(&shader->tokens, i + 1) : i;
   if (mslIs(shader, i, "vec") && mslIs(shader, i + 1, "<")) return cpuTokensCloseAngle(&shader->tokens, i + 1);
   return 0;
 }
@@ -30,12 +31,14 @@ static void rewriteConstructor(MslShader *shader, uint32_t i) {
   if (!last) return;
   const uint32_t open = last + 1;
   const uint32_t first = mslIs(shader, i - 1, "::") ? i - 2 : i;
-  const bool isQualified = mslIs(shader, i - 1, "const") || mslIs(shader, i - 1, "volatile") || mslIsAddressSpace(shader, i - 1);
+  const bool isQualified =
+      mslIs(shader, i - 1, "const") || mslIs(shader, i - 1, "volatile") || mslIsAddressSpace(shader, i - 1);
   if (mslIs(shader, open, "(")) {
     if (isQualified) return; /* device float4 (&x)[2] */
     mslEdit(shader, startOf(shader, first), startOf(shader, first), UINT32_MAX, strdup("metal::detail::construct<"));
     mslEdit(shader, endOf(shader, last), endOf(shader, last), UINT32_MAX, strdup(">"));
-  } else if (shader->inFunction[i] && mslIsWord(shader, open) && mslIs(shader, open + 1, "(") && !mslIs(shader, open, "operator")) {
+  } else if (shader->inFunction[i] && mslIsWord(shader, open) && mslIs(shader, open + 1, "(") &&
+             !mslIs(shader, open, "operator")) {
     /* float4 v(a, b) */
     char *type = cpuTokensCopy(&shader->tokens, i, last + 1);
     mslEdit(shader, endOf(shader, open), endOf(shader, open), UINT32_MAX,
@@ -47,7 +50,8 @@ static void rewriteConstructor(MslShader *shader, uint32_t i) {
 /** (float4)(...) and static_cast<float4>(...) are constructors too. */
 static void rewriteCast(MslShader *shader, uint32_t i) {
   const bool isStatic = mslIs(shader, i, "static_cast") && mslIs(shader, i + 1, "<");
-  const bool isPlain = mslIs(shader, i, "(") && !mslIsWord(shader, i - 1) && !mslIs(shader, i - 1, ">") && !mslIs(shader, i - 1, ")");
+  const bool isPlain =
+      mslIs(shader, i, "(") && !mslIsWord(shader, i - 1) && !mslIs(shader, i - 1, ">") && !mslIs(shader, i - 1, ")");
   if (!isStatic && !isPlain) return;
   const uint32_t type = isStatic ? i + 2 : i + 1;
   const uint32_t last = vectorTypeEnd(shader, type);
@@ -60,14 +64,18 @@ static void rewriteCast(MslShader *shader, uint32_t i) {
 
 /** vec<bool, n> has no vector type to be. */
 static void rewriteBoolVector(MslShader *shader, uint32_t i) {
-  if (!mslIs(shader, i, "vec") || !mslIs(shader, i + 1, "<") || !mslIs(shader, i + 2, "bool") || !mslIs(shader, i + 3, ",")) return;
+  if (!mslIs(shader, i, "vec") || !mslIs(shader, i + 1, "<") || !mslIs(shader, i + 2, "bool") ||
+      !mslIs(shader, i + 3, ","))
+    return;
   mslEdit(shader, startOf(shader, i), endOf(shader, i + 3), UINT32_MAX, strdup("metal::bool_vec<"));
 }
 
 /** Program-scope arrays are in OpenCL's global space: seen from outside of an index expression, in MSL's constant. */
 static void rewriteConstantArray(MslShader *shader, uint32_t i) {
   if (!(mslFacts(shader, i) & MslWordConstantArray) || mslIs(shader, i + 1, "[")) return;
-  if (mslIs(shader, i - 1, ".") || mslIs(shader, i - 1, "->") || (mslIs(shader, i - 1, "(") && mslIs(shader, i - 2, "sizeof"))) return;
+  if (mslIs(shader, i - 1, ".") || mslIs(shader, i - 1, "->") ||
+      (mslIs(shader, i - 1, "(") && mslIs(shader, i - 2, "sizeof")))
+    return;
   char *word = mslWord(shader, i);
   mslEdit(shader, startOf(shader, i), endOf(shader, i), UINT32_MAX,
           word ? cpuFormat("metal::detail::inConstantSpace(%s)", word) : NULL);
@@ -106,16 +114,18 @@ static char *templateArguments(const MslShader *shader, const MslFunction *f) {
 
 static void putTokens(const MslShader *shader, CpuText *text, uint32_t from, uint32_t to) {
   char *copy = cpuTokensCopy(&shader->tokens, from, to);
-  if (copy) cpuTextPuts(text, copy);
-  else text->failed = true;
+  if (copy)
+    cpuTextPuts(text, copy);
+  else
+    text->failed = true;
   free(copy);
 }
 
 /** Whether a variable in threadgroup memory is declared at token i (`threadgroup`); *end is its semicolon. */
 static bool isThreadgroupVariable(const MslShader *shader, const MslFunction *f, uint32_t i, uint32_t *end) {
   if (!mslIs(shader, i, "threadgroup")) return false;
-  if (!mslIs(shader, i - 1, ";") && !mslIs(shader, i - 1, "{") && !mslIs(shader, i - 1, "}") && !mslIs(shader, i - 1, ")") &&
-      !mslIs(shader, i - 1, "volatile"))
+  if (!mslIs(shader, i - 1, ";") && !mslIs(shader, i - 1, "{") && !mslIs(shader, i - 1, "}") &&
+      !mslIs(shader, i - 1, ")") && !mslIs(shader, i - 1, "volatile"))
     return false;
   for (uint32_t k = i + 1; k < f->end; k++) {
     if (mslIs(shader, k, "*") || mslIs(shader, k, "&")) return false;
@@ -133,9 +143,9 @@ static bool isThreadgroupVariable(const MslShader *shader, const MslFunction *f,
 }
 
 typedef struct Layout {
-  CpuText places;   /* of the layout function: a type and a place for each variable */
+  CpuText places; /* of the layout function: a type and a place for each variable */
   uint32_t count;
-  bool *needed;     /* by word: a size depends on it */
+  bool *needed; /* by word: a size depends on it */
 } Layout;
 
 static void need(const MslShader *shader, Layout *layout, uint32_t from, uint32_t to) {
@@ -144,8 +154,8 @@ static void need(const MslShader *shader, Layout *layout, uint32_t from, uint32_
 }
 
 /** Rewrites one declaration: `threadgroup T a[n], b;` with `threadgroup` at token i and the semicolon at `end`. */
-static void rewriteThreadgroup(MslShader *shader, const MslFunction *f, uint32_t kernel, const char *arguments, uint32_t i,
-                               uint32_t end, Layout *layout) {
+static void rewriteThreadgroup(MslShader *shader, const MslFunction *f, uint32_t kernel, const char *arguments,
+                               uint32_t i, uint32_t end, Layout *layout) {
   CpuText here = {0};
   uint32_t alignFrom = 0, alignTo = 0, typeFrom = i + 1;
   if (mslIs(shader, typeFrom, "alignas") && mslIs(shader, typeFrom + 1, "(")) {
@@ -187,16 +197,18 @@ static void rewriteThreadgroup(MslShader *shader, const MslFunction *f, uint32_t
     putTokens(shader, &here, typeFrom, typeTo);
     cpuTextPrint(&here, " bm_type_%u ", n);
     putTokens(shader, &here, declarator + 1, to);
-    cpuTextPrint(&here, "; threadgroup bm_type_%u &%s = *(threadgroup bm_type_%u *)(bm_arena + bm_layout_%u%s(%u));", n,
-                 word ? word : "", n, kernel, arguments, n);
+    cpuTextPrint(&here, "; threadgroup bm_type_%u &%s = *(threadgroup bm_type_%u *)(bm_arena + bm_layout_%u%s(%u));",
+                 n, word ? word : "", n, kernel, arguments, n);
     free(word);
     cpuTextPuts(&layout->places, "typedef ");
     putTokens(shader, &layout->places, typeFrom, typeTo);
     cpuTextPrint(&layout->places, " bm_type_%u ", n);
     putTokens(shader, &layout->places, declarator + 1, to);
     cpuTextPrint(&layout->places, "; end = metal::detail::placeAfter<bm_type_%u>(end, ", n);
-    if (alignTo > alignFrom) putTokens(shader, &layout->places, alignFrom, alignTo);
-    else cpuTextPuts(&layout->places, "1");
+    if (alignTo > alignFrom)
+      putTokens(shader, &layout->places, alignFrom, alignTo);
+    else
+      cpuTextPuts(&layout->places, "1");
     cpuTextPrint(&layout->places, "); if (bm_variable == %u) return end; end += sizeof(bm_type_%u); ", n, n);
     declarator = to < end ? to + 1 : end;
   }
@@ -217,7 +229,8 @@ static void copyNeeded(MslShader *shader, const MslFunction *f, uint32_t last, L
     }
     if (!atStart || !cpuTokenIsOneOf(&shader->tokens, i, heads)) continue;
     uint32_t end = i;
-    while (end < last && !mslIs(shader, end, ";")) end = (mslMatch(shader, end) > end ? mslMatch(shader, end) : end) + 1;
+    while (end < last && !mslIs(shader, end, ";"))
+      end = (mslMatch(shader, end) > end ? mslMatch(shader, end) : end) + 1;
     void *grown = mslGrow(shader, statements, &count, &capacity, sizeof *statements);
     if (!grown) break;
     statements = grown;
@@ -232,7 +245,8 @@ static void copyNeeded(MslShader *shader, const MslFunction *f, uint32_t last, L
     const uint32_t from = statements[k][0], to = statements[k][1];
     for (uint32_t i = from; i < to && !taken[k]; i++) {
       static const char *const behind[] = {"=", ";", "{", "[", NULL};
-      taken[k] = mslIsWord(shader, i) && layout->needed[shader->words[i]] && cpuTokenIsOneOf(&shader->tokens, i + 1, behind);
+      taken[k] =
+          mslIsWord(shader, i) && layout->needed[shader->words[i]] && cpuTokenIsOneOf(&shader->tokens, i + 1, behind);
       if (mslIs(shader, i, "=")) break;
     }
     if (taken[k]) need(shader, layout, from, to);
@@ -359,17 +373,21 @@ static void putEntry(MslShader *shader, CpuText *out, uint32_t n) {
   cpuTextPuts(out, "); }");
 
   putMarker(shader, out, entry->token);
-  cpuTextPrint(out, "static void bm_describe_%u(CpuKernelInfo *info) { metal::detail::describeKernel(%s, info, ", n, function);
-  if (kernel->maxThreadsTo) cpuTextPrint(out, "%sbm_layout_%u%s(-2), ", f->scope, entry->kernel, entry->templateArguments);
-  else cpuTextPuts(out, "0, ");
+  cpuTextPrint(out, "static void bm_describe_%u(CpuKernelInfo *info) { metal::detail::describeKernel(%s, info, ", n,
+               function);
+  if (kernel->maxThreadsTo)
+    cpuTextPrint(out, "%sbm_layout_%u%s(-2), ", f->scope, entry->kernel, entry->templateArguments);
+  else
+    cpuTextPuts(out, "0, ");
   if (kernel->threadgroupVariables)
     cpuTextPrint(out, "%sbm_layout_%u%s(-1)", f->scope, entry->kernel, entry->templateArguments);
   else
     cpuTextPuts(out, "0");
   for (uint32_t i = 0; i < kernel->argumentCount; i++) {
     char *name = mslWord(shader, kernel->arguments[i].name);
-    cpuTextPrint(out, ", metal::detail::NamedTag{metal::detail::%s, %s, \"%s\"}", sources[kernel->arguments[i].source],
-                 kernel->arguments[i].index ? kernel->arguments[i].index : "0", name ? name : "");
+    cpuTextPrint(out, ", metal::detail::NamedTag{metal::detail::%s, %s, \"%s\"}",
+                 sources[kernel->arguments[i].source], kernel->arguments[i].index ? kernel->arguments[i].index : "0",
+                 name ? name : "");
     free(name);
   }
   if (kernel->threadgroupVariables) cpuTextPuts(out, ", metal::detail::NamedTag{metal::detail::fromArena, 0, \"\"}");

@@ -45,15 +45,28 @@ static const Forbidden forbidden[] = {
 };
 
 /** Types whose mention is enough. */
-static const char *const textures[] = {"texture1d", "texture2d", "texture3d", "texturecube", "texture1d_array",
-                                       "texture2d_array", "texturecube_array", "texture_buffer", "depth2d", "sampler",
-                                       "texture2d_ms", "depthcube", "acceleration_structure", "command_buffer",
-                                       "visible_function_table", "tensor", NULL};
+static const char *const textures[] = {"texture1d",
+                                       "texture2d",
+                                       "texture3d",
+                                       "texturecube",
+                                       "texture1d_array",
+                                       "texture2d_array",
+                                       "texturecube_array",
+                                       "texture_buffer",
+                                       "depth2d",
+                                       "sampler",
+                                       "texture2d_ms",
+                                       "depthcube",
+                                       "acceleration_structure",
+                                       "command_buffer",
+                                       "visible_function_table",
+                                       "tensor",
+                                       NULL};
 
 /** Words that OpenCL reserves and MSL does not: they get another name on the way to clang. */
-static const char *const reserved[] = {"local", "global", "generic", "pipe", "read_only", "write_only", "read_write",
-                                       "event_t", "queue_t", "reserve_id_t", "clk_event_t", "ndrange_t", "uniform",
-                                       NULL};
+static const char *const reserved[] = {"local",       "global",     "generic", "pipe",    "read_only",
+                                       "write_only",  "read_write", "event_t", "queue_t", "reserve_id_t",
+                                       "clk_event_t", "ndrange_t",  "uniform", NULL};
 
 static void checkWord(MslShader *shader, uint32_t i, bool inFunction) {
   const bool isMember = mslIs(shader, i - 1, ".") || mslIs(shader, i - 1, "->");
@@ -96,16 +109,19 @@ static void checkLambda(MslShader *shader, uint32_t i) {
 
 /** Steps from the last token of a type back to its first; sets *qualified where an address space is named. */
 static uint32_t typeStart(const MslShader *shader, uint32_t i, bool *qualified) {
-  static const char *const words[] = {"const", "volatile", "struct", "class", "enum", "typename", "unsigned", "signed",
-                                      "static", "inline", "constexpr", "extern", "::", "packed", "auto", NULL};
+  static const char *const words[] = {"const",    "volatile", "struct", "class",  "enum",      "typename",
+                                      "unsigned", "signed",   "static", "inline", "constexpr", "extern",
+                                      "::",       "packed",   "auto",   NULL};
   for (;;) {
     if (mslIsAddressSpace(shader, i)) {
       *qualified = true;
     } else if (mslIs(shader, i, ">")) {
       uint32_t depth = 0, k = i;
       for (;; k--) {
-        if (mslIs(shader, k, ">")) depth++;
-        else if (mslIs(shader, k, "<") && --depth == 0) break;
+        if (mslIs(shader, k, ">"))
+          depth++;
+        else if (mslIs(shader, k, "<") && --depth == 0)
+          break;
         if (k == 0 || mslIs(shader, k, ";") || mslIs(shader, k, "{") || mslIs(shader, k, "}")) return i;
       }
       i = k;

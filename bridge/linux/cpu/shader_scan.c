@@ -1,8 +1,8 @@
 /*
  * shader_scan.c: finds the declarations of a source file: functions, types, program-scope variables, instantiations.
  *
- * This is not a C++ parser. It walks declarations at namespace and struct scope, jumps over everything in brackets, and
- * leaves what it does not understand to clang.
+ * This is not a C++ parser. It walks declarations at namespace and struct scope, jumps over everything in brackets,
+ * and leaves what it does not understand to clang.
  */
 #include "shader.h"
 
@@ -25,7 +25,8 @@ typedef struct Scan {
 
 static void pushRange(Scan *scan, uint32_t from, uint32_t to, char *scope, bool inStruct, uint32_t owner) {
   MslShader *shader = scan->shader;
-  Range *ranges = scope ? mslGrow(shader, scan->ranges, &scan->rangeCount, &scan->rangeCapacity, sizeof *ranges) : NULL;
+  Range *ranges =
+      scope ? mslGrow(shader, scan->ranges, &scan->rangeCount, &scan->rangeCapacity, sizeof *ranges) : NULL;
   if (!ranges) {
     shader->outOfMemory = true;
     free(scope);
@@ -121,8 +122,10 @@ static uint32_t readRecord(Scan *scan, const Range *range, uint32_t i) {
     } else if ((mslIs(shader, k, "alignas") || mslIs(shader, k, "__attribute__")) && mslIs(shader, k + 1, "(")) {
       k = mslMatch(shader, k + 1);
     } else if (mslIsWord(shader, k)) {
-      if (!name) name = k;
-      else if (!mslIs(shader, k, "final")) return k; /* struct P p */
+      if (!name)
+        name = k;
+      else if (!mslIs(shader, k, "final"))
+        return k; /* struct P p */
     } else if (mslIs(shader, k, "<")) {
       const uint32_t close = cpuTokensCloseAngle(&shader->tokens, k);
       if (!close) return k;
@@ -311,7 +314,8 @@ static uint32_t readDeclaration(Scan *scan, const Range *range, uint32_t i) {
       k = readRecord(scan, range, k);
       name = 0;
     } else if (range->inStruct && mslIs(shader, k, ":") &&
-               (mslIs(shader, k - 1, "public") || mslIs(shader, k - 1, "private") || mslIs(shader, k - 1, "protected"))) {
+               (mslIs(shader, k - 1, "public") || mslIs(shader, k - 1, "private") ||
+                mslIs(shader, k - 1, "protected"))) {
       return k + 1;
     } else if (mslIs(shader, k, "operator")) {
       name = k;

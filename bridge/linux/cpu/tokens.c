@@ -17,7 +17,9 @@ typedef struct Reader {
   char *error;
 } Reader;
 
-static const char *fileName(const Reader *r) { return r->file < r->out->fileCount ? r->out->files[r->file] : "source"; }
+static const char *fileName(const Reader *r) {
+  return r->file < r->out->fileCount ? r->out->files[r->file] : "source";
+}
 
 static void fail(Reader *r, const char *what) {
   if (!r->error) r->error = cpuFormat("%s:%u: error: %s\n", fileName(r), r->line, what);
@@ -54,7 +56,8 @@ static void setFile(Reader *r, const char *name, size_t length) {
   r->file = r->out->fileCount++;
 }
 
-/** A line that starts with '#': a line marker (# 12 "file" flags), or a pragma, which stays in the source as it is. */
+/** A line that starts with '#': a line marker (# 12 "file" flags), or a pragma, which stays in the source as it
+ * is. */
 static void readDirective(Reader *r) {
   const char *s = r->out->source;
   const uint32_t length = (uint32_t)r->out->length;
@@ -98,8 +101,8 @@ static void push(Reader *r, CpuTokenKind kind, uint32_t start, uint32_t end) {
     r->capacity = capacity;
   }
   const uint32_t index = out->count++;
-  out->tokens[index] =
-      (CpuToken){.start = start, .length = end - start, .line = r->line, .file = r->file, .match = index, .kind = kind};
+  out->tokens[index] = (CpuToken){
+      .start = start, .length = end - start, .line = r->line, .file = r->file, .match = index, .kind = kind};
   if (kind != CpuTokenPunctuation || end - start != 1) return;
   const char c = out->source[start];
   if (c == '(' || c == '[' || c == '{') {
@@ -137,13 +140,15 @@ static uint32_t literalEnd(Reader *r, uint32_t i) {
   return i + 1;
 }
 
-static bool isWordStart(char c) { return isalpha((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 128; }
+static bool isWordStart(char c) {
+  return isalpha((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 128;
+}
 static bool isWordPart(char c) { return isWordStart(c) || isdigit((unsigned char)c); }
 
 /** Length of the operator at s; ">>" is left as two, for templates. */
 static uint32_t operatorLength(const char *s, uint32_t left) {
-  static const char *const list[] = {"<<=", "...", "->*", "::", "->", "++", "--", "<<", "<=", ">=", "==", "!=", "&&",
-                                     "||",  "+=",  "-=",  "*=", "/=", "%=", "^=", "|=", "&=", "##", ".*"};
+  static const char *const list[] = {"<<=", "...", "->*", "::", "->", "++", "--", "<<", "<=", ">=", "==", "!=",
+                                     "&&",  "||",  "+=",  "-=", "*=", "/=", "%=", "^=", "|=", "&=", "##", ".*"};
   for (size_t k = 0; k < sizeof list / sizeof *list; k++) {
     const uint32_t n = (uint32_t)strlen(list[k]);
     if (n <= left && memcmp(s, list[k], n) == 0) return n;
@@ -165,8 +170,9 @@ static void readToken(Reader *r) {
     }
     push(r, CpuTokenWord, start, i);
   } else if (isdigit((unsigned char)c) || (c == '.' && i + 1 < length && isdigit((unsigned char)s[i + 1]))) {
-    while (i < length && (isWordPart(s[i]) || s[i] == '.' || (s[i] == '\'' && i + 1 < length && isWordPart(s[i + 1])) ||
-                          ((s[i] == '+' || s[i] == '-') && strchr("eEpP", s[i - 1]) != NULL)))
+    while (i < length &&
+           (isWordPart(s[i]) || s[i] == '.' || (s[i] == '\'' && i + 1 < length && isWordPart(s[i + 1])) ||
+            ((s[i] == '+' || s[i] == '-') && strchr("eEpP", s[i - 1]) != NULL)))
       i++;
     push(r, CpuTokenNumber, start, i);
   } else if (c == '"' || c == '\'') {
@@ -255,7 +261,8 @@ uint32_t cpuTokensCloseAngle(const CpuTokens *tokens, uint32_t i) {
   for (uint32_t k = i; k < tokens->count; k++) {
     const CpuToken *t = &tokens->tokens[k];
     if (t->kind != CpuTokenPunctuation) continue;
-    if (cpuTokenIs(tokens, k, "<")) depth++;
+    if (cpuTokenIs(tokens, k, "<"))
+      depth++;
     else if (cpuTokenIs(tokens, k, ">")) {
       if (--depth == 0) return k;
     } else if (cpuTokenIs(tokens, k, ";") || cpuTokenIs(tokens, k, "{") || cpuTokenIs(tokens, k, "}") ||

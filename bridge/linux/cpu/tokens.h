@@ -11,13 +11,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum CpuTokenKind { CpuTokenWord, CpuTokenNumber, CpuTokenString, CpuTokenPunctuation, CpuTokenEnd } CpuTokenKind;
+typedef enum CpuTokenKind {
+  CpuTokenWord,
+  CpuTokenNumber,
+  CpuTokenString,
+  CpuTokenPunctuation,
+  CpuTokenEnd
+} CpuTokenKind;
 
 typedef struct CpuToken {
   uint32_t start, length; /* in the source */
   uint32_t line;
-  uint32_t file;          /* index into the files */
-  uint32_t match;         /* the other bracket of ( ) [ ] { }; itself for other tokens */
+  uint32_t file;  /* index into the files */
+  uint32_t match; /* the other bracket of ( ) [ ] { }; itself for other tokens */
   CpuTokenKind kind;
 } CpuToken;
 

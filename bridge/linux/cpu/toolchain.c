@@ -35,8 +35,9 @@ const char *cpuLevel(char **message) {
     for (int i = 0; i < LevelCount; i++)
       if (strcmp(levels[i], wanted) == 0) return levels[i];
     if (message)
-      *message = cpuFormat("error: BUN_METAL_CPU_LEVEL is '%s', which is no level of this machine's kind (%s to %s)\n",
-                           wanted, levels[0], levels[LevelCount - 1]);
+      *message =
+          cpuFormat("error: BUN_METAL_CPU_LEVEL is '%s', which is no level of this machine's kind (%s to %s)\n",
+                    wanted, levels[0], levels[LevelCount - 1]);
     return NULL;
   }
   for (int i = LevelCount; i-- > 0;)
@@ -75,8 +76,9 @@ static char *findClang(CpuToolchain *toolchain) {
   static const char *const names[] = {"clang-19", "clang-20", "clang-21", "clang", NULL};
   for (const char *const *name = names; *name && !toolchain->clang; name++) toolchain->clang = onPath(*name);
   if (toolchain->clang) return NULL;
-  return cpuFormat("error: compiling MSL needs clang, which was not found: install clang-19 and lld-19 (Debian and Ubuntu: "
-                   "apt install clang-19 lld-19), or set BUN_METAL_CLANG to the path of a clang\n");
+  return cpuFormat(
+      "error: compiling MSL needs clang, which was not found: install clang-19 and lld-19 (Debian and Ubuntu: "
+      "apt install clang-19 lld-19), or set BUN_METAL_CLANG to the path of a clang\n");
 }
 
 static char *findHeaders(CpuToolchain *toolchain) {

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 
 typedef struct CpuToolchain {
-  char *clang;     /* path; env BUN_METAL_CLANG, else clang-19 or clang on PATH */
-  char *headers;   /* the directory `metal` beside this library or executable */
+  char *clang;       /* path; env BUN_METAL_CLANG, else clang-19 or clang on PATH */
+  char *headers;     /* the directory `metal` beside this library or executable */
   const char *level; /* what to compile for: see cpuLevel */
   bool hasLld;
 } CpuToolchain;
@@ -18,7 +18,8 @@ char *cpuToolchainFind(CpuToolchain *toolchain);
 void cpuToolchainFree(CpuToolchain *toolchain);
 
 /** The best level of this machine: "x86-64-v2", "x86-64-v3", "x86-64-v4" or "armv8-a"; env BUN_METAL_CPU_LEVEL names
- *  a lower one. NULL where the machine has none or the variable names none; *message (may be NULL) is then malloc'ed. */
+ *  a lower one. NULL where the machine has none or the variable names none; *message (may be NULL) is then malloc'ed.
+ */
 const char *cpuLevel(char **message);
 
 /** Whether this machine can run code compiled for a level. */

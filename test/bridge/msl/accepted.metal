@@ -1,4 +1,4 @@
-// Constructs that Metal's compiler accepts. Each kernel writes numbers that msl.test.ts knows.
+// Constructs that Metal's compiler accepts. Each kernel writes numbers that msl_language.test.ts knows.
 #include <metal_stdlib>
 #include <metal_math>
 #include <metal_simdgroup>

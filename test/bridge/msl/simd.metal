@@ -1,4 +1,4 @@
-// SIMD-group and quad-group functions: each kernel writes a row of results for each function, in the order of msl_run.test.ts.
+// SIMD-group and quad-group functions: each kernel writes a row of results for each function, in the order of msl_simd.test.ts.
 #include <metal_stdlib>
 using namespace metal;
 

@@ -131,3 +131,26 @@ kernel void fragments(device const float *in [[buffer(0)]], device float *own [[
   if (lane % 2 == 0) m.thread_elements()[1] = -1;
   simdgroup_store(m, out);
 }
+
+// Divisions that cannot be done: any result, but no stop.
+kernel void divisions(device const int *x [[buffer(0)]], device int *out [[buffer(1)]], constant uint &n [[buffer(2)]],
+                      uint i [[thread_position_in_grid]]) {
+  const int a = x[0], b = x[i];
+  out[i] = a / b;
+  out[n + i] = a % b;
+  out[2 * n + i] = int(uint(a) / uint(b));
+  out[3 * n + i] = short(a) / short(b);
+  out[4 * n + i] = int(long(a) * 0x100000000l / long(b));
+  out[5 * n + i] = char(a) / char(b);
+  out[6 * n + i] = 1;
+}
+
+// For the checking modes: memory that nobody wrote, and the order in which threadgroups run.
+kernel void unwritten(device uint *out [[buffer(0)]], uint i [[thread_position_in_grid]], threadgroup uint *given [[threadgroup(0)]]) {
+  threadgroup uint own[4];
+  out[i] = own[i % 4] & given[i % 4];
+  own[i % 4] = given[i % 4] = 0;
+}
+kernel void order(device atomic_uint *next [[buffer(0)]], device uint *out [[buffer(1)]], uint group [[threadgroup_position_in_grid]]) {
+  out[atomic_fetch_add_explicit(next, 1, memory_order_relaxed)] = group;
+}

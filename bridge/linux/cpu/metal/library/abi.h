@@ -1,8 +1,8 @@
 /*
  * abi.h: what the CPU device and the code that clang makes of MSL have in common.
  *
- * Read by two compilers: as C11 by the device (../../fiber.c, ../../library.c) and as C++ for OpenCL in front of every
- * shader. Only fixed-size integers; addresses are 64-bit integers, so that both see the same layout.
+ * Read by two compilers: as C11 by the device (../../fiber.c, ../../library.c) and as C++ for OpenCL in front of
+ * every shader. Only fixed-size integers; addresses are 64-bit integers, so that both see the same layout.
  */
 #ifndef BUN_METAL_CPU_ABI_H
 #define BUN_METAL_CPU_ABI_H
@@ -22,8 +22,9 @@ typedef uint64_t CpuU64;
 enum {
   CpuSimdWidth = 32,
   CpuBufferCount = 31,
-  /* A lane's stack is 1 << CpuStackShift bytes, aligned to that; the stacks of a SIMD group are neighbours and aligned
-   * together. Code finds its lane and its SIMD group by masking its stack pointer: nothing to pass, nothing to load. */
+  /* A lane's stack is 1 << CpuStackShift bytes, aligned to that; the stacks of a SIMD group are neighbours and
+   * aligned together. Code finds its lane and its SIMD group by masking its stack pointer: nothing to pass, nothing
+   * to load. */
   CpuStackShift = 15,
   CpuGroupShift = CpuStackShift + 5,
   CpuStackStagger = 128, /* see fiber.c */
@@ -52,16 +53,17 @@ typedef struct CpuThread {
 /**
  * A SIMD group, at the low end of its block of stacks.
  *
- * At any time one lane of it runs. Each other one is either `fresh` (has not started), `runnable` (can be resumed), only
- * `present` (waits at a SIMD function), or in no mask (waits at a threadgroup barrier) but `finished`.
- * The offsets up to stackPointers are known to fiber_*.S.
+ * At any time one lane of it runs. Each other one is either `fresh` (has not started), `runnable` (can be resumed),
+ * only `present` (waits at a SIMD function), or in no mask (waits at a threadgroup barrier) but `finished`. The
+ * offsets up to stackPointers are known to fiber_*.S.
  */
 typedef struct CpuGroup {
   CpuU32 runnable;
   CpuU32 present;
   CpuU32 fresh;
   CpuU32 finished;
-  /** Waits for the lanes that take part. One of them gets their mask and computes for all; the others get 0, later. */
+  /** Waits for the lanes that take part. One of them gets their mask and computes for all; the others get 0,
+   * later. */
   CpuU64 arrive; /* CpuU32 (*)(CpuGroup *, CpuU32 lane) */
   /** Waits for all threads of the threadgroup. */
   CpuU64 barrier; /* void (*)(CpuGroup *, CpuU32 lane) */
@@ -71,8 +73,8 @@ typedef struct CpuGroup {
   CpuU32 all;     /* lanes that exist */
   CpuU64 padding;
   CpuU64 stackPointers[CpuSimdWidth]; /* of the lanes that wait */
-  CpuU64 result; /* of an operation that has one result for all lanes */
-  CpuU64 leader; /* address of a value of the computing lane */
+  CpuU64 result;                      /* of an operation that has one result for all lanes */
+  CpuU64 leader;                      /* address of a value of the computing lane */
   unsigned char in[CpuSimdWidth * CpuSlotBytes] __attribute__((aligned(64)));
   unsigned char out[CpuSimdWidth * CpuSlotBytes] __attribute__((aligned(64)));
 } CpuGroup;
@@ -102,9 +104,9 @@ typedef struct CpuKernelInfo {
 
 /** A kernel in the library's table, in section "bun_metal_kernels". */
 typedef struct CpuKernel {
-  CpuU64 name;     /* const char * */
-  CpuU64 describe; /* void (*)(CpuKernelInfo *) */
-  CpuU64 entry;    /* perThread: void (*)(const CpuLaunch *, const CpuThread *); else void (*)(const CpuLaunch *) */
+  CpuU64 name;      /* const char * */
+  CpuU64 describe;  /* void (*)(CpuKernelInfo *) */
+  CpuU64 entry;     /* perThread: void (*)(const CpuLaunch *, const CpuThread *); else void (*)(const CpuLaunch *) */
   CpuU64 perThread; /* 1: uses barriers or SIMD functions, its threads run as fibers */
 } CpuKernel;
 

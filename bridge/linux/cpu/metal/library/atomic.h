@@ -24,7 +24,9 @@ template <typename T> struct atomic {
 namespace detail {
 template <typename T> using IfAtomicInteger = enable_if_t<__is_integral(T) && !__is_same(T, bool), T>;
 template <typename T> using IfAtomicNumber = enable_if_t<!__is_same(T, bool), T>;
-template <typename T> struct Same { typedef T type; };
+template <typename T> struct Same {
+  typedef T type;
+};
 
 /** Repeats a plain operation until nobody came between; for what has no instruction. */
 template <typename Operation, typename T> inline T atomicUpdate(T *object, T operand) {
@@ -37,45 +39,40 @@ template <typename Operation, typename T> inline T atomicUpdate(T *object, T ope
 }
 } // namespace detail
 
-#define METAL_ATOMICS(space)                                                                                         \
-  template <typename T> inline T atomic_load_explicit(const volatile space atomic<T> *object, memory_order) {        \
-    T value;                                                                                                         \
-    __atomic_load((const T *)&object->value, &value, __ATOMIC_RELAXED);                                              \
-    return value;                                                                                                    \
-  }                                                                                                                  \
-  template <typename T>                                                                                              \
-  inline void atomic_store_explicit(volatile space atomic<T> *object, typename detail::Same<T>::type desired,        \
-                                    memory_order) {                                                                  \
-    __atomic_store((T *)&object->value, &desired, __ATOMIC_RELAXED);                                                 \
-  }                                                                                                                  \
-  template <typename T>                                                                                              \
-  inline T atomic_exchange_explicit(volatile space atomic<T> *object, typename detail::Same<T>::type desired,        \
-                                    memory_order) {                                                                  \
-    T old;                                                                                                           \
-    __atomic_exchange((T *)&object->value, &desired, &old, __ATOMIC_RELAXED);                                        \
-    return old;                                                                                                      \
-  }                                                                                                                  \
-  template <typename T>                                                                                              \
-  inline bool atomic_compare_exchange_weak_explicit(volatile space atomic<T> *object, thread T *expected,            \
-                                                    typename detail::Same<T>::type desired, memory_order,            \
-                                                    memory_order) {                                                  \
-    return __atomic_compare_exchange((T *)&object->value, (T *)expected, &desired, true, __ATOMIC_RELAXED,           \
-                                     __ATOMIC_RELAXED);                                                              \
-  }                                                                                                                  \
-  METAL_ATOMIC_FETCH(space, add, Sum, IfAtomicNumber)                                                                \
-  METAL_ATOMIC_FETCH(space, sub, Difference, IfAtomicNumber)                                                         \
-  METAL_ATOMIC_FETCH(space, min, Minimum, IfAtomicInteger)                                                           \
-  METAL_ATOMIC_FETCH(space, max, Maximum, IfAtomicInteger)                                                           \
-  METAL_ATOMIC_FETCH(space, and, And, IfAtomicInteger)                                                               \
-  METAL_ATOMIC_FETCH(space, or, Or, IfAtomicInteger)                                                                 \
+#define METAL_ATOMICS(space)                                                                                      \
+  template <typename T> inline T atomic_load_explicit(const volatile space atomic<T> *object, memory_order) {     \
+    T value;                                                                                                      \
+    __atomic_load((const T *)&object->value, &value, __ATOMIC_RELAXED);                                           \
+    return value;                                                                                                 \
+  }                                                                                                               \
+  template <typename T> inline void atomic_store_explicit(volatile space atomic<T> *object,                       \
+                                                          typename detail::Same<T>::type desired, memory_order) { \
+    __atomic_store((T *)&object->value, &desired, __ATOMIC_RELAXED);                                              \
+  }                                                                                                               \
+  template <typename T> inline T atomic_exchange_explicit(volatile space atomic<T> *object,                       \
+                                                          typename detail::Same<T>::type desired, memory_order) { \
+    T old;                                                                                                        \
+    __atomic_exchange((T *)&object->value, &desired, &old, __ATOMIC_RELAXED);                                     \
+    return old;                                                                                                   \
+  }                                                                                                               \
+  template <typename T> inline bool atomic_compare_exchange_weak_explicit(                                        \
+      volatile space atomic<T> *object, thread T *expected, typename detail::Same<T>::type desired, memory_order, \
+      memory_order) {                                                                                             \
+    return __atomic_compare_exchange((T *)&object->value, (T *)expected, &desired, true, __ATOMIC_RELAXED,        \
+                                     __ATOMIC_RELAXED);                                                           \
+  }                                                                                                               \
+  METAL_ATOMIC_FETCH(space, add, Sum, IfAtomicNumber)                                                             \
+  METAL_ATOMIC_FETCH(space, sub, Difference, IfAtomicNumber)                                                      \
+  METAL_ATOMIC_FETCH(space, min, Minimum, IfAtomicInteger)                                                        \
+  METAL_ATOMIC_FETCH(space, max, Maximum, IfAtomicInteger)                                                        \
+  METAL_ATOMIC_FETCH(space, and, And, IfAtomicInteger)                                                            \
+  METAL_ATOMIC_FETCH(space, or, Or, IfAtomicInteger)                                                              \
   METAL_ATOMIC_FETCH(space, xor, Xor, IfAtomicInteger)
 
-#define METAL_ATOMIC_FETCH(space, name, operation, condition)                                                        \
-  template <typename T>                                                                                              \
-  inline detail::condition<T> atomic_fetch_##name##_explicit(volatile space atomic<T> *object,                       \
-                                                             typename detail::Same<T>::type operand,                 \
-                                                             memory_order) {                                         \
-    return detail::atomicUpdate<detail::operation, T>((T *)&object->value, operand);                                 \
+#define METAL_ATOMIC_FETCH(space, name, operation, condition)                                   \
+  template <typename T> inline detail::condition<T> atomic_fetch_##name##_explicit(             \
+      volatile space atomic<T> *object, typename detail::Same<T>::type operand, memory_order) { \
+    return detail::atomicUpdate<detail::operation, T>((T *)&object->value, operand);            \
   }
 
 namespace detail {

@@ -10,7 +10,9 @@
 namespace metal {
 namespace detail {
 template <typename A, typename B> struct CommonType {};
-template <typename A> struct CommonType<A, A> { typedef VectorOf<A> type; };
+template <typename A> struct CommonType<A, A> {
+  typedef VectorOf<A> type;
+};
 template <typename T, int n> struct CommonType<T __attribute__((ext_vector_type(n))), T> {
   typedef T type __attribute__((ext_vector_type(n)));
 };
@@ -190,25 +192,23 @@ template <typename T> inline auto length(T v) { return sqrt(dot(v, v)); }
 template <typename T> inline auto distance(T a, T b) { return length(a - b); }
 template <typename T> inline auto distance_squared(T a, T b) { return length_squared(a - b); }
 template <typename T> inline detail::IfFloating<T> normalize(T v) { return v * (T)(rsqrt(dot(v, v))); }
-template <typename T> inline vec<T, 3> cross(vec<T, 3> a, vec<T, 3> b) {
-  return a.yzx * b.zxy - a.zxy * b.yzx;
-}
+template <typename T> inline vec<T, 3> cross(vec<T, 3> a, vec<T, 3> b) { return a.yzx * b.zxy - a.zxy * b.yzx; }
 
 /* Limits. */
 
 template <typename T> struct numeric_limits;
-#define METAL_LIMITS(T, low, high, digitCount)                        \
-  template <> struct numeric_limits<T> {                              \
-    static constexpr T min() { return low; }                          \
-    static constexpr T lowest() { return low; }                       \
-    static constexpr T max() { return high; }                         \
-    static constexpr T epsilon() { return 0; }                        \
-    static constexpr T infinity() { return 0; }                       \
-    static constexpr __constant bool is_specialized = true;           \
-    static constexpr __constant bool is_signed = (T)-1 < (T)0;        \
-    static constexpr __constant bool is_integer = true;               \
-    static constexpr __constant bool has_infinity = false;            \
-    static constexpr __constant int digits = digitCount;              \
+#define METAL_LIMITS(T, low, high, digitCount)                   \
+  template <> struct numeric_limits<T> {                         \
+    static constexpr T min() { return low; }                     \
+    static constexpr T lowest() { return low; }                  \
+    static constexpr T max() { return high; }                    \
+    static constexpr T epsilon() { return 0; }                   \
+    static constexpr T infinity() { return 0; }                  \
+    static constexpr __constant bool is_specialized = true;      \
+    static constexpr __constant bool is_signed = (T) - 1 < (T)0; \
+    static constexpr __constant bool is_integer = true;          \
+    static constexpr __constant bool has_infinity = false;       \
+    static constexpr __constant int digits = digitCount;         \
   };
 METAL_LIMITS(bool, false, true, 1)
 METAL_LIMITS(char, -128, 127, 7)
@@ -220,20 +220,20 @@ METAL_LIMITS(uint, 0, 4294967295u, 32)
 METAL_LIMITS(long, -9223372036854775807l - 1, 9223372036854775807l, 63)
 METAL_LIMITS(ulong, 0, 18446744073709551615ul, 64)
 #undef METAL_LIMITS
-#define METAL_LIMITS(T, least, most, step, infinite, digitCount)       \
-  template <> struct numeric_limits<T> {                               \
-    static constexpr T min() { return least; }                         \
-    static constexpr T lowest() { return -most; }                      \
-    static constexpr T max() { return most; }                          \
-    static constexpr T epsilon() { return step; }                      \
-    static constexpr T infinity() { return infinite; }                 \
-    static constexpr T quiet_NaN() { return (T)NAN; }                  \
-    static constexpr T round_error() { return (T)0.5f; }               \
-    static constexpr __constant bool is_specialized = true;            \
-    static constexpr __constant bool is_signed = true;                 \
-    static constexpr __constant bool is_integer = false;               \
-    static constexpr __constant bool has_infinity = true;              \
-    static constexpr __constant int digits = digitCount;               \
+#define METAL_LIMITS(T, least, most, step, infinite, digitCount) \
+  template <> struct numeric_limits<T> {                         \
+    static constexpr T min() { return least; }                   \
+    static constexpr T lowest() { return -most; }                \
+    static constexpr T max() { return most; }                    \
+    static constexpr T epsilon() { return step; }                \
+    static constexpr T infinity() { return infinite; }           \
+    static constexpr T quiet_NaN() { return (T)NAN; }            \
+    static constexpr T round_error() { return (T)0.5f; }         \
+    static constexpr __constant bool is_specialized = true;      \
+    static constexpr __constant bool is_signed = true;           \
+    static constexpr __constant bool is_integer = false;         \
+    static constexpr __constant bool has_infinity = true;        \
+    static constexpr __constant int digits = digitCount;         \
   };
 METAL_LIMITS(half, 0x1p-14h, 65504.0h, 0x1p-10h, (half)INFINITY, 11)
 METAL_LIMITS(float, 0x1p-126f, MAXFLOAT, 0x1p-23f, INFINITY, 24)

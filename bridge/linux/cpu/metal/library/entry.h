@@ -71,10 +71,18 @@ inline uint valueOf(const CpuLaunch &launch, const CpuThread &lane, uint value, 
   return 0;
 }
 
-template <typename T> struct PointeeSize { enum { size = sizeof(T), alignment = alignof(T) }; };
-template <> struct PointeeSize<void> { enum { size = 1, alignment = 1 }; };
-template <typename T> struct IsConst { enum { value = 0 }; };
-template <typename T> struct IsConst<const T> { enum { value = 1 }; };
+template <typename T> struct PointeeSize {
+  enum { size = sizeof(T), alignment = alignof(T) };
+};
+template <> struct PointeeSize<void> {
+  enum { size = 1, alignment = 1 };
+};
+template <typename T> struct IsConst {
+  enum { value = 0 };
+};
+template <typename T> struct IsConst<const T> {
+  enum { value = 1 };
+};
 
 /** An argument of type A: fetched once (construction), then given to each thread (get). */
 template <typename A> struct Argument {
@@ -131,8 +139,10 @@ template <typename T> struct Argument<constant T &> {
     if constexpr (copied()) __builtin_memcpy(bytes, (const void *)address, sizeof(T));
   }
   constant T &get(const CpuLaunch &, const CpuThread &) const {
-    if constexpr (copied()) return *(constant T *)(ulong)&bytes[0];
-    else return *(constant T *)address;
+    if constexpr (copied())
+      return *(constant T *)(ulong)&bytes[0];
+    else
+      return *(constant T *)address;
   }
   static void describe(CpuArgument &out) { describePointee<T, true, true>(out, CpuArgumentBuffer); }
 };
@@ -157,9 +167,9 @@ __attribute__((always_inline)) inline void runThread(void (*function)(A...), con
   function(Argument<A>(launch, tags).get(launch, lane)...);
 }
 
-template <typename... A>
-__attribute__((always_inline)) inline void loopOver(void (*function)(A...), const CpuLaunch &launch,
-                                                    Argument<A>... arguments) {
+template <typename... A> __attribute__((always_inline)) inline void loopOver(void (*function)(A...),
+                                                                             const CpuLaunch &launch,
+                                                                             Argument<A>... arguments) {
   CpuThread lane;
   lane.index = 0;
   for (uint z = 0; z < launch.size[2]; z++)
@@ -177,9 +187,11 @@ __attribute__((always_inline)) inline void loopOver(void (*function)(A...), cons
     }
 }
 
-/** Runs a whole threadgroup: kernels whose threads do not wait for each other, so that the loop can be vector code. */
+/** Runs a whole threadgroup: kernels whose threads do not wait for each other, so that the loop can be vector
+ * code. */
 template <typename... A, typename... Tags>
-__attribute__((always_inline)) inline void runThreadgroup(void (*function)(A...), const CpuLaunch &launch, Tags... tags) {
+__attribute__((always_inline)) inline void runThreadgroup(void (*function)(A...), const CpuLaunch &launch,
+                                                          Tags... tags) {
   const CpuLaunch copy = launch;
   loopOver(function, copy, Argument<A>(copy, tags)...);
 }

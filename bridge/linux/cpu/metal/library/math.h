@@ -76,14 +76,10 @@ template <typename To, typename T> inline To convert(T v) {
 }
 
 /** condition ? a : b, element by element; a condition is what a comparison of T gives. */
-template <typename C, typename T> inline T choose(C condition, T a, T b) {
-  return condition ? a : b;
-}
+template <typename C, typename T> inline T choose(C condition, T a, T b) { return condition ? a : b; }
 
 /** 2^n for integers n in [-127, 128]: 0 for -127, infinity for 128. */
-template <typename F, typename I> inline F powerOfTwo(I n) {
-  return __builtin_astype((I)((n + 127) << 23), F);
-}
+template <typename F, typename I> inline F powerOfTwo(I n) { return __builtin_astype((I)((n + 127) << 23), F); }
 
 /** e^r on [-ln2/2, ln2/2] (Taylor's series, the last terms shifted to spread the error). */
 template <typename F> inline F expPolynomial(F r) {
@@ -233,15 +229,15 @@ template <typename F> inline F tanhFloat(F x) {
 }
 
 /** Applies a function of the C library to each element. */
-#define METAL_EACH(name, expression)                                     \
-  template <typename F> inline F name(F x) {                             \
-    if constexpr (Shape<F>::count == 1) {                                \
-      return expression;                                                 \
-    } else {                                                             \
-      F r;                                                               \
+#define METAL_EACH(name, expression)                                      \
+  template <typename F> inline F name(F x) {                              \
+    if constexpr (Shape<F>::count == 1) {                                 \
+      return expression;                                                  \
+    } else {                                                              \
+      F r;                                                                \
       for (int i = 0; i < Shape<F>::count; i++) r[i] = name((float)x[i]); \
-      return r;                                                          \
-    }                                                                    \
+      return r;                                                           \
+    }                                                                     \
   }
 METAL_EACH(tanFloat, tanf(x))
 METAL_EACH(asinFloat, asinf(x))
@@ -255,15 +251,15 @@ METAL_EACH(atanhFloat, atanhf(x))
 METAL_EACH(log10Float, log10f(x))
 METAL_EACH(exp10Float, exp10f(x))
 #undef METAL_EACH
-#define METAL_EACH(name, expression)                                                      \
-  template <typename F> inline F name(F x, F y) {                                         \
-    if constexpr (Shape<F>::count == 1) {                                                 \
-      return expression;                                                                  \
-    } else {                                                                              \
-      F r;                                                                                \
-      for (int i = 0; i < Shape<F>::count; i++) r[i] = name((float)x[i], (float)y[i]);     \
-      return r;                                                                           \
-    }                                                                                     \
+#define METAL_EACH(name, expression)                                                   \
+  template <typename F> inline F name(F x, F y) {                                      \
+    if constexpr (Shape<F>::count == 1) {                                              \
+      return expression;                                                               \
+    } else {                                                                           \
+      F r;                                                                             \
+      for (int i = 0; i < Shape<F>::count; i++) r[i] = name((float)x[i], (float)y[i]); \
+      return r;                                                                        \
+    }                                                                                  \
   }
 METAL_EACH(powFloat, powf(x, y))
 METAL_EACH(fmodFloat, fmodf(x, y))
@@ -275,30 +271,34 @@ template <typename F> inline F rsqrtFloat(F x) { return (F)(1.0f) / __builtin_el
 template <typename F> inline F fractFloat(F x) {
   return __builtin_elementwise_min(x - __builtin_elementwise_floor(x), (F)(0x1.fffffep-1f));
 }
-template <typename F> inline F sinpiFloat(F x) { return sinFloat((x - 2.0f * __builtin_elementwise_rint(x * 0.5f)) * M_PI_F); }
-template <typename F> inline F cospiFloat(F x) { return cosFloat((x - 2.0f * __builtin_elementwise_rint(x * 0.5f)) * M_PI_F); }
+template <typename F> inline F sinpiFloat(F x) {
+  return sinFloat((x - 2.0f * __builtin_elementwise_rint(x * 0.5f)) * M_PI_F);
+}
+template <typename F> inline F cospiFloat(F x) {
+  return cosFloat((x - 2.0f * __builtin_elementwise_rint(x * 0.5f)) * M_PI_F);
+}
 template <typename F> inline F tanpiFloat(F x) { return sinpiFloat(x) / cospiFloat(x); }
 
 /** Floating types only: without it `exp(1)` would be an integer. Packed vectors are computed as vectors. */
 template <typename T> using IfFloating = enable_if_t<isFloating<T>, VectorOf<T>>;
 
 /** Computes in float what was given as half. */
-#define METAL_FLOATING_1(name, implementation)                                          \
-  template <typename T> inline detail::IfFloating<T> name(T x) {                        \
-    typedef detail::VectorOf<T> V;                                                      \
-    if constexpr (is_same_v<detail::Element<T>, half>)                                  \
+#define METAL_FLOATING_1(name, implementation)                                                          \
+  template <typename T> inline detail::IfFloating<T> name(T x) {                                        \
+    typedef detail::VectorOf<T> V;                                                                      \
+    if constexpr (is_same_v<detail::Element<T>, half>)                                                  \
       return detail::convert<V>(detail::implementation(detail::convert<detail::With<T, float>>((V)x))); \
-    else                                                                                \
-      return detail::implementation((V)x);                                              \
+    else                                                                                                \
+      return detail::implementation((V)x);                                                              \
   }
-#define METAL_FLOATING_2(name, implementation)                                          \
-  template <typename T> inline detail::IfFloating<T> name(T x, T y) {                   \
-    typedef detail::VectorOf<T> V;                                                      \
-    typedef detail::With<T, float> W;                                                   \
-    if constexpr (is_same_v<detail::Element<T>, half>)                                  \
+#define METAL_FLOATING_2(name, implementation)                                                               \
+  template <typename T> inline detail::IfFloating<T> name(T x, T y) {                                        \
+    typedef detail::VectorOf<T> V;                                                                           \
+    typedef detail::With<T, float> W;                                                                        \
+    if constexpr (is_same_v<detail::Element<T>, half>)                                                       \
       return detail::convert<V>(detail::implementation(detail::convert<W>((V)x), detail::convert<W>((V)y))); \
-    else                                                                                \
-      return detail::implementation((V)x, (V)y);                                        \
+    else                                                                                                     \
+      return detail::implementation((V)x, (V)y);                                                             \
   }
 
 } // namespace detail
@@ -332,10 +332,8 @@ METAL_FLOATING_2(powr, powFloat)
 METAL_FLOATING_2(fmod, fmodFloat)
 METAL_FLOATING_2(atan2, atan2Float)
 
-#define METAL_ROUNDING(name, builtin)                             \
-  template <typename T> inline detail::IfFloating<T> name(T x) {  \
-    return builtin((detail::VectorOf<T>)x);                       \
-  }
+#define METAL_ROUNDING(name, builtin) \
+  template <typename T> inline detail::IfFloating<T> name(T x) { return builtin((detail::VectorOf<T>)x); }
 METAL_ROUNDING(floor, __builtin_elementwise_floor)
 METAL_ROUNDING(ceil, __builtin_elementwise_ceil)
 METAL_ROUNDING(trunc, __builtin_elementwise_trunc)
@@ -379,15 +377,20 @@ template <typename T> inline detail::IfFloating<T> frexp(T x, thread detail::Wit
   return as_type<float>((bits & 0x807fffff) | 0x3f000000);
 }
 
-#define METAL_BOTH_WAYS(use)                                                                                         \
-  use(exp) use(exp2) use(exp10) use(log) use(log2) use(log10) use(sqrt) use(rsqrt) use(sin) use(cos) use(tan)        \
-  use(asin) use(acos) use(atan) use(sinh) use(cosh) use(tanh) use(asinh) use(acosh) use(atanh) use(sinpi) use(cospi) \
-  use(tanpi) use(fract) use(pow) use(powr) use(fmod) use(atan2) use(floor) use(ceil) use(trunc) use(rint) use(round) \
-  use(fabs) use(fma) use(copysign) use(fmin) use(fmax) use(fdim) use(divide) use(ldexp) use(sincos) use(modf) use(frexp)
+#define METAL_BOTH_WAYS(use)                                                                                       \
+  use(exp) use(exp2) use(exp10) use(log) use(log2) use(log10) use(sqrt) use(rsqrt) use(sin) use(cos) use(tan)      \
+      use(asin) use(acos) use(atan) use(sinh) use(cosh) use(tanh) use(asinh) use(acosh) use(atanh) use(sinpi)      \
+          use(cospi) use(tanpi) use(fract) use(pow) use(powr) use(fmod) use(atan2) use(floor) use(ceil) use(trunc) \
+              use(rint) use(round) use(fabs) use(fma) use(copysign) use(fmin) use(fmax) use(fdim) use(divide)      \
+                  use(ldexp) use(sincos) use(modf) use(frexp)
 #define METAL_USE(name) using metal::name;
 /** There is one implementation, precise enough for both. */
-namespace precise { METAL_BOTH_WAYS(METAL_USE) }
-namespace fast { METAL_BOTH_WAYS(METAL_USE) }
+namespace precise {
+METAL_BOTH_WAYS(METAL_USE)
+}
+namespace fast {
+METAL_BOTH_WAYS(METAL_USE)
+}
 #undef METAL_USE
 
 } // namespace metal

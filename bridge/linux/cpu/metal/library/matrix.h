@@ -31,8 +31,7 @@ template <typename T, int C, int R> inline vec<T, C> operator*(vec<T, R> v, matr
   for (int c = 0; c < C; c++) out[c] = dot(v, m.columns[c]);
   return out;
 }
-template <typename T, int K, int R, int C>
-inline matrix<T, C, R> operator*(matrix<T, K, R> a, matrix<T, C, K> b) {
+template <typename T, int K, int R, int C> inline matrix<T, C, R> operator*(matrix<T, K, R> a, matrix<T, C, K> b) {
   matrix<T, C, R> out;
   for (int c = 0; c < C; c++) out.columns[c] = a * b.columns[c];
   return out;
@@ -65,15 +64,15 @@ template <typename T> inline T determinant(matrix<T, 3, 3> m) {
 
 } // namespace metal
 
-#define METAL_MATRICES(T)                     \
-  typedef metal::matrix<T, 2, 2> T##2x2;      \
-  typedef metal::matrix<T, 2, 3> T##2x3;      \
-  typedef metal::matrix<T, 2, 4> T##2x4;      \
-  typedef metal::matrix<T, 3, 2> T##3x2;      \
-  typedef metal::matrix<T, 3, 3> T##3x3;      \
-  typedef metal::matrix<T, 3, 4> T##3x4;      \
-  typedef metal::matrix<T, 4, 2> T##4x2;      \
-  typedef metal::matrix<T, 4, 3> T##4x3;      \
+#define METAL_MATRICES(T)                \
+  typedef metal::matrix<T, 2, 2> T##2x2; \
+  typedef metal::matrix<T, 2, 3> T##2x3; \
+  typedef metal::matrix<T, 2, 4> T##2x4; \
+  typedef metal::matrix<T, 3, 2> T##3x2; \
+  typedef metal::matrix<T, 3, 3> T##3x3; \
+  typedef metal::matrix<T, 3, 4> T##3x4; \
+  typedef metal::matrix<T, 4, 2> T##4x2; \
+  typedef metal::matrix<T, 4, 3> T##4x3; \
   typedef metal::matrix<T, 4, 4> T##4x4
 METAL_MATRICES(float);
 METAL_MATRICES(half);

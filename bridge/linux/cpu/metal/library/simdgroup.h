@@ -39,16 +39,16 @@ inline ulong stackPointer() {
 /* What the waiting functions change: all but the stack pointer, rbp and rbx (fiber_x86_64.S). */
 #if defined(__AVX512F__)
 #define METAL_WAIT_MASKS , "k1", "k2", "k3", "k4", "k5", "k6", "k7"
-#define METAL_WAIT_VECTORS                                                                                             \
-  , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", "xmm28", \
-      "xmm29", "xmm30", "xmm31"
+#define METAL_WAIT_VECTORS                                                                                      \
+  , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
+      "xmm28", "xmm29", "xmm30", "xmm31"
 #else
 #define METAL_WAIT_MASKS
 #define METAL_WAIT_VECTORS
 #endif
-#define METAL_WAIT_CHANGES                                                                                             \
-  "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3",   \
-      "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",                     \
+#define METAL_WAIT_CHANGES                                                                                    \
+  "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc", "xmm0", "xmm1", "xmm2", \
+      "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",    \
       "xmm15" METAL_WAIT_VECTORS METAL_WAIT_MASKS
 #else
 typedef uint (*Arrive)(CpuGroup *, uint);
@@ -143,15 +143,19 @@ struct Product {
 };
 struct Minimum {
   template <typename T> static T identity() {
-    if constexpr (isFloating<T>) return (T)((Element<T>)INFINITY);
-    else return (T)(numeric_limits<Element<T>>::max());
+    if constexpr (isFloating<T>)
+      return (T)((Element<T>)INFINITY);
+    else
+      return (T)(numeric_limits<Element<T>>::max());
   }
   template <typename T> static T apply(T a, T b) { return __builtin_elementwise_min(a, b); }
 };
 struct Maximum {
   template <typename T> static T identity() {
-    if constexpr (isFloating<T>) return (T)((Element<T>)-INFINITY);
-    else return (T)(numeric_limits<Element<T>>::min());
+    if constexpr (isFloating<T>)
+      return (T)((Element<T>)-INFINITY);
+    else
+      return (T)(numeric_limits<Element<T>>::min());
   }
   template <typename T> static T apply(T a, T b) { return __builtin_elementwise_max(a, b); }
 };
@@ -265,8 +269,12 @@ template <typename T> inline detail::IfSimdInteger<T> simd_or(T v) { return deta
 template <typename T> inline detail::IfSimdInteger<T> simd_xor(T v) { return detail::reduce<detail::Xor>(v); }
 template <typename T> inline T simd_prefix_inclusive_sum(T v) { return detail::scan<detail::Sum, true>(v, 32); }
 template <typename T> inline T simd_prefix_exclusive_sum(T v) { return detail::scan<detail::Sum, false>(v, 32); }
-template <typename T> inline T simd_prefix_inclusive_product(T v) { return detail::scan<detail::Product, true>(v, 32); }
-template <typename T> inline T simd_prefix_exclusive_product(T v) { return detail::scan<detail::Product, false>(v, 32); }
+template <typename T> inline T simd_prefix_inclusive_product(T v) {
+  return detail::scan<detail::Product, true>(v, 32);
+}
+template <typename T> inline T simd_prefix_exclusive_product(T v) {
+  return detail::scan<detail::Product, false>(v, 32);
+}
 
 template <typename T> inline T simd_shuffle(T v, ushort lane) { return detail::Exchange<T>(v).of(lane); }
 template <typename T> inline T simd_broadcast(T v, ushort lane) { return detail::Exchange<T>(v).of(lane); }
@@ -353,8 +361,12 @@ template <typename T> inline detail::IfSimdInteger<T> quad_or(T v) { return deta
 template <typename T> inline detail::IfSimdInteger<T> quad_xor(T v) { return detail::reduceQuad<detail::Xor>(v); }
 template <typename T> inline T quad_prefix_inclusive_sum(T v) { return detail::scan<detail::Sum, true>(v, 4); }
 template <typename T> inline T quad_prefix_exclusive_sum(T v) { return detail::scan<detail::Sum, false>(v, 4); }
-template <typename T> inline T quad_prefix_inclusive_product(T v) { return detail::scan<detail::Product, true>(v, 4); }
-template <typename T> inline T quad_prefix_exclusive_product(T v) { return detail::scan<detail::Product, false>(v, 4); }
+template <typename T> inline T quad_prefix_inclusive_product(T v) {
+  return detail::scan<detail::Product, true>(v, 4);
+}
+template <typename T> inline T quad_prefix_exclusive_product(T v) {
+  return detail::scan<detail::Product, false>(v, 4);
+}
 template <typename T> inline T quad_shuffle(T v, ushort lane) {
   const detail::Exchange<T> all(v);
   return all.of((all.lane.index & ~3u) | (lane & 3));

@@ -1,15 +1,16 @@
 /*
  * simdgroup_matrix.h: 8 x 8 matrices shared by a SIMD group.
  *
- * All lanes execute these functions together, so one lane can do the work of all: lane 0 holds the whole matrix in
- * vector registers and the others pass by without waiting. Only thread_elements(), which lets every lane see and change
- * its two elements, has to bring the lanes together; the compiler driver defines METAL_THREAD_ELEMENTS where a source
- * mentions it, since the mere possibility keeps matrices out of registers.
+ * All lanes execute these functions together, so one lane can do the work of all: lane 0 holds the whole matrix, and
+ * the others pass by without waiting. Only thread_elements(), which lets every lane see and change its two elements,
+ * has to bring the lanes together; the compiler driver defines METAL_THREAD_ELEMENTS where a source mentions it,
+ * since the mere possibility costs every matrix a flag.
  */
 #ifndef BUN_METAL_SIMDGROUP_MATRIX_H
 #define BUN_METAL_SIMDGROUP_MATRIX_H
 
-/* Lanes other than 0 have only a comparison to do, which a call would multiply; lane 0 keeps matrices in registers. */
+/* Lanes other than 0 have only a comparison to do, so that is inlined, and the work of lane 0 is not: loops over
+ * matrices stay small enough to be unrolled. */
 #define METAL_MATRIX __attribute__((always_inline)) inline
 
 namespace metal {
@@ -21,12 +22,6 @@ typedef float MatrixRow __attribute__((ext_vector_type(8)));
 inline uint fragmentRow(uint l) { return l / 4 / 4 * 4 + l / 2 % 4; }
 inline uint fragmentColumn(uint l) { return (l / 4 & 2) * 2 + l % 2 * 2; }
 
-template <typename T> inline float rounded(float v) {
-  if constexpr (is_same_v<T, half>)
-    return (float)(half)v;
-  else
-    return v;
-}
 template <typename T> inline MatrixRow roundedRow(MatrixRow v) {
   if constexpr (is_same_v<T, half>) {
     typedef half HalfRow __attribute__((ext_vector_type(8)));
@@ -56,7 +51,7 @@ template <typename T, int Columns = 8, int Rows = 8> struct simdgroup_matrix {
   }
 
 #if defined(METAL_THREAD_ELEMENTS)
-  vec<T, 2> elements;  /* from a call of thread_elements() on, until its changes are gathered */
+  vec<T, 2> elements; /* from a call of thread_elements() on, until its changes are gathered */
   bool spread = false;
 
   /** This lane's two elements. They may be changed until the next simdgroup function that takes the matrix. */
@@ -111,96 +106,125 @@ private:
 typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
 typedef simdgroup_matrix<half, 8, 8> simdgroup_half8x8;
 
-template <typename T, int Columns, int Rows>
-METAL_MATRIX simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
-  simdgroup_matrix<T, Columns, Rows> m;
-  if (detail::Lane().index == 0)
-    for (int r = 0; r < 8; r++) m.rows[r] = (detail::MatrixRow)((float)value);
-  return m;
-}
-
 namespace detail {
 
-template <typename T, typename P>
-METAL_MATRIX void loadMatrix(thread simdgroup_matrix<T> &m, P source, ulong stride, ulong2 origin, bool transpose) {
-  m.overwritten();
-  if (Lane().index != 0) return;
-  if (!transpose) {
-    source += origin.y * stride + origin.x;
-    for (int r = 0; r < 8; r++) {
-      MatrixRow row;
-      for (int c = 0; c < 8; c++) row[c] = (float)source[r * stride + c];
-      m.rows[r] = row;
+/** Rows to columns: three rounds of exchanges, of single elements, of pairs, of halves. */
+inline void transposeRows(MatrixRow *m) {
+  MatrixRow t[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = __builtin_shufflevector(m[i], m[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    t[i + 1] = __builtin_shufflevector(m[i], m[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int k = i; k < i + 2; k++) {
+      m[k] = __builtin_shufflevector(t[k], t[k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      m[k + 2] = __builtin_shufflevector(t[k], t[k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
     }
-  } else {
-    source += origin.x * stride + origin.y;
-    for (int r = 0; r < 8; r++) {
-      MatrixRow row;
-      for (int c = 0; c < 8; c++) row[c] = (float)source[c * stride + r];
-      m.rows[r] = row;
-    }
+  for (int i = 0; i < 4; i++) {
+    t[i] = __builtin_shufflevector(m[i], m[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    t[i + 4] = __builtin_shufflevector(m[i], m[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+  for (int i = 0; i < 8; i++) m[i] = t[i];
+}
+
+template <typename T> METAL_FOR_ALL void loadRows(MatrixRow *rows, const T *source, ulong stride, bool transpose) {
+  typedef T Loaded __attribute__((ext_vector_type(8), aligned(alignof(T))));
+  MatrixRow m[8];
+  for (int r = 0; r < 8; r++) {
+    if constexpr (is_same_v<T, float>)
+      m[r] = *(const Loaded *)(source + r * stride);
+    else
+      m[r] = __builtin_convertvector(*(const Loaded *)(source + r * stride), MatrixRow);
+  }
+  if (transpose) transposeRows(m);
+  for (int r = 0; r < 8; r++) rows[r] = m[r];
+}
+
+template <typename T>
+METAL_FOR_ALL void storeRows(const MatrixRow *rows, T *destination, ulong stride, bool transpose) {
+  typedef T Stored __attribute__((ext_vector_type(8), aligned(alignof(T))));
+  MatrixRow m[8];
+  for (int r = 0; r < 8; r++) m[r] = rows[r];
+  if (transpose) transposeRows(m);
+  for (int r = 0; r < 8; r++) {
+    if constexpr (is_same_v<T, float>)
+      *(Stored *)(destination + r * stride) = m[r];
+    else
+      *(Stored *)(destination + r * stride) = __builtin_convertvector(m[r], Stored);
   }
 }
 
-template <typename T, typename P>
-METAL_MATRIX void storeMatrix(const simdgroup_matrix<T> &m, P destination, ulong stride, ulong2 origin, bool transpose) {
-  m.gather();
-  if (Lane().index != 0) return;
-  if (!transpose) {
-    destination += origin.y * stride + origin.x;
-    for (int r = 0; r < 8; r++)
-      for (int c = 0; c < 8; c++) destination[r * stride + c] = (T)m.rows[r][c];
-  } else {
-    destination += origin.x * stride + origin.y;
-    for (int r = 0; r < 8; r++)
-      for (int c = 0; c < 8; c++) destination[c * stride + r] = (T)m.rows[r][c];
+/** d = a * b + c, where d may be any of them. */
+template <typename D>
+METAL_FOR_ALL void multiplyRows(MatrixRow *d, const MatrixRow *a, const MatrixRow *b, const MatrixRow *c) {
+  MatrixRow result[8];
+  for (int r = 0; r < 8; r++) {
+    MatrixRow sum = c[r];
+    for (int k = 0; k < 8; k++) sum = multiplyAdd((MatrixRow)(a[r][k]), b[k], sum);
+    result[r] = roundedRow<D>(sum);
   }
+  for (int r = 0; r < 8; r++) d[r] = result[r];
+}
+
+template <typename T> METAL_FOR_ALL void fillRows(MatrixRow *rows, T value) {
+  for (int r = 0; r < 8; r++) rows[r] = (MatrixRow)((float)value);
+}
+
+/** The first element of a matrix at (column, row); transposing exchanges the two. */
+inline ulong matrixStart(ulong stride, ulong2 origin, bool transpose) {
+  return transpose ? origin.x * stride + origin.y : origin.y * stride + origin.x;
 }
 
 } // namespace detail
 
-#define METAL_MATRIX_MEMORY(space)                                                                                  \
-  template <typename T>                                                                                             \
-  METAL_MATRIX void simdgroup_load(thread simdgroup_matrix<T> &m, const space T *source, ulong elements_per_row = 8,       \
-                             ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {                   \
-    detail::loadMatrix(m, source, elements_per_row, matrix_origin, transpose_matrix);                               \
-  }                                                                                                                 \
-  template <typename T>                                                                                             \
-  METAL_MATRIX void simdgroup_store(const simdgroup_matrix<T> &m, space T *destination, ulong elements_per_row = 8,        \
-                              ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {                  \
-    detail::storeMatrix(m, destination, elements_per_row, matrix_origin, transpose_matrix);                         \
+#define METAL_MATRIX_MEMORY(space)                                                                                   \
+  template <typename T>                                                                                              \
+  METAL_MATRIX void simdgroup_load(thread simdgroup_matrix<T> &m, const space T *source, ulong elements_per_row = 8, \
+                                   ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {              \
+    m.overwritten();                                                                                                 \
+    if (detail::Lane().index == 0)                                                                                   \
+      detail::loadRows<T>(m.rows, source + detail::matrixStart(elements_per_row, matrix_origin, transpose_matrix),   \
+                          elements_per_row, transpose_matrix);                                                       \
+  }                                                                                                                  \
+  template <typename T>                                                                                              \
+  METAL_MATRIX void simdgroup_store(const simdgroup_matrix<T> &m, space T *destination, ulong elements_per_row = 8,  \
+                                    ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {             \
+    m.gather();                                                                                                      \
+    if (detail::Lane().index == 0)                                                                                   \
+      detail::storeRows<T>(m.rows,                                                                                   \
+                           destination + detail::matrixStart(elements_per_row, matrix_origin, transpose_matrix),     \
+                           elements_per_row, transpose_matrix);                                                      \
   }
 METAL_MATRIX_MEMORY(device)
 METAL_MATRIX_MEMORY(threadgroup)
 #undef METAL_MATRIX_MEMORY
 
+template <typename T, int Columns, int Rows>
+METAL_MATRIX simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
+  simdgroup_matrix<T, Columns, Rows> m;
+  if (detail::Lane().index == 0) detail::fillRows<T>(m.rows, value);
+  return m;
+}
+
 /** d = a * b + c; d may be c. Products and sums are in float; a half result is rounded once. */
 template <typename D, typename A, typename B, typename C>
 METAL_MATRIX void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
-                                          const simdgroup_matrix<B> &b, const simdgroup_matrix<C> &c) {
+                                                const simdgroup_matrix<B> &b, const simdgroup_matrix<C> &c) {
   a.gather();
   b.gather();
   c.gather();
   d.overwritten();
-  if (detail::Lane().index != 0) return;
-  detail::MatrixRow result[8];
-  for (int r = 0; r < 8; r++) {
-    detail::MatrixRow sum = c.rows[r];
-    for (int k = 0; k < 8; k++) sum = detail::multiplyAdd((detail::MatrixRow)(a.rows[r][k]), b.rows[k], sum);
-    result[r] = detail::roundedRow<D>(sum);
-  }
-  for (int r = 0; r < 8; r++) d.rows[r] = result[r];
+  if (detail::Lane().index == 0) detail::multiplyRows<D>(d.rows, a.rows, b.rows, c.rows);
 }
 
-template <typename D, typename A, typename B>
-METAL_MATRIX void simdgroup_multiply(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
-                               const simdgroup_matrix<B> &b) {
+template <typename D, typename A, typename B> METAL_MATRIX void simdgroup_multiply(thread simdgroup_matrix<D> &d,
+                                                                                   const simdgroup_matrix<A> &a,
+                                                                                   const simdgroup_matrix<B> &b) {
   simdgroup_matrix<float> zero = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   simdgroup_multiply_accumulate(d, a, b, zero);
 }
 
-template <typename T>
-METAL_MATRIX simdgroup_matrix<T> operator*(simdgroup_matrix<T> a, simdgroup_matrix<T> b) {
+template <typename T> METAL_MATRIX simdgroup_matrix<T> operator*(simdgroup_matrix<T> a, simdgroup_matrix<T> b) {
   simdgroup_matrix<T> d;
   simdgroup_multiply(d, a, b);
   return d;

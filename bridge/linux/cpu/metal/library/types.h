@@ -19,9 +19,9 @@ typedef unsigned int uint32_t;
 typedef long int64_t;
 typedef unsigned long uint64_t;
 
-#define METAL_VECTORS(T)                                 \
-  typedef T T##2 __attribute__((ext_vector_type(2)));    \
-  typedef T T##3 __attribute__((ext_vector_type(3)));    \
+#define METAL_VECTORS(T)                              \
+  typedef T T##2 __attribute__((ext_vector_type(2))); \
+  typedef T T##3 __attribute__((ext_vector_type(3))); \
   typedef T T##4 __attribute__((ext_vector_type(4)))
 METAL_VECTORS(char);
 METAL_VECTORS(uchar);
@@ -40,7 +40,9 @@ namespace metal {
 template <typename T, int n> using vec = T __attribute__((ext_vector_type(n)));
 
 template <bool, typename T = void> struct enable_if {};
-template <typename T> struct enable_if<true, T> { typedef T type; };
+template <typename T> struct enable_if<true, T> {
+  typedef T type;
+};
 template <bool C, typename T = void> using enable_if_t = typename enable_if<C, T>::type;
 template <typename T, T v> struct integral_constant {
   static constexpr __constant T value = v;
@@ -50,31 +52,45 @@ template <typename T, T v> struct integral_constant {
 template <bool b> using bool_constant = integral_constant<bool, b>;
 typedef bool_constant<true> true_type;
 typedef bool_constant<false> false_type;
-template <bool C, typename A, typename B> struct conditional { typedef A type; };
-template <typename A, typename B> struct conditional<false, A, B> { typedef B type; };
+template <bool C, typename A, typename B> struct conditional {
+  typedef A type;
+};
+template <typename A, typename B> struct conditional<false, A, B> {
+  typedef B type;
+};
 template <bool C, typename A, typename B> using conditional_t = typename conditional<C, A, B>::type;
 template <typename A, typename B> struct is_same : false_type {};
 template <typename A> struct is_same<A, A> : true_type {};
 template <typename A, typename B> inline constexpr __constant bool is_same_v = __is_same(A, B);
-template <typename T> struct remove_cv { typedef __remove_cv(T) type; };
+template <typename T> struct remove_cv {
+  typedef __remove_cv(T) type;
+};
 template <typename T> using remove_cv_t = __remove_cv(T);
-template <typename T> struct remove_reference { typedef __remove_reference_t(T) type; };
+template <typename T> struct remove_reference {
+  typedef __remove_reference_t(T) type;
+};
 template <typename T> using remove_reference_t = __remove_reference_t(T);
 template <typename T> using remove_const_t = __remove_const(T);
-template <typename T> struct make_unsigned { typedef __make_unsigned(T) type; };
+template <typename T> struct make_unsigned {
+  typedef __make_unsigned(T) type;
+};
 template <typename T> using make_unsigned_t = __make_unsigned(T);
-template <typename T> struct make_signed { typedef __make_signed(T) type; };
+template <typename T> struct make_signed {
+  typedef __make_signed(T) type;
+};
 template <typename T> using make_signed_t = __make_signed(T);
 template <typename T> inline constexpr __constant bool is_integral_v = __is_integral(T);
 template <typename T> struct is_integral : bool_constant<__is_integral(T)> {};
-template <typename T> inline constexpr __constant bool is_floating_point_v = __is_same(T, float) || __is_same(T, half);
+template <typename T> inline constexpr __constant bool is_floating_point_v =
+    __is_same(T, float) || __is_same(T, half);
 template <typename T> struct is_floating_point : bool_constant<__is_same(T, float) || __is_same(T, half)> {};
 template <typename T> inline constexpr __constant bool is_signed_v = __is_signed(T);
 template <typename T> inline constexpr __constant bool is_unsigned_v = __is_unsigned(T);
 
 namespace detail {
 
-/** Element type and element count of a scalar (1) or a vector; `packed` where the memory layout is not the vector's. */
+/** Element type and element count of a scalar (1) or a vector; `packed` where the memory layout is not the
+ * vector's. */
 template <typename T> struct Shape {
   typedef T element;
   typedef T vector;
@@ -94,20 +110,30 @@ template <typename T> using VectorOf = typename Shape<T>::vector;
 template <typename T, typename E, int n = Shape<T>::count> struct WithElement {
   typedef E type __attribute__((ext_vector_type(n)));
 };
-template <typename T, typename E> struct WithElement<T, E, 1> { typedef E type; };
+template <typename T, typename E> struct WithElement<T, E, 1> {
+  typedef E type;
+};
 template <typename T, typename E> using With = typename WithElement<T, E>::type;
 
 /** The signed integer type as wide as T's elements, with as many of them. */
 template <int bytes> struct IntegerOf;
-template <> struct IntegerOf<1> { typedef char type; };
-template <> struct IntegerOf<2> { typedef short type; };
-template <> struct IntegerOf<4> { typedef int type; };
-template <> struct IntegerOf<8> { typedef long type; };
+template <> struct IntegerOf<1> {
+  typedef char type;
+};
+template <> struct IntegerOf<2> {
+  typedef short type;
+};
+template <> struct IntegerOf<4> {
+  typedef int type;
+};
+template <> struct IntegerOf<8> {
+  typedef long type;
+};
 template <typename T> using Bits = With<T, typename IntegerOf<sizeof(Element<T>)>::type>;
 
 template <typename T> inline constexpr __constant bool isVector = Shape<T>::count != 1;
-template <typename T>
-inline constexpr __constant bool isFloating = __is_same(Element<T>, float) || __is_same(Element<T>, half);
+template <typename T> inline constexpr __constant bool isFloating =
+    __is_same(Element<T>, float) || __is_same(Element<T>, half);
 
 /** Element i of a scalar, a vector or a packed vector. */
 template <typename T> constexpr Element<T> element(T v, int i) {
@@ -138,13 +164,18 @@ template <typename T, typename... A> constexpr T construct(A... a) {
       return V{};
     } else if constexpr (sizeof...(A) == 1 && flatCount<A...>() == 1) {
       const E e = flatElement<0, E>(a...);
-      if constexpr (n == 2) return V{e, e};
-      else if constexpr (n == 3) return V{e, e, e};
-      else return V{e, e, e, e};
+      if constexpr (n == 2)
+        return V{e, e};
+      else if constexpr (n == 3)
+        return V{e, e, e};
+      else
+        return V{e, e, e, e};
     } else {
       static_assert(flatCount<A...>() == n, "a vector needs as many elements as it has, or one for all");
-      if constexpr (n == 2) return V{flatElement<0, E>(a...), flatElement<1, E>(a...)};
-      else if constexpr (n == 3) return V{flatElement<0, E>(a...), flatElement<1, E>(a...), flatElement<2, E>(a...)};
+      if constexpr (n == 2)
+        return V{flatElement<0, E>(a...), flatElement<1, E>(a...)};
+      else if constexpr (n == 3)
+        return V{flatElement<0, E>(a...), flatElement<1, E>(a...), flatElement<2, E>(a...)};
       else
         return V{flatElement<0, E>(a...), flatElement<1, E>(a...), flatElement<2, E>(a...), flatElement<3, E>(a...)};
     }
@@ -261,14 +292,14 @@ template <int n> struct Shape<bool_vec<n>> {
 };
 } // namespace detail
 
-#define METAL_PACKED_OPERATOR(op)                                                                                \
-  template <typename T, int n, typename B>                                                                       \
-  inline detail::VectorOf<packed_vec<T, n>> operator op(packed_vec<T, n> a, B b) {                               \
-    return (vec<T, n>)a op (detail::VectorOf<B>)b;                                                               \
-  }                                                                                                              \
-  template <typename A, typename T, int n>                                                                       \
-  inline detail::enable_if_unpacked<A, vec<T, n>> operator op(A a, packed_vec<T, n> b) {                         \
-    return a op (vec<T, n>)b;                                                                                    \
+#define METAL_PACKED_OPERATOR(op)                                                        \
+  template <typename T, int n, typename B>                                               \
+  inline detail::VectorOf<packed_vec<T, n>> operator op(packed_vec<T, n> a, B b) {       \
+    return (vec<T, n>)a op(detail::VectorOf<B>) b;                                       \
+  }                                                                                      \
+  template <typename A, typename T, int n>                                               \
+  inline detail::enable_if_unpacked<A, vec<T, n>> operator op(A a, packed_vec<T, n> b) { \
+    return a op(vec<T, n>) b;                                                            \
   }
 namespace detail {
 template <typename A, typename R> using enable_if_unpacked = enable_if_t<!Shape<A>::packed, R>;
@@ -281,7 +312,7 @@ METAL_PACKED_OPERATOR(/)
 
 } // namespace metal
 
-#define METAL_PACKED(T)                       \
+#define METAL_PACKED(T)                          \
   typedef metal::packed_vec<T, 2> packed_##T##2; \
   typedef metal::packed_vec<T, 3> packed_##T##3; \
   typedef metal::packed_vec<T, 4> packed_##T##4
