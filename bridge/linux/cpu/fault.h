@@ -1,7 +1,7 @@
 /*
  * fault.h: integer division by zero in a shader.
  *
- * MSL leaves the result open but does not stop (metal-facts 5.1); x86-64 raises a fault that would end the process.
+ * MSL leaves the result open but does not stop; x86-64 raises a fault that would end the process.
  */
 #ifndef BUN_METAL_CPU_FAULT_H
 #define BUN_METAL_CPU_FAULT_H
