@@ -87,6 +87,9 @@ static void libraryAndPipelineConstants(void) {
 }
 
 static void deviceConstants(void) {
+  CHECK_NUMBER(sizeof(MTLCommandBufferStatus), 8);
+  CHECK_NUMBER(MTLLanguageVersion3_1, 3 << 16 | 1);
+  CHECK_NUMBER(MTLCommandBufferErrorDeviceRemoved, 11);
   CHECK_NUMBER(MTLGPUFamilyApple1, 1001);
   CHECK_NUMBER(MTLGPUFamilyApple7, 1007);
   CHECK_NUMBER(MTLGPUFamilyApple10, 1010);

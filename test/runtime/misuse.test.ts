@@ -12,7 +12,7 @@ import {
 } from "../../src/runtime/index.ts";
 import { addProgram, compileKernels, spinProgram } from "./kernels.ts";
 import { checkLeaks } from "./leaks.ts";
-import { errorOf, expectRefused } from "./refusals.ts";
+import { errorOf, expectRefused, lastCode } from "./refusals.ts";
 
 let device: Device;
 let library: Library;
@@ -37,11 +37,6 @@ afterEach(() => {
   device.queue.run(program);
   expect(values.view(Float32Array).every((x) => x === 1)).toBe(true);
 });
-
-/** The name of the failure that a raw call left. */
-function lastCode(): string {
-  return statusNames[symbols.bm_error_code()];
-}
 
 describe("releasing", () => {
   test("dispose() twice is fine", () => {

@@ -4,7 +4,7 @@ import { loadBridge, type Symbols, statusNames } from "../../src/ffi/index.ts";
 import { type Buffer, Device, type Library, type Program, ProgramBuilder } from "../../src/runtime/index.ts";
 import { addProgram, compileKernels, f32 } from "./kernels.ts";
 import { checkLeaks } from "./leaks.ts";
-import { expectRefused } from "./refusals.ts";
+import { expectRefused, lastCode } from "./refusals.ts";
 
 let device: Device;
 let library: Library;
@@ -29,11 +29,6 @@ afterEach(() => {
   device.queue.run(program);
   expect(values.view(Float32Array).every((x) => x === 1)).toBe(true);
 });
-
-/** The name of the failure that a raw call left. */
-function lastCode(): string {
-  return statusNames[symbols.bm_error_code()];
-}
 
 describe("programs", () => {
   const add = (): {

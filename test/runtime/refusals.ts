@@ -1,5 +1,6 @@
 /** What suites of misuse expect of an error. */
 import { expect } from "bun:test";
+import { loadBridge, statusNames } from "../../src/ffi/index.ts";
 import { BridgeError, type BridgeErrorCode } from "../../src/runtime/index.ts";
 
 /** The error that `action` throws. */
@@ -23,4 +24,9 @@ export function expectRefused(
   expect(codes).toContain((error as BridgeError).code);
   expect(error.message).toMatch(message);
   expect(error.message).toMatch(/^Cannot \S+ .*: \S/s);
+}
+
+/** The name of the failure that a raw call left on this thread. */
+export function lastCode(): string {
+  return statusNames[loadBridge().symbols.bm_error_code()];
 }

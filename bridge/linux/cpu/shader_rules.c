@@ -1,6 +1,6 @@
 /*
- * shader_rules.c: refuses what MSL refuses and clang's C++ for OpenCL would let through (MSL specification, chapters 1, 4 and 5),
- * and what this layer lacks, with file and line.
+ * shader_rules.c: refuses what MSL refuses and clang's C++ for OpenCL would let through (MSL specification, chapters 1,
+ * 4 and 5), and what this layer lacks, with file and line.
  */
 #include "shader.h"
 
