@@ -58,7 +58,7 @@ MSL_HEADERS := $(shell find bridge/linux/cpu/metal -type f 2>/dev/null)
 
 help: ## list the targets
 	@echo "bun-metal: Llama inference and GPU tensors for Bun over Metal"; echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST)); echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile $(wildcard make/*.mk); echo
 	@echo "  Arguments of the example: make run ARGS='--prompt \"Mr. Darcy\" --tokens 100'"
 
 deps: ## bring what is missing: Bun, and the compiler on Linux
@@ -142,5 +142,8 @@ $(OUT)/native/%: $(OUT)/obj/test/native/%_test.m.o $(BRIDGE_OBJECTS) $(LAYER_OBJ
 	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
 $(OUT)/native/%: $(OUT)/obj/test/native/%_test.c.o $(BRIDGE_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
 	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
+
+# What ships, and what only some machines can build: one file per subject.
+include $(wildcard make/*.mk)
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)
