@@ -5,10 +5,12 @@
 #import <Metal/Metal.h>
 
 #include "bun_metal.h"
+#import "device.h"
 
 @interface BunMetalBuffer : NSObject {
  @public
   id<MTLBuffer> metal;
+  BunMetalDevice *device;
   uint64_t length;   /* as asked for; Metal's own may be larger, rounded up for copies of whole words */
   uint8_t *contents; /* NULL for private storage */
 }

@@ -31,13 +31,14 @@ void bridgeBufferBytes(double *live, double *peak) {
 @implementation BunMetalBuffer
 
 /* Takes over the caller's reference to `buffer`. */
-- (id)initWithBuffer:(id<MTLBuffer>)buffer length:(uint64_t)byteLength {
+- (id)initWithBuffer:(id<MTLBuffer>)buffer length:(uint64_t)byteLength device:(BunMetalDevice *)owner {
   self = [super init];
   if (!self) {
     [buffer release];
     return nil;
   }
   metal = buffer;
+  device = [owner retain];
   length = byteLength;
   contents = [buffer storageMode] == MTLStorageModePrivate ? NULL : [buffer contents];
   countBytes(length);
@@ -47,6 +48,7 @@ void bridgeBufferBytes(double *live, double *peak) {
 - (void)dealloc {
   if (metal) atomic_fetch_sub(&liveBytes, length);
   [metal release];
+  [device release];
   [super dealloc];
 }
 
@@ -56,8 +58,8 @@ BunMetalBuffer *bridgeBufferRetain(bm_handle handle) {
   return bridgeHandleRetain(handle, BM_KIND_BUFFER);
 }
 
-static bm_handle handleForBuffer(id<MTLBuffer> buffer, uint64_t length) {
-  BunMetalBuffer *object = [[BunMetalBuffer alloc] initWithBuffer:buffer length:length];
+static bm_handle handleForBuffer(BunMetalDevice *device, id<MTLBuffer> buffer, uint64_t length) {
+  BunMetalBuffer *object = [[BunMetalBuffer alloc] initWithBuffer:buffer length:length device:device];
   if (!object) {
     bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a buffer object");
     return 0;
@@ -90,31 +92,31 @@ static bm_handle failAllocation(id<MTLDevice> device, uint64_t length) {
 
 bm_handle bm_buffer_new(bm_handle handle, double length, uint32_t storage) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
   if (storage != BM_STORAGE_SHARED && storage != BM_STORAGE_PRIVATE) {
     bridgeFail(BM_ERROR_ARGUMENT, "There is no storage \"%u\": it is 0 for shared or 1 for private", storage);
     return 0;
   }
   uint64_t bytes;
-  if (!readBufferLength(device, length, &bytes)) return 0;
+  if (!readBufferLength(device->metal, length, &bytes)) return 0;
   // Whole words, so that a copy of whole words can reach the last byte (Metal copies and fills multiples of 4).
   uint64_t allocated = bridgeRoundUp(bytes, 4);
-  if (allocated > [device maxBufferLength]) allocated = bytes;
+  if (allocated > [device->metal maxBufferLength]) allocated = bytes;
   MTLResourceOptions options =
       storage == BM_STORAGE_PRIVATE ? MTLResourceStorageModePrivate : MTLResourceStorageModeShared;
-  id<MTLBuffer> buffer = [device newBufferWithLength:allocated options:options];
-  if (!buffer) return failAllocation(device, bytes);
-  return handleForBuffer(buffer, bytes);
+  id<MTLBuffer> buffer = [device->metal newBufferWithLength:allocated options:options];
+  if (!buffer) return failAllocation(device->metal, bytes);
+  return handleForBuffer(device, buffer, bytes);
   BRIDGE_LEAVE(0)
 }
 
 bm_handle bm_buffer_wrap(bm_handle handle, void *pointer, double length) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
   uint64_t bytes, page = (uint64_t)getpagesize();
-  if (!readBufferLength(device, length, &bytes)) return 0;
+  if (!readBufferLength(device->metal, length, &bytes)) return 0;
   if (!pointer || (uintptr_t)pointer % page != 0 || bytes % page != 0) {
     bridgeFail(BM_ERROR_ARGUMENT,
                "Memory at \"%p\" of " QUOTED_U64
@@ -122,15 +124,15 @@ bm_handle bm_buffer_wrap(bm_handle handle, void *pointer, double length) {
                pointer, bytes, page);
     return 0;
   }
-  id<MTLBuffer> buffer = [device newBufferWithBytesNoCopy:pointer
-                                                   length:bytes
-                                                  options:MTLResourceStorageModeShared
-                                              deallocator:nil];
+  id<MTLBuffer> buffer = [device->metal newBufferWithBytesNoCopy:pointer
+                                                          length:bytes
+                                                         options:MTLResourceStorageModeShared
+                                                     deallocator:nil];
   if (!buffer) {
     bridgeFail(BM_ERROR_MEMORY, "The device refused to wrap " QUOTED_U64 " bytes: copy them into a new buffer", bytes);
     return 0;
   }
-  return handleForBuffer(buffer, bytes);
+  return handleForBuffer(device, buffer, bytes);
   BRIDGE_LEAVE(0)
 }
 
@@ -215,7 +217,7 @@ static id<MTLBuffer> newMappedBuffer(id<MTLDevice> device, int file, const char 
 
 bm_handle bm_buffer_map(bm_handle handle, const char *path, double offset, double length) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
   if (!path) {
     bridgeFail(BM_ERROR_ARGUMENT, "The path of the file to map is NULL");
@@ -227,11 +229,11 @@ bm_handle bm_buffer_map(bm_handle handle, const char *path, double offset, doubl
   id<MTLBuffer> buffer = nil;
   @try {
     if (readFileRange(offset, length, size, path, &start, &bytes))
-      buffer = newMappedBuffer(device, file, path, start, bytes);
+      buffer = newMappedBuffer(device->metal, file, path, start, bytes);
   } @finally {
     close(file);
   }
-  return buffer ? handleForBuffer(buffer, bytes) : 0;
+  return buffer ? handleForBuffer(device, buffer, bytes) : 0;
   BRIDGE_LEAVE(0)
 }
 

@@ -28,7 +28,7 @@ extern "C" {
 #define BM_EXPORT __attribute__((visibility("default")))
 
 /** Rises with every incompatible change of this file or of the program format. */
-#define BM_ABI_VERSION 1u
+#define BM_ABI_VERSION 2u
 
 typedef uint32_t bm_handle;
 typedef uint32_t bm_status;
@@ -98,8 +98,21 @@ BM_EXPORT bm_status bm_release(bm_handle handle);
 /** Writes how many devices there are (0 is not an error). */
 BM_EXPORT bm_status bm_device_count(uint32_t *count);
 
-/** Opens device `index`. Each open is a handle of its own to the same device. BM_ERROR_NOT_FOUND past the end. */
-BM_EXPORT bm_handle bm_device_open(uint32_t index);
+/** What makes work faster where it can be had and changes no result: a set of bits. */
+enum {
+  BM_FEATURE_CONCURRENT_DISPATCH = 1,    /* dispatches between two barriers may overlap on the device */
+  BM_FEATURE_INDIRECT_COMMANDS = 2,      /* programs are encoded once, into indirect command buffers */
+  BM_FEATURE_RESIDENCY_SETS = 4,         /* buffers of programs stay resident between submissions */
+  BM_FEATURE_UNRETAINED_REFERENCES = 8,  /* command buffers do not retain what the bridge keeps for them anyway */
+  BM_FEATURE_SHADER_CACHE = 16,          /* compiled pipelines are kept in a file of the user's cache directory */
+  BM_FEATURE_THREAD_QOS = 32,            /* threads that submit are raised to "user initiated" where they are below */
+  BM_FEATURE_ALL = 63
+};
+
+/** Opens device `index`. Each open is a handle of its own to the same device. `disabled` is a set of BM_FEATURE_* to do
+ *  without; BM_DEVICE_FEATURES tells which of the others are in use: those that the device and the system have.
+ *  BM_ERROR_NOT_FOUND past the end. */
+BM_EXPORT bm_handle bm_device_open(uint32_t index, uint32_t disabled);
 
 /** Texts of bm_device_text. */
 enum { BM_DEVICE_NAME = 0, BM_DEVICE_ARCHITECTURE = 1 /* "cpu-...", "cuda-...", or Apple's, as "applegpu_g13g" */ };
@@ -119,7 +132,8 @@ enum {
   BM_DEVICE_ALLOCATED = 7,                 /* bytes that the device has allocated now */
   BM_DEVICE_SIMDGROUP_MATRIX = 8,          /* 1 where simdgroup_matrix works (family Apple7 and later) */
   BM_DEVICE_PAGE_SIZE = 9,                 /* alignment and granularity of bm_buffer_wrap and bm_buffer_map */
-  BM_DEVICE_NUMBER_COUNT = 10
+  BM_DEVICE_FEATURES = 10,                 /* BM_FEATURE_* that are in use: a whole number of 32 bits */
+  BM_DEVICE_NUMBER_COUNT = 11
 };
 
 /** Writes at most `capacity` of the numbers above. */

@@ -13,6 +13,11 @@
 /* iOS and tvOS have it from 18 only; a weak reference is NULL before. */
 extern NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) __attribute__((weak));
 
+static bool isSameMetalDevice(id<MTLDevice> a, id<MTLDevice> b) {
+  if (a == b) return true;
+  return a && b && [a registryID] == [b registryID];
+}
+
 /* The default device first, then the others. Some sessions list devices but have no default, others the reverse, so
  * both are asked. +1. */
 static NSMutableArray *copyDevices(void) {
@@ -22,16 +27,19 @@ static NSMutableArray *copyDevices(void) {
   NSArray *all = MTLCopyAllDevices ? MTLCopyAllDevices() : nil;
   for (NSUInteger i = 0; i < [all count]; i++) {
     id<MTLDevice> device = [all objectAtIndex:i];
-    if (!bridgeSameDevice(device, preferred)) [devices addObject:device];
+    if (!isSameMetalDevice(device, preferred)) [devices addObject:device];
   }
   [all release];
   [preferred release];
   return devices;
 }
 
-bool bridgeSameDevice(id<MTLDevice> a, id<MTLDevice> b) {
-  if (a == b) return true;
-  return a && b && [a registryID] == [b registryID];
+bool bridgeSameDevice(const BunMetalDevice *a, const BunMetalDevice *b) {
+  return a == b || isSameMetalDevice(a->metal, b->metal);
+}
+
+BunMetalDevice *bridgeDeviceRetain(bm_handle handle) {
+  return bridgeHandleRetain(handle, BM_KIND_DEVICE);
 }
 
 bool bridgeDeviceIsApple7(id<MTLDevice> device) {
@@ -43,11 +51,29 @@ bool bridgeDeviceHasNonuniformThreadgroups(id<MTLDevice> device) {
          [device supportsFamily:MTLGPUFamilyMac2];
 }
 
-MTLDispatchType bridgeDeviceDispatchType(id<MTLDevice> device) {
+/* The features that work on a device. */
+static uint32_t featuresOf(id<MTLDevice> device) {
   // Discrete AMD GPUs read stale data after memoryBarrier in a concurrent encoder (llama.cpp 19563).
   bool isDiscreteMac = ![device hasUnifiedMemory] && !bridgeDeviceIsApple7(device);
-  return isDiscreteMac ? MTLDispatchTypeSerial : MTLDispatchTypeConcurrent;
+  return isDiscreteMac ? 0 : BM_FEATURE_CONCURRENT_DISPATCH;
 }
+
+@implementation BunMetalDevice
+
+- (id)initWithDevice:(id<MTLDevice>)device without:(uint32_t)disabled {
+  self = [super init];
+  if (!self) return nil;
+  metal = [device retain];
+  features = featuresOf(device) & ~disabled;
+  return self;
+}
+
+- (void)dealloc {
+  [metal release];
+  [super dealloc];
+}
+
+@end
 
 bm_status bm_device_count(uint32_t *count) {
   BRIDGE_ENTER
@@ -58,14 +84,23 @@ bm_status bm_device_count(uint32_t *count) {
   BRIDGE_LEAVE(status)
 }
 
-bm_handle bm_device_open(uint32_t index) {
+bm_handle bm_device_open(uint32_t index, uint32_t disabled) {
   BRIDGE_ENTER
+  if (disabled & ~(uint32_t)BM_FEATURE_ALL) {
+    bridgeFail(BM_ERROR_ARGUMENT, "Features \"0x%x\" cannot be left out: there are \"0x%x\"", disabled, BM_FEATURE_ALL);
+    return 0;
+  }
   BRIDGE_PINNED(NSMutableArray) devices = copyDevices();
   if (index >= [devices count]) {
     bridgeFail(BM_ERROR_NOT_FOUND, "There is no device \"%u\": there are \"%u\"", index, (uint32_t)[devices count]);
     return 0;
   }
-  return bridgeHandleNew([[devices objectAtIndex:index] retain], BM_KIND_DEVICE);
+  BunMetalDevice *device = [[BunMetalDevice alloc] initWithDevice:[devices objectAtIndex:index] without:disabled];
+  if (!device) {
+    bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a device object");
+    return 0;
+  }
+  return bridgeHandleNew(device, BM_KIND_DEVICE);
   BRIDGE_LEAVE(0)
 }
 
@@ -87,13 +122,13 @@ static NSString *architectureOf(id<MTLDevice> device) {
 
 uint32_t bm_device_text(bm_handle handle, uint32_t text, char *out, uint32_t capacity) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
   if (text != BM_DEVICE_NAME && text != BM_DEVICE_ARCHITECTURE) {
     bridgeFail(BM_ERROR_ARGUMENT, "A device has no text \"%u\"", text);
     return 0;
   }
-  const char *utf8 = [(text == BM_DEVICE_NAME ? [device name] : architectureOf(device)) UTF8String];
+  const char *utf8 = [(text == BM_DEVICE_NAME ? [device->metal name] : architectureOf(device->metal)) UTF8String];
   if (!utf8) utf8 = "";
   return bridgeCopyText(utf8, strlen(utf8), out, capacity);
   BRIDGE_LEAVE(0)
@@ -101,9 +136,10 @@ uint32_t bm_device_text(bm_handle handle, uint32_t text, char *out, uint32_t cap
 
 bm_status bm_device_numbers(bm_handle handle, double *numbers, uint32_t capacity) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
-  if (!device) return bm_error_code();
+  BRIDGE_PINNED(BunMetalDevice) opened = bridgeDeviceRetain(handle);
+  if (!opened) return bm_error_code();
   if (!numbers) return bridgeFail(BM_ERROR_ARGUMENT, "The numbers of a device cannot be written to NULL");
+  id<MTLDevice> device = opened->metal;
   MTLSize threads = [device maxThreadsPerThreadgroup];
   // iOS 15 lacks the recommendation; the largest buffer is the nearest thing it tells.
   double workingSet = [device respondsToSelector:@selector(recommendedMaxWorkingSetSize)]
@@ -120,6 +156,7 @@ bm_status bm_device_numbers(bm_handle handle, double *numbers, uint32_t capacity
       [BM_DEVICE_ALLOCATED] = (double)[device currentAllocatedSize],
       [BM_DEVICE_SIMDGROUP_MATRIX] = bridgeDeviceIsApple7(device) ? 1 : 0,
       [BM_DEVICE_PAGE_SIZE] = (double)getpagesize(),
+      [BM_DEVICE_FEATURES] = opened->features,
   };
   for (uint32_t i = 0; i < capacity && i < BM_DEVICE_NUMBER_COUNT; i++) numbers[i] = all[i];
   return BM_OK;

@@ -1,4 +1,4 @@
-#import <Metal/Metal.h>
+#import "library.h"
 
 #import "export.h"
 #import "handle.h"
@@ -11,6 +11,42 @@
 /* What the oldest system lacks is guarded by respondsToSelector: or a weak symbol: @available needs compiler-rt's
  * Darwin part, which a cross build does not have. */
 #pragma clang diagnostic ignored "-Wunguarded-availability-new"
+
+@implementation BunMetalLibrary
+
+/* Takes over the caller's reference to `library`. */
+- (id)initWithLibrary:(id<MTLLibrary>)library device:(BunMetalDevice *)owner {
+  self = [super init];
+  if (!self) {
+    [library release];
+    return nil;
+  }
+  metal = library;
+  device = [owner retain];
+  return self;
+}
+
+- (void)dealloc {
+  [metal release];
+  [device release];
+  [super dealloc];
+}
+
+@end
+
+BunMetalLibrary *bridgeLibraryRetain(bm_handle handle) {
+  return bridgeHandleRetain(handle, BM_KIND_LIBRARY);
+}
+
+/* Takes over the caller's reference to `library`. */
+static bm_handle handleForLibrary(BunMetalDevice *device, id<MTLLibrary> library) {
+  BunMetalLibrary *object = [[BunMetalLibrary alloc] initWithLibrary:library device:device];
+  if (!object) {
+    bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a library object");
+    return 0;
+  }
+  return bridgeHandleNew(object, BM_KIND_LIBRARY);
+}
 
 /* Strict arithmetic: Metal's default fast math makes NaN and infinity undefined, and softmax needs both. +1. */
 static MTLCompileOptions *newStrictOptions(void) {
@@ -63,7 +99,7 @@ static bm_status statusOfLibraryError(NSError *error, bm_status otherwise) {
 
 bm_handle bm_library_from_source(bm_handle handle, const char *source, double length, const char *name) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
   uint64_t bytes;
   if (!bridgeReadSize(length, "length of shader source", &bytes)) return 0;
@@ -78,18 +114,18 @@ bm_handle bm_library_from_source(bm_handle handle, const char *source, double le
   }
   BRIDGE_PINNED(MTLCompileOptions) options = newStrictOptions();
   NSError *error = nil;
-  id<MTLLibrary> library = [device newLibraryWithSource:text options:options error:&error];
+  id<MTLLibrary> library = [device->metal newLibraryWithSource:text options:options error:&error];
   if (!library) {
     bridgeFail(statusOfLibraryError(error, BM_ERROR_COMPILE), "%s", bridgeErrorText(error));
     return 0;
   }
-  return bridgeHandleNew(library, BM_KIND_LIBRARY);
+  return handleForLibrary(device, library);
   BRIDGE_LEAVE(0)
 }
 
 bm_handle bm_library_from_file(bm_handle handle, const char *path) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
   NSString *text = path ? [NSString stringWithUTF8String:path] : nil;
   if (!text) {
@@ -106,21 +142,21 @@ bm_handle bm_library_from_file(bm_handle handle, const char *path) {
     return 0;
   }
   NSError *error = nil;
-  id<MTLLibrary> library = [device newLibraryWithURL:[NSURL fileURLWithPath:text] error:&error];
+  id<MTLLibrary> library = [device->metal newLibraryWithURL:[NSURL fileURLWithPath:text] error:&error];
   if (!library) {
     bridgeFail(statusOfLibraryError(error, BM_ERROR_ARGUMENT), "Shader library \"%s\" cannot be loaded: %s", path,
                bridgeErrorText(error));
     return 0;
   }
-  return bridgeHandleNew(library, BM_KIND_LIBRARY);
+  return handleForLibrary(device, library);
   BRIDGE_LEAVE(0)
 }
 
 uint32_t bm_library_functions(bm_handle handle, char *out, uint32_t capacity) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLLibrary>) library = bridgeHandleRetain(handle, BM_KIND_LIBRARY);
+  BRIDGE_PINNED(BunMetalLibrary) library = bridgeLibraryRetain(handle);
   if (!library) return 0;
-  const char *names = [[[library functionNames] componentsJoinedByString:@"\n"] UTF8String];
+  const char *names = [[[library->metal functionNames] componentsJoinedByString:@"\n"] UTF8String];
   if (!names) names = "";
   return bridgeCopyText(names, strlen(names), out, capacity);
   BRIDGE_LEAVE(0)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "bun_metal.h"
+#import "device.h"
 
 /** Metal's argument tables. */
 enum { BridgeMostBuffers = 31, BridgeMostThreadgroupMemories = 31 };
@@ -22,7 +23,7 @@ typedef struct PipelineArgument {
 @interface BunMetalPipeline : NSObject {
  @public
   id<MTLComputePipelineState> metal;
-  id<MTLDevice> device;
+  BunMetalDevice *device;
   NSString *name; /* of the function */
   PipelineArgument buffers[BridgeMostBuffers];
   bool usesThreadgroupMemory[BridgeMostThreadgroupMemories];

@@ -2,6 +2,7 @@
 
 #import "export.h"
 #import "handle.h"
+#import "library.h"
 
 #include <stdio.h>
 
@@ -15,7 +16,7 @@
 - (id)initWithPipeline:(id<MTLComputePipelineState>)pipeline
             reflection:(MTLComputePipelineReflection *)reflection
               function:(NSString *)functionName
-                device:(id<MTLDevice>)owner {
+                device:(BunMetalDevice *)owner {
   self = [super init];
   if (!self) {
     [pipeline release];
@@ -63,15 +64,14 @@ BunMetalPipeline *bridgePipelineRetain(bm_handle handle) {
 }
 
 /* The function's pipeline object; nil with the error set. +1. */
-static BunMetalPipeline *newPipeline(id<MTLLibrary> library, id<MTLFunction> function, NSString *name) {
-  id<MTLDevice> device = [library device];
+static BunMetalPipeline *newPipeline(BunMetalDevice *device, id<MTLFunction> function, NSString *name) {
   MTLComputePipelineReflection *reflection = nil;
   NSError *error = nil;
   id<MTLComputePipelineState> pipeline =
-      [device newComputePipelineStateWithFunction:function
-                                          options:MTLPipelineOptionBindingInfo | MTLPipelineOptionBufferTypeInfo
-                                       reflection:&reflection
-                                            error:&error];
+      [device->metal newComputePipelineStateWithFunction:function
+                                                 options:MTLPipelineOptionBindingInfo | MTLPipelineOptionBufferTypeInfo
+                                              reflection:&reflection
+                                                   error:&error];
   if (!pipeline) {
     bridgeFail(BM_ERROR_UNSUPPORTED, "Function \"%s\" cannot run on this device: %s", [name UTF8String],
                bridgeErrorText(error));
@@ -92,24 +92,24 @@ static BunMetalPipeline *newPipeline(id<MTLLibrary> library, id<MTLFunction> fun
 
 bm_handle bm_pipeline_new(bm_handle handle, const char *functionName) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLLibrary>) library = bridgeHandleRetain(handle, BM_KIND_LIBRARY);
+  BRIDGE_PINNED(BunMetalLibrary) library = bridgeLibraryRetain(handle);
   if (!library) return 0;
   NSString *name = functionName ? [NSString stringWithUTF8String:functionName] : nil;
   if (!name) {
     bridgeFail(BM_ERROR_ARGUMENT, "The name of a function is %s", functionName ? "not UTF-8" : "NULL");
     return 0;
   }
-  BRIDGE_PINNED(NSObject<MTLFunction>) function = (NSObject<MTLFunction> *)[library newFunctionWithName:name];
+  BRIDGE_PINNED(NSObject<MTLFunction>) function = (NSObject<MTLFunction> *)[library->metal newFunctionWithName:name];
   if (!function) {
     bridgeFail(BM_ERROR_NOT_FOUND, "The library has no function \"%s\": it has \"%u\" others", functionName,
-               (uint32_t)[[library functionNames] count]);
+               (uint32_t)[[library->metal functionNames] count]);
     return 0;
   }
   if ([function functionType] != MTLFunctionTypeKernel) {
     bridgeFail(BM_ERROR_UNSUPPORTED, "Function \"%s\" is not a kernel", functionName);
     return 0;
   }
-  BunMetalPipeline *pipeline = newPipeline(library, function, name);
+  BunMetalPipeline *pipeline = newPipeline(library->device, function, name);
   return pipeline ? bridgeHandleNew(pipeline, BM_KIND_PIPELINE) : 0;
   BRIDGE_LEAVE(0)
 }

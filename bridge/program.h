@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "bun_metal.h"
+#import "device.h"
 
 @class BunMetalProgram;
 
@@ -70,8 +71,7 @@ typedef struct ProgramSlot {
 
 @interface BunMetalProgram : NSObject {
  @public
-  id<MTLDevice> device;
-  MTLDispatchType dispatchType;
+  BunMetalDevice *device;
   uint32_t wordCount; /* dynamic words */
 
   ProgramOperation *operations;
@@ -85,10 +85,10 @@ typedef struct ProgramSlot {
   pthread_mutex_t slotLock;
   ProgramSlot *freeSlots; /* as many as were ever in flight at once, less those that are */
 }
-- (id)initWithDevice:(id<MTLDevice>)device;
+- (id)initWithDevice:(BunMetalDevice *)device;
 @end
 
 /** Decodes and checks `count` words. nil with the error set: the message names the operation and the cause. +1. */
-BunMetalProgram *bridgeProgramDecode(id<MTLDevice> device, const uint32_t *words, uint64_t count);
+BunMetalProgram *bridgeProgramDecode(BunMetalDevice *device, const uint32_t *words, uint64_t count);
 
 #endif

@@ -14,11 +14,10 @@ static const uint64_t MostProgramBytes = 1u << 30;
 
 @implementation BunMetalProgram
 
-- (id)initWithDevice:(id<MTLDevice>)owner {
+- (id)initWithDevice:(BunMetalDevice *)owner {
   self = [super init];
   if (!self) return nil;
   device = [owner retain];
-  dispatchType = bridgeDeviceDispatchType(owner);
   objects = [[NSMutableArray alloc] init];
   pthread_mutex_init(&slotLock, NULL);
   return self;
@@ -49,8 +48,8 @@ static const uint64_t MostProgramBytes = 1u << 30;
 static ProgramSlot *newSlot(BunMetalProgram *program) {
   ProgramSlot *slot = calloc(1, sizeof *slot);
   if (slot && program->wordCount > 0) {
-    slot->words = [program->device newBufferWithLength:(NSUInteger)program->wordCount * sizeof(uint32_t)
-                                               options:MTLResourceStorageModeShared];
+    slot->words = [program->device->metal newBufferWithLength:(NSUInteger)program->wordCount * sizeof(uint32_t)
+                                                      options:MTLResourceStorageModeShared];
     if (!slot->words) {
       free(slot);
       slot = NULL;
@@ -106,9 +105,11 @@ static void endEncoders(Encoding *encoding) {
   [open endEncoding];
 }
 
-static id<MTLComputeCommandEncoder> computeEncoder(Encoding *encoding, MTLDispatchType type) {
+static id<MTLComputeCommandEncoder> computeEncoder(const BunMetalProgram *program, Encoding *encoding) {
   if (!encoding->compute) {
     endEncoders(encoding);
+    MTLDispatchType type = bridgeUses(program->device, BM_FEATURE_CONCURRENT_DISPATCH) ? MTLDispatchTypeConcurrent
+                                                                                       : MTLDispatchTypeSerial;
     encoding->compute = [encoding->commands computeCommandEncoderWithDispatchType:type];
   }
   return encoding->compute;
@@ -171,7 +172,7 @@ static bm_status encodeDispatch(const BunMetalProgram *program, const ProgramDis
   MTLSize grid;
   bool isTooLarge = false;
   if (!readGrid(dispatch, encoding->wordValues, &grid, &isTooLarge)) return isTooLarge ? BM_ERROR_RANGE : BM_OK;
-  id<MTLComputeCommandEncoder> encoder = computeEncoder(encoding, program->dispatchType);
+  id<MTLComputeCommandEncoder> encoder = computeEncoder(program, encoding);
   if (encoding->pipeline != dispatch->pipeline) {
     [encoder setComputePipelineState:dispatch->pipeline];
     encoding->pipeline = dispatch->pipeline;
@@ -233,7 +234,7 @@ static bm_status encodeProgram(id<MTLCommandBuffer> commands, void *context) {
 
 bm_handle bm_program_new(bm_handle handle, const void *bytes, double length) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
   uint64_t count;
   if (!bridgeReadSize(length, "length of a program", &count)) return 0;

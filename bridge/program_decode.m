@@ -45,7 +45,7 @@ BunMetalBuffer *bridgeKeepBuffer(Decoder *decoder, uint32_t handle) {
     refuseBecauseOfLast(decoder);
     return nil;
   }
-  if (!bridgeSameDevice([buffer->metal device], decoder->program->device)) {
+  if (!bridgeSameDevice(buffer->device, decoder->program->device)) {
     bridgeRefuse(decoder, BM_ERROR_ARGUMENT, "buffer \"0x%08x\" belongs to another device", handle);
     return nil;
   }
@@ -199,7 +199,7 @@ static void trimArrays(BunMetalProgram *program, const Decoder *decoder) {
   program->constantBytes = trimmed(program->constantBytes, decoder->constantBytes);
 }
 
-BunMetalProgram *bridgeProgramDecode(id<MTLDevice> device, const uint32_t *words, uint64_t count) {
+BunMetalProgram *bridgeProgramDecode(BunMetalDevice *device, const uint32_t *words, uint64_t count) {
   if (checkHeader(words, count) != BM_OK) return nil;
   BRIDGE_PINNED(BunMetalProgram) program = [[BunMetalProgram alloc] initWithDevice:device];
   if (!program) {

@@ -11,7 +11,7 @@
 enum { MostConstantBytes = 4096, ThreadgroupMemoryUnit = 16, MostAlignment = 16 };
 
 static bm_status readGrid(Decoder *decoder, ProgramDispatch *dispatch, const BunMetalPipeline *pipeline) {
-  id<MTLDevice> device = decoder->program->device;
+  id<MTLDevice> device = decoder->program->device->metal;
   for (int i = 0; i < 3; i++) {
     dispatch->grid[i].count = bridgeNextWord(decoder);
     dispatch->grid[i].word = bridgeNextWord(decoder);
@@ -138,7 +138,7 @@ static bm_status readThreadgroupMemory(Decoder *decoder, ProgramDispatch *dispat
   ProgramThreadgroupMemory memory = {.index = bridgeNextWord(decoder)};
   memory.length = bridgeNextWord(decoder);
   if (decoder->isShort) return BM_OK;
-  uint64_t most = [decoder->program->device maxThreadgroupMemoryLength];
+  uint64_t most = [decoder->program->device->metal maxThreadgroupMemoryLength];
   if (memory.index >= BridgeMostThreadgroupMemories)
     return bridgeRefuse(decoder, BM_ERROR_RANGE, "threadgroup memory index \"%u\": the largest is \"%d\"", memory.index,
                         BridgeMostThreadgroupMemories - 1);
@@ -185,7 +185,7 @@ bm_status bridgeReadDispatch(Decoder *decoder, ProgramDispatch *dispatch) {
   bm_status status = BM_OK;
   if (flags & ~(uint32_t)BM_DISPATCH_THREADS)
     status = bridgeRefuse(decoder, BM_ERROR_ARGUMENT, "unknown flags \"0x%x\"", flags);
-  else if (dispatch->countsThreads && !bridgeDeviceHasNonuniformThreadgroups(decoder->program->device))
+  else if (dispatch->countsThreads && !bridgeDeviceHasNonuniformThreadgroups(decoder->program->device->metal))
     status = bridgeRefuse(decoder, BM_ERROR_UNSUPPORTED, "this device cannot count threads: count threadgroups");
   if (status == BM_OK) status = readGrid(decoder, dispatch, pipeline);
 

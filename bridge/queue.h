@@ -11,10 +11,11 @@
 #include <stdbool.h>
 
 #include "bun_metal.h"
+#import "device.h"
 
 @interface BunMetalQueue : NSObject {
  @public
-  id<MTLDevice> device;
+  BunMetalDevice *device;
   struct QueueState *state; /* private to queue.m */
 }
 @end

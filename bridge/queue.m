@@ -48,7 +48,7 @@ static _Thread_local BunMetalQueue *callbackQueue;
 
 @implementation BunMetalQueue
 
-- (id)initWithDevice:(id<MTLDevice>)owner callback:(bm_completed)completed {
+- (id)initWithDevice:(BunMetalDevice *)owner callback:(bm_completed)completed {
   self = [super init];
   if (!self) return nil;
   device = [owner retain];
@@ -58,7 +58,7 @@ static _Thread_local BunMetalQueue *callbackQueue;
     pthread_mutex_init(&state->lock, NULL);
     pthread_cond_init(&state->changed, NULL);
     state->callback = completed;
-    state->metal = [device newCommandQueueWithMaxCommandBufferCount:MetalInFlight];
+    state->metal = [device->metal newCommandQueueWithMaxCommandBufferCount:MetalInFlight];
   }
   if (!state || !state->metal) {
     [self release];
@@ -329,7 +329,7 @@ static bm_status waitForTicket(struct QueueState *state, uint32_t ticket) {
 
 bm_handle bm_queue_new(bm_handle handle, bm_completed completed) {
   BRIDGE_ENTER
-  BRIDGE_PINNED(NSObject<MTLDevice>) device = bridgeHandleRetain(handle, BM_KIND_DEVICE);
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
   BunMetalQueue *queue = [[BunMetalQueue alloc] initWithDevice:device callback:completed];
   if (!queue) {

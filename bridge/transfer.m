@@ -88,7 +88,7 @@ static Cover coverOf(uint64_t offset, uint64_t length) {
 /* nil with the error set. +1. */
 static id<MTLBuffer> newStaging(BunMetalQueue *queue, uint64_t length) {
   uint64_t bytes = length < StagingBytes ? bridgeRoundUp(length, Word) + Word : StagingBytes;
-  id<MTLBuffer> staging = [queue->device newBufferWithLength:bytes options:MTLResourceStorageModeShared];
+  id<MTLBuffer> staging = [queue->device->metal newBufferWithLength:bytes options:MTLResourceStorageModeShared];
   if (!staging) bridgeFail(BM_ERROR_MEMORY, "The device has no memory to stage a copy");
   return staging;
 }
@@ -201,7 +201,7 @@ static bm_status copy(BunMetalQueue *queue, BunMetalBuffer *source, uint64_t fro
 
 /* Whether the buffer may be used on the queue; the error is set where not. */
 static bool sharesDevice(BunMetalQueue *queue, BunMetalBuffer *buffer) {
-  if (bridgeSameDevice(queue->device, [buffer->metal device])) return true;
+  if (bridgeSameDevice(queue->device, buffer->device)) return true;
   bridgeFail(BM_ERROR_ARGUMENT, "The buffer and the queue belong to different devices");
   return false;
 }

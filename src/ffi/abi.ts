@@ -23,7 +23,7 @@ export const abi = {
   bm_release: ["u32", "u32"], // -> status; handle
 
   bm_device_count: ["u32", "out"], // -> status; u32 count
-  bm_device_open: ["u32", "u32"], // -> handle; index
+  bm_device_open: ["u32", "u32", "u32"], // -> handle; index, disabled features
   bm_device_text: ["u32", "u32", "u32", "out", "u32"], // -> full length; device, which, text, capacity
   bm_device_numbers: ["u32", "u32", "out", "u32"], // -> status; device, f64 numbers, capacity
 
@@ -80,7 +80,7 @@ export type Symbols = { readonly [K in SymbolName]: NativeFunction<(typeof abi)[
 export type Handle = number;
 
 /** BM_ABI_VERSION that this package is written for. */
-export const abiVersion = 1;
+export const abiVersion = 2;
 
 /** What a status means, by its number: BM_OK, then BM_ERROR_*. */
 export const statusNames = [
@@ -125,6 +125,17 @@ export const deviceNumbers = [
   "allocated",
   "simdgroupMatrix",
   "pageSize",
+  "features",
+] as const;
+
+/** BM_FEATURE_*: name i is bit i of a set. */
+export const featureNames = [
+  "concurrent-dispatch",
+  "indirect-commands",
+  "residency-sets",
+  "unretained-references",
+  "shader-cache",
+  "thread-qos",
 ] as const;
 
 /** Numbers of bm_pipeline_numbers, by position. */

@@ -1,5 +1,6 @@
 /** What a device says of itself, and what the objects made by one need of it. */
 import type { Bridge, Handle } from "../ffi/index.ts";
+import type { Feature } from "./features.ts";
 import type { Queue } from "./queue.ts";
 
 /** What runs the kernels: Apple's Metal, or Metal for Linux on the CPU or on an NVIDIA GPU. */
@@ -31,6 +32,8 @@ export interface DeviceInfo {
   readonly serialLanes: boolean;
   /** Bytes: alignment and granularity of wrapped memory and mapped files. */
   readonly pageSize: number;
+  /** What the device uses to work faster; `Device.open` can do without. No result depends on it. */
+  readonly features: readonly Feature[];
 }
 
 /** A device, as far as its buffers and programs know it. */

@@ -14,6 +14,7 @@ import {
 import { Buffer, type BufferOptions } from "./buffer.ts";
 import { cString, requireBytes, requireNumber } from "./check.ts";
 import type { Backend, DeviceContext, DeviceInfo } from "./context.ts";
+import { disabledByEnvironment, type Feature, featureMask, featuresOf } from "./features.ts";
 import { Library } from "./library.ts";
 import { Owned } from "./owned.ts";
 import { Queue } from "./queue.ts";
@@ -24,6 +25,12 @@ export type LiveHandles = Readonly<Record<(typeof handleKinds)[number], number>>
 
 /** Numbers about the native side of the whole process. */
 export type BridgeStatistics = Readonly<Record<(typeof statisticNames)[number], number>>;
+
+/** How to open a device. */
+export interface OpenOptions {
+  /** Features to do without, besides those of the environment's BUN_METAL_DISABLE. No result depends on them. */
+  readonly disable?: readonly Feature[];
+}
 
 /** Which part of a file to map. */
 export interface MapOptions {
@@ -48,14 +55,19 @@ export class Device extends Owned implements DeviceContext {
   #queue: Queue | undefined;
   #shaders: Library | undefined;
 
-  /** The devices that there are. */
+  /**
+   * The devices that there are, as `open()` opens them without options.
+   *
+   * @throws {RangeError} for a name in BUN_METAL_DISABLE that is not a feature's.
+   */
   static list(): DeviceInfo[] {
     const bridge = loadBridge();
+    const disabled = disabledByEnvironment(process.env.BUN_METAL_DISABLE);
     const count = new Uint32Array(1);
     if (bridge.symbols.bm_device_count(count) !== 0) throw bridge.failure("Cannot list the devices");
     const infos: DeviceInfo[] = [];
     for (let index = 0; index < count[0]; index++) {
-      const handle = openHandle(bridge, index);
+      const handle = openHandle(bridge, index, disabled);
       try {
         infos.push(readInfo(bridge, handle, index, infos));
       } finally {
@@ -70,9 +82,13 @@ export class Device extends Owned implements DeviceContext {
    *
    * @param name `"cpu"`, `"metal"`, `"cuda"`, `"cuda:1"` for the second of a kind, or `"auto"` for the best there is.
    *   Default: the environment's BUN_METAL_DEVICE, else `"auto"`.
+   * @param options `disable`: features to do without, besides those of the environment's BUN_METAL_DISABLE, which lists
+   *   them with commas between.
    * @throws {BridgeError} `not-found`, with a list of what there is.
+   * @throws {RangeError} for a name that is not a feature's, with a list of those that are.
    */
-  static open(name: string = process.env.BUN_METAL_DEVICE || "auto"): Device {
+  static open(name: string = process.env.BUN_METAL_DEVICE || "auto", options: OpenOptions = {}): Device {
+    const disabled = featureMask(options.disable ?? [], "the option disable");
     const infos = Device.list();
     const info =
       name === "auto"
@@ -83,7 +99,10 @@ export class Device extends Owned implements DeviceContext {
       throw new BridgeError("not-found", `Cannot open device "${name}"; there is ${there || "none"}`);
     }
     const bridge = loadBridge();
-    return new Device(bridge, openHandle(bridge, info.index), info);
+    const mask = disabled | disabledByEnvironment(process.env.BUN_METAL_DISABLE);
+    const handle = openHandle(bridge, info.index, mask);
+    const features = featuresOf(readNumbers(bridge, handle)[deviceNumbers.indexOf("features")]);
+    return new Device(bridge, handle, { ...info, features });
   }
 
   /** How many native objects are held, by kind, in the whole process: all threads, all devices. */
@@ -247,8 +266,8 @@ export class Device extends Owned implements DeviceContext {
   }
 }
 
-function openHandle(bridge: Bridge, index: number): Handle {
-  const handle = bridge.symbols.bm_device_open(index);
+function openHandle(bridge: Bridge, index: number, disabled: number): Handle {
+  const handle = bridge.symbols.bm_device_open(index, disabled);
   if (handle === 0) throw bridge.failure(`Cannot open device ${index}`);
   return handle;
 }
@@ -294,6 +313,7 @@ function readInfo(bridge: Bridge, device: Handle, index: number, before: readonl
     simdgroupMatrix: number("simdgroupMatrix") !== 0,
     serialLanes: backend === "cpu",
     pageSize: number("pageSize"),
+    features: featuresOf(number("features")),
   };
 }
 

@@ -18,7 +18,14 @@ export {
   type ProgramOptions,
 } from "./builder.ts";
 export type { Backend, DeviceContext, DeviceInfo } from "./context.ts";
-export { type BridgeStatistics, Device, type LiveHandles, type MapOptions } from "./device.ts";
+export {
+  type BridgeStatistics,
+  Device,
+  type LiveHandles,
+  type MapOptions,
+  type OpenOptions,
+} from "./device.ts";
+export type { Feature } from "./features.ts";
 export { Library } from "./library.ts";
 export { Owned } from "./owned.ts";
 export { Pipeline } from "./pipeline.ts";

@@ -92,6 +92,14 @@ describe("abi", () => {
     );
   });
 
+  test("abi's features are the header's bits, in order", () => {
+    const bits = [...parseConstants(code)].filter(([name]) => /^BM_FEATURE_(?!ALL$)/.test(name));
+    const names = bits.map(([name]) => kebab(name.slice("BM_FEATURE_".length)));
+    expect<readonly string[]>(ffi.featureNames).toEqual(names);
+    expect(bits.map(([, value]) => value)).toEqual(names.map((_, bit) => 2 ** bit));
+    expect(parseConstants(code).get("BM_FEATURE_ALL")).toBe(2 ** names.length - 1);
+  });
+
   test("abi's numbers are the header's", () => {
     const constants = parseConstants(code);
     expect(ffi.abiVersion as number).toBe(constants.get("BM_ABI_VERSION") ?? -1);

@@ -84,7 +84,7 @@ static const char kernelSource[] =
     "}\n";
 
 static inline bm_handle openDevice(void) {
-  bm_handle device = bm_device_open(0);
+  bm_handle device = bm_device_open(0, 0);
   if (!device) {
     printf("no device: %s\n", lastMessage());
     exit(1);

@@ -30,11 +30,11 @@ static void handlesNeverMeanASecondObject(void) {
   enum { Count = 20000 };
   bm_handle *old = malloc(Count * sizeof *old);
   for (int i = 0; i < Count; i++) {
-    old[i] = bm_device_open(0);
+    old[i] = bm_device_open(0, 0);
     CHECK(old[i] != 0);
     CHECK_OK(bm_release(old[i]));
   }
-  bm_handle live = bm_device_open(0);
+  bm_handle live = bm_device_open(0, 0);
   double number;
   for (int i = 0; i < Count; i++) CHECK(bm_device_numbers(old[i], &number, 1) == BM_ERROR_HANDLE);
   CHECK_OK(bm_release(live));
@@ -61,7 +61,15 @@ static void devicesTellOfThemselves(void) {
   CHECK_OK(bm_device_count(&count));
   CHECK(count >= 1);
   CHECK_FAILS(bm_device_count(NULL) != BM_OK, BM_ERROR_ARGUMENT, "NULL");
-  CHECK_FAILS(bm_device_open(count) == 0, BM_ERROR_NOT_FOUND, "There is no device");
+  CHECK_FAILS(bm_device_open(count, 0) == 0, BM_ERROR_NOT_FOUND, "There is no device");
+  CHECK_FAILS(bm_device_open(0, BM_FEATURE_ALL + 1) == 0, BM_ERROR_ARGUMENT, "Features \"0x40\"");
+  bm_handle bare = bm_device_open(0, BM_FEATURE_ALL);
+  double features[2][BM_DEVICE_NUMBER_COUNT];
+  CHECK_OK(bm_device_numbers(device, features[0], BM_DEVICE_NUMBER_COUNT));
+  CHECK_OK(bm_device_numbers(bare, features[1], BM_DEVICE_NUMBER_COUNT));
+  CHECK((uint32_t)features[0][BM_DEVICE_FEATURES] & BM_FEATURE_CONCURRENT_DISPATCH);
+  CHECK_NUMBER(features[1][BM_DEVICE_FEATURES], 0);
+  CHECK_OK(bm_release(bare));
   char text[256], cut[4] = "zzz";
   uint32_t length = bm_device_text(device, BM_DEVICE_NAME, text, sizeof text);
   CHECK(length > 0 && length == strlen(text));

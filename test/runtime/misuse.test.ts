@@ -195,7 +195,7 @@ describe("handles of the wrong kind", () => {
       for (const [kind, handle] of Object.entries(handles)) {
         if (kind === right) continue;
         // A failure of another code first, so that what is read afterwards is this call's.
-        symbols.bm_device_open(0xffffffff);
+        symbols.bm_device_open(0xffffffff, 0);
         expect(lastCode()).toBe("not-found");
         const result = call(handle);
         const refused = result === 0 || result === null || Number.isNaN(result) || result === 1;

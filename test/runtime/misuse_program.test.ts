@@ -58,7 +58,8 @@ describe("programs", () => {
     };
     refuse(0, 0);
     refuse(1, 0);
-    refuse(1, 2);
+    refuse(1, 1);
+    refuse(1, 3);
     refuse(2, 1048577);
     refuse(2, 0xffffffff);
     refuse(3, 0);

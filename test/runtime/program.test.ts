@@ -34,7 +34,7 @@ describe("ProgramBuilder", () => {
       .fill(b, 4, 5, 6)
       .encode();
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-    const header = [0x31504d42, 1, 7, 4];
+    const header = [0x31504d42, 2, 7, 4];
     const dispatch = [
       ...[pipeline.handle, 0, 32, 4, 9, 0, 1, 0, 64, 2, 1],
       ...[2, 0, a.handle, 5, 2, 4, 0xffffffff, 8, 0],
