@@ -111,7 +111,8 @@ enum {
 
 /** Opens device `index`. Each open is a handle of its own to the same device. `disabled` is a set of BM_FEATURE_* to do
  *  without; BM_DEVICE_FEATURES tells which of the others are in use: those that the device and the system have.
- *  BM_ERROR_NOT_FOUND past the end. */
+ *  BM_ERROR_NOT_FOUND past the end; BM_ERROR_UNSUPPORTED, with the reason, for a device that cannot run the shaders that
+ *  ship (simulators, and GPUs without reductions over SIMD groups). */
 BM_EXPORT bm_handle bm_device_open(uint32_t index, uint32_t disabled);
 
 /** Texts of bm_device_text. */
@@ -133,7 +134,9 @@ enum {
   BM_DEVICE_SIMDGROUP_MATRIX = 8,          /* 1 where simdgroup_matrix works (family Apple7 and later) */
   BM_DEVICE_PAGE_SIZE = 9,                 /* alignment and granularity of bm_buffer_wrap and bm_buffer_map */
   BM_DEVICE_FEATURES = 10,                 /* BM_FEATURE_* that are in use: a whole number of 32 bits */
-  BM_DEVICE_NUMBER_COUNT = 11
+  BM_DEVICE_WEIGHT_STORAGE = 11,           /* BM_STORAGE_* for what is written once and read often */
+  BM_DEVICE_NONUNIFORM_THREADGROUPS = 12,  /* 1 where BM_DISPATCH_THREADS works */
+  BM_DEVICE_NUMBER_COUNT = 13
 };
 
 /** Writes at most `capacity` of the numbers above. */

@@ -6,12 +6,14 @@
 #include <stdbool.h>
 
 #include "bun_metal.h"
+#import "policy.h"
 
 /** A Metal device as one bm_device_open has opened it. Never changes, so that every thread may read it. */
 @interface BunMetalDevice : NSObject {
  @public
   id<MTLDevice> metal;
-  uint32_t features; /* BM_FEATURE_... that are in use */
+  PolicyDecisions policy;
+  uint32_t features; /* BM_FEATURE_... that are in use: those of the policy that the caller did not leave out */
 }
 @end
 
@@ -25,11 +27,5 @@ bool bridgeSameDevice(const BunMetalDevice *a, const BunMetalDevice *b);
 static inline bool bridgeUses(const BunMetalDevice *device, uint32_t feature) {
   return (device->features & feature) != 0;
 }
-
-/** Whether simdgroup_matrix, SIMD reductions and all else that family Apple7 brought work here. */
-bool bridgeDeviceIsApple7(id<MTLDevice> device);
-
-/** Whether dispatchThreads: may be used: grids that are no multiple of the threadgroup. */
-bool bridgeDeviceHasNonuniformThreadgroups(id<MTLDevice> device);
 
 #endif

@@ -42,29 +42,14 @@ BunMetalDevice *bridgeDeviceRetain(bm_handle handle) {
   return bridgeHandleRetain(handle, BM_KIND_DEVICE);
 }
 
-bool bridgeDeviceIsApple7(id<MTLDevice> device) {
-  return [device supportsFamily:MTLGPUFamilyApple7] ? true : false;
-}
-
-bool bridgeDeviceHasNonuniformThreadgroups(id<MTLDevice> device) {
-  return [device supportsFamily:MTLGPUFamilyApple4] || [device supportsFamily:MTLGPUFamilyApple7] ||
-         [device supportsFamily:MTLGPUFamilyMac2];
-}
-
-/* The features that work on a device. */
-static uint32_t featuresOf(id<MTLDevice> device) {
-  // Discrete AMD GPUs read stale data after memoryBarrier in a concurrent encoder (llama.cpp 19563).
-  bool isDiscreteMac = ![device hasUnifiedMemory] && !bridgeDeviceIsApple7(device);
-  return isDiscreteMac ? 0 : BM_FEATURE_CONCURRENT_DISPATCH;
-}
-
 @implementation BunMetalDevice
 
-- (id)initWithDevice:(id<MTLDevice>)device without:(uint32_t)disabled {
+- (id)initWithDevice:(id<MTLDevice>)device policy:(PolicyDecisions)decisions without:(uint32_t)disabled {
   self = [super init];
   if (!self) return nil;
   metal = [device retain];
-  features = featuresOf(device) & ~disabled;
+  policy = decisions;
+  features = policy.features & (BM_FEATURE_CONCURRENT_DISPATCH | BM_FEATURE_THREAD_QOS) & ~disabled; // the others are yet to come
   return self;
 }
 
@@ -95,7 +80,14 @@ bm_handle bm_device_open(uint32_t index, uint32_t disabled) {
     bridgeFail(BM_ERROR_NOT_FOUND, "There is no device \"%u\": there are \"%u\"", index, (uint32_t)[devices count]);
     return 0;
   }
-  BunMetalDevice *device = [[BunMetalDevice alloc] initWithDevice:[devices objectAtIndex:index] without:disabled];
+  id<MTLDevice> metal = [devices objectAtIndex:index];
+  PolicyFacts facts = bridgePolicyFacts(metal);
+  PolicyDecisions policy = bridgePolicyDecide(&facts);
+  if (policy.refusal) {
+    bridgeFail(BM_ERROR_UNSUPPORTED, "Device \"%s\" cannot be used: %s", [[metal name] UTF8String], policy.refusal);
+    return 0;
+  }
+  BunMetalDevice *device = [[BunMetalDevice alloc] initWithDevice:metal policy:policy without:disabled];
   if (!device) {
     bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a device object");
     return 0;
@@ -154,9 +146,11 @@ bm_status bm_device_numbers(bm_handle handle, double *numbers, uint32_t capacity
       [BM_DEVICE_MAX_THREADS_Y] = (double)threads.height,
       [BM_DEVICE_MAX_THREADS_Z] = (double)threads.depth,
       [BM_DEVICE_ALLOCATED] = (double)[device currentAllocatedSize],
-      [BM_DEVICE_SIMDGROUP_MATRIX] = bridgeDeviceIsApple7(device) ? 1 : 0,
+      [BM_DEVICE_SIMDGROUP_MATRIX] = opened->policy.hasSimdgroupMatrix ? 1 : 0,
       [BM_DEVICE_PAGE_SIZE] = (double)getpagesize(),
       [BM_DEVICE_FEATURES] = opened->features,
+      [BM_DEVICE_WEIGHT_STORAGE] = opened->policy.weightStorage,
+      [BM_DEVICE_NONUNIFORM_THREADGROUPS] = opened->policy.hasNonuniformThreadgroups ? 1 : 0,
   };
   for (uint32_t i = 0; i < capacity && i < BM_DEVICE_NUMBER_COUNT; i++) numbers[i] = all[i];
   return BM_OK;

@@ -185,7 +185,7 @@ bm_status bridgeReadDispatch(Decoder *decoder, ProgramDispatch *dispatch) {
   bm_status status = BM_OK;
   if (flags & ~(uint32_t)BM_DISPATCH_THREADS)
     status = bridgeRefuse(decoder, BM_ERROR_ARGUMENT, "unknown flags \"0x%x\"", flags);
-  else if (dispatch->countsThreads && !bridgeDeviceHasNonuniformThreadgroups(decoder->program->device->metal))
+  else if (dispatch->countsThreads && !decoder->program->device->policy.hasNonuniformThreadgroups)
     status = bridgeRefuse(decoder, BM_ERROR_UNSUPPORTED, "this device cannot count threads: count threadgroups");
   if (status == BM_OK) status = readGrid(decoder, dispatch, pipeline);
 

@@ -3,6 +3,7 @@
 #import "device.h"
 #import "export.h"
 #import "handle.h"
+#import "thread.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -261,6 +262,7 @@ static id<MTLCommandBuffer> encode(BunMetalQueue *queue, const QueueWork *work) 
 /* The way from room in the queue to the device. 0 with the error set; `work` is finished then. */
 static uint64_t start(BunMetalQueue *queue, const QueueWork *work, bool mayBlock, bool hasHandler,
                       id<MTLCommandBuffer> *commands) {
+  if (bridgeUses(queue->device, BM_FEATURE_THREAD_QOS)) bridgeThreadRaise();
   bool hasPlace = reserve(queue->state, mayBlock) == BM_OK;
   *commands = hasPlace ? encode(queue, work) : nil;
   if (*commands) return commit(queue, *commands, work, hasHandler);

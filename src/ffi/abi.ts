@@ -126,6 +126,8 @@ export const deviceNumbers = [
   "simdgroupMatrix",
   "pageSize",
   "features",
+  "weightStorage",
+  "nonuniformThreadgroups",
 ] as const;
 
 /** BM_FEATURE_*: name i is bit i of a set. */

@@ -1,5 +1,5 @@
 /** What a device says of itself, and what the objects made by one need of it. */
-import type { Bridge, Handle } from "../ffi/index.ts";
+import type { Bridge, Handle, storageModes } from "../ffi/index.ts";
 import type { Feature } from "./features.ts";
 import type { Queue } from "./queue.ts";
 
@@ -32,6 +32,10 @@ export interface DeviceInfo {
   readonly serialLanes: boolean;
   /** Bytes: alignment and granularity of wrapped memory and mapped files. */
   readonly pageSize: number;
+  /** Where weights are best kept: `"private"` where the device's memory is its own, `"shared"` otherwise. */
+  readonly weightStorage: (typeof storageModes)[number];
+  /** Whether a grid may count threads, with smaller threadgroups at its edges. */
+  readonly nonuniformThreadgroups: boolean;
   /** What the device uses to work faster; `Device.open` can do without. No result depends on it. */
   readonly features: readonly Feature[];
 }

@@ -10,6 +10,7 @@ import {
   loadBridge,
   readText,
   statisticNames,
+  storageModes,
 } from "../ffi/index.ts";
 import { Buffer, type BufferOptions } from "./buffer.ts";
 import { cString, requireBytes, requireNumber } from "./check.ts";
@@ -56,25 +57,12 @@ export class Device extends Owned implements DeviceContext {
   #shaders: Library | undefined;
 
   /**
-   * The devices that there are, as `open()` opens them without options.
+   * The devices that can be used, as `open()` opens them without options.
    *
    * @throws {RangeError} for a name in BUN_METAL_DISABLE that is not a feature's.
    */
   static list(): DeviceInfo[] {
-    const bridge = loadBridge();
-    const disabled = disabledByEnvironment(process.env.BUN_METAL_DISABLE);
-    const count = new Uint32Array(1);
-    if (bridge.symbols.bm_device_count(count) !== 0) throw bridge.failure("Cannot list the devices");
-    const infos: DeviceInfo[] = [];
-    for (let index = 0; index < count[0]; index++) {
-      const handle = openHandle(bridge, index, disabled);
-      try {
-        infos.push(readInfo(bridge, handle, index, infos));
-      } finally {
-        bridge.symbols.bm_release(handle);
-      }
-    }
-    return infos;
+    return survey(loadBridge()).infos;
   }
 
   /**
@@ -84,23 +72,23 @@ export class Device extends Owned implements DeviceContext {
    *   Default: the environment's BUN_METAL_DEVICE, else `"auto"`.
    * @param options `disable`: features to do without, besides those of the environment's BUN_METAL_DISABLE, which lists
    *   them with commas between.
-   * @throws {BridgeError} `not-found`, with a list of what there is.
+   * @throws {BridgeError} `not-found`, with a list of what there is, and why other devices cannot be used.
    * @throws {RangeError} for a name that is not a feature's, with a list of those that are.
    */
   static open(name: string = process.env.BUN_METAL_DEVICE || "auto", options: OpenOptions = {}): Device {
-    const disabled = featureMask(options.disable ?? [], "the option disable");
-    const infos = Device.list();
+    const disabled = featureMask(options.disable ?? [], "the option disable") | disabledByEnvironment();
+    const bridge = loadBridge();
+    const { infos, refusals } = survey(bridge);
     const info =
       name === "auto"
         ? best(infos)
         : infos.find(({ id, backend }) => name === id || (name === `${backend}:0` && id === backend));
     if (info === undefined) {
-      const there = infos.map(({ id, name: model }) => `"${id}" (${model})`).join(", ");
-      throw new BridgeError("not-found", `Cannot open device "${name}"; there is ${there || "none"}`);
+      const there = infos.map(({ id, name: model }) => `"${id}" (${model})`).join(", ") || "none";
+      const sentence = [`Cannot open device "${name}"; there is ${there}`, ...refusals].join(". ");
+      throw new BridgeError("not-found", sentence);
     }
-    const bridge = loadBridge();
-    const mask = disabled | disabledByEnvironment(process.env.BUN_METAL_DISABLE);
-    const handle = openHandle(bridge, info.index, mask);
+    const handle = openHandle(bridge, info.index, disabled);
     const features = featuresOf(readNumbers(bridge, handle)[deviceNumbers.indexOf("features")]);
     return new Device(bridge, handle, { ...info, features });
   }
@@ -266,6 +254,30 @@ export class Device extends Owned implements DeviceContext {
   }
 }
 
+/** The devices that can be used, and the bridge's sentences about those that cannot. */
+function survey(bridge: Bridge): { readonly infos: DeviceInfo[]; readonly refusals: string[] } {
+  const disabled = disabledByEnvironment();
+  const count = new Uint32Array(1);
+  if (bridge.symbols.bm_device_count(count) !== 0) throw bridge.failure("Cannot list the devices");
+  const infos: DeviceInfo[] = [];
+  const refusals: string[] = [];
+  for (let index = 0; index < count[0]; index++) {
+    const handle = bridge.symbols.bm_device_open(index, disabled);
+    if (handle === 0) {
+      const { code, message } = bridge.failure(`Cannot open device ${index}`);
+      if (code !== "unsupported") throw new BridgeError(code, message);
+      refusals.push(message);
+      continue;
+    }
+    try {
+      infos.push(readInfo(bridge, handle, index, infos));
+    } finally {
+      bridge.symbols.bm_release(handle);
+    }
+  }
+  return { infos, refusals };
+}
+
 function openHandle(bridge: Bridge, index: number, disabled: number): Handle {
   const handle = bridge.symbols.bm_device_open(index, disabled);
   if (handle === 0) throw bridge.failure(`Cannot open device ${index}`);
@@ -313,6 +325,8 @@ function readInfo(bridge: Bridge, device: Handle, index: number, before: readonl
     simdgroupMatrix: number("simdgroupMatrix") !== 0,
     serialLanes: backend === "cpu",
     pageSize: number("pageSize"),
+    weightStorage: storageModes[number("weightStorage")],
+    nonuniformThreadgroups: number("nonuniformThreadgroups") !== 0,
     features: featuresOf(number("features")),
   };
 }
