@@ -190,6 +190,11 @@ BM_EXPORT bm_handle bm_library_from_source(bm_handle device, const char *source,
 /** Loads a compiled shader library (Apple: a .metallib; Linux: what `mslc` writes). */
 BM_EXPORT bm_handle bm_library_from_file(bm_handle device, const char *path);
 
+/** The shaders that ship: compiled ones beside the native library (`shaders.metallib`, and for the CPU
+ *  `shaders-<level>.metallib`), else the source that is part of it, which is compiled then and there. Compiled shaders
+ *  that the device does not take, of another version or level, are passed over. */
+BM_EXPORT bm_handle bm_library_shaders(bm_handle device);
+
 /** Copies the names of the library's functions, one a line. Returns the full length. */
 BM_EXPORT uint32_t bm_library_functions(bm_handle library, char *out, uint32_t capacity);
 

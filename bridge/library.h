@@ -17,4 +17,14 @@
 /** The library of a handle, retained; nil with the error set. */
 BunMetalLibrary *bridgeLibraryRetain(bm_handle handle);
 
+/** A handle for `library`, whose reference it takes over. 0 with the error set. */
+bm_handle bridgeLibraryHandle(BunMetalDevice *device, id<MTLLibrary> library);
+
+/** Options for strict arithmetic: Metal's default fast math makes NaN and infinity undefined, and softmax needs both.
+ *  +1. */
+MTLCompileOptions *bridgeStrictCompileOptions(void);
+
+/** The status of a library's error; `otherwise` for one that is none of Metal's own. */
+bm_status bridgeLibraryStatus(NSError *error, bm_status otherwise);
+
 #endif

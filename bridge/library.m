@@ -38,8 +38,7 @@ BunMetalLibrary *bridgeLibraryRetain(bm_handle handle) {
   return bridgeHandleRetain(handle, BM_KIND_LIBRARY);
 }
 
-/* Takes over the caller's reference to `library`. */
-static bm_handle handleForLibrary(BunMetalDevice *device, id<MTLLibrary> library) {
+bm_handle bridgeLibraryHandle(BunMetalDevice *device, id<MTLLibrary> library) {
   BunMetalLibrary *object = [[BunMetalLibrary alloc] initWithLibrary:library device:device];
   if (!object) {
     bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a library object");
@@ -48,8 +47,7 @@ static bm_handle handleForLibrary(BunMetalDevice *device, id<MTLLibrary> library
   return bridgeHandleNew(object, BM_KIND_LIBRARY);
 }
 
-/* Strict arithmetic: Metal's default fast math makes NaN and infinity undefined, and softmax needs both. +1. */
-static MTLCompileOptions *newStrictOptions(void) {
+MTLCompileOptions *bridgeStrictCompileOptions(void) {
   MTLCompileOptions *options = [[MTLCompileOptions alloc] init];
   if ([options respondsToSelector:@selector(setMathMode:)]) {
     [options setMathMode:MTLMathModeSafe];
@@ -87,7 +85,7 @@ static NSString *newNamedSource(const char *source, uint64_t length, const char 
   return named;
 }
 
-static bm_status statusOfLibraryError(NSError *error, bm_status otherwise) {
+bm_status bridgeLibraryStatus(NSError *error, bm_status otherwise) {
   if (![[error domain] isEqualToString:MTLLibraryErrorDomain]) return otherwise;
   switch ([error code]) {
     case MTLLibraryErrorUnsupported: return BM_ERROR_UNSUPPORTED;
@@ -112,14 +110,14 @@ bm_handle bm_library_from_source(bm_handle handle, const char *source, double le
     bridgeFail(BM_ERROR_ARGUMENT, "The shader source is not UTF-8");
     return 0;
   }
-  BRIDGE_PINNED(MTLCompileOptions) options = newStrictOptions();
+  BRIDGE_PINNED(MTLCompileOptions) options = bridgeStrictCompileOptions();
   NSError *error = nil;
   id<MTLLibrary> library = [device->metal newLibraryWithSource:text options:options error:&error];
   if (!library) {
-    bridgeFail(statusOfLibraryError(error, BM_ERROR_COMPILE), "%s", bridgeErrorText(error));
+    bridgeFail(bridgeLibraryStatus(error, BM_ERROR_COMPILE), "%s", bridgeErrorText(error));
     return 0;
   }
-  return handleForLibrary(device, library);
+  return bridgeLibraryHandle(device, library);
   BRIDGE_LEAVE(0)
 }
 
@@ -144,11 +142,11 @@ bm_handle bm_library_from_file(bm_handle handle, const char *path) {
   NSError *error = nil;
   id<MTLLibrary> library = [device->metal newLibraryWithURL:[NSURL fileURLWithPath:text] error:&error];
   if (!library) {
-    bridgeFail(statusOfLibraryError(error, BM_ERROR_ARGUMENT), "Shader library \"%s\" cannot be loaded: %s", path,
+    bridgeFail(bridgeLibraryStatus(error, BM_ERROR_ARGUMENT), "Shader library \"%s\" cannot be loaded: %s", path,
                bridgeErrorText(error));
     return 0;
   }
-  return handleForLibrary(device, library);
+  return bridgeLibraryHandle(device, library);
   BRIDGE_LEAVE(0)
 }
 

@@ -3,7 +3,7 @@ import { isMainThread } from "node:worker_threads";
 import { abiVersion, type Handle, type SymbolName, type Symbols } from "./abi.ts";
 import { hasBunFfi, openWithBun } from "./bun.ts";
 import type { HostLibrary, NativeCallback } from "./host.ts";
-import { locateLibrary, locateShaders, type Shaders } from "./locate.ts";
+import { locateLibrary } from "./locate.ts";
 import { BridgeError, failure } from "./status.ts";
 import { observeCalls, Trace, traceMode } from "./trace.ts";
 
@@ -44,11 +44,6 @@ export class Bridge {
   /** The functions of the C ABI. Read it anew for each call: counting replaces them. */
   get symbols(): Symbols {
     return this.#symbols;
-  }
-
-  /** Finds the package's shaders; see `locateShaders`. */
-  locateShaders(): Shaders {
-    return locateShaders(this.path);
   }
 
   /** Makes the error for the last failure. `attempt` is what could not be done: "Cannot ...". */

@@ -1,6 +1,6 @@
-/** Finds the native library and the compiled shaders. The only place that knows platforms and file names. */
+/** Finds the native library. The only place that knows platforms and file names. */
 import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { BridgeError } from "./status.ts";
 
 /** What the search depends on; the process itself unless a test says otherwise. */
@@ -49,24 +49,5 @@ export function locateLibrary(options: LocateOptions = {}): string {
     "not-found",
     `Cannot find the native library for platform "${platform}", architecture "${architecture}"; looked at ` +
       `${places.map((place) => `"${place}"`).join(", ")}. Run "make build", or set BUN_METAL_LIBRARY`,
-  );
-}
-
-/** Where the package's shaders are: compiled, beside the library, or as source, to be compiled when needed. */
-export type Shaders = { readonly compiled: string } | { readonly source: string };
-
-/**
- * Returns the path of the compiled shaders (a file) or of the shaders' source (a directory).
- *
- * @throws {BridgeError} `not-found`, with the places looked at.
- */
-export function locateShaders(libraryPath: string, root: string = packageRoot()): Shaders {
-  const compiled = join(dirname(libraryPath), "shaders.metallib");
-  if (existsSync(compiled)) return { compiled };
-  const source = join(root, "shaders");
-  if (existsSync(source)) return { source };
-  throw new BridgeError(
-    "not-found",
-    `Cannot find the shaders; looked at "${compiled}" and "${source}". Run "make build"`,
   );
 }

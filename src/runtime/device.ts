@@ -1,5 +1,4 @@
 /** Devices: what there is, and the objects that each makes. */
-import { readFileSync } from "node:fs";
 import {
   type Bridge,
   BridgeError,
@@ -19,7 +18,6 @@ import { disabledByEnvironment, type Feature, featureMask, featuresOf } from "./
 import { Library } from "./library.ts";
 import { Owned } from "./owned.ts";
 import { Queue } from "./queue.ts";
-import { readShaderSource } from "./shader_source.ts";
 
 /** Native objects that JavaScript holds, by kind, in the whole process. */
 export type LiveHandles = Readonly<Record<(typeof handleKinds)[number], number>>;
@@ -213,14 +211,9 @@ export class Device extends Owned implements DeviceContext {
   shaders(): Library {
     const handle = this.handle;
     if (this.#shaders !== undefined && !this.#shaders.disposed && handle !== 0) return this.#shaders;
-    const shaders = this.bridge.locateShaders();
-    this.#shaders =
-      "compiled" in shaders
-        ? this.loadLibrary(shaders.compiled)
-        : this.compile(
-            readShaderSource(shaders.source, (path) => readFileSync(path, "utf8")),
-            { name: "shaders" },
-          );
+    const shaders = this.bridge.symbols.bm_library_shaders(handle);
+    if (shaders === 0) throw this.bridge.failure(`Cannot load the shaders for ${this.label}`);
+    this.#shaders = new Library(this.bridge, shaders, "library of shaders");
     return this.#shaders;
   }
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { locateLibrary, locateShaders } from "../../src/ffi/locate.ts";
+import { locateLibrary } from "../../src/ffi/locate.ts";
 import { BridgeError } from "../../src/ffi/status.ts";
 
 let root: string;
@@ -44,16 +44,5 @@ describe("locateLibrary", () => {
       locateLibrary({ platform: "plan9", architecture: "mips", override: undefined, roots: [root] });
     expect(search).toThrow(BridgeError);
     expect(search).toThrow(/"plan9".*"mips".*plan9-mips.*make build/);
-  });
-});
-
-describe("locateShaders", () => {
-  test("locateShaders() prefers what is compiled, then the source", () => {
-    const library = place("shaders-build", "libbun_metal.so");
-    expect(() => locateShaders(library, join(root, "nowhere"))).toThrow("Cannot find the shaders");
-    const source = place("package", "shaders", "norm.metal");
-    expect(locateShaders(library, join(root, "package"))).toEqual({ source: join(source, "..") });
-    const compiled = place("shaders-build", "shaders.metallib");
-    expect(locateShaders(library, join(root, "package"))).toEqual({ compiled });
   });
 });

@@ -1,11 +1,10 @@
 // Shader libraries and pipelines: compiling, loading, and what the compiler says.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { loadBridge } from "../../src/ffi/index.ts";
 import { BridgeError, CompileError, Device, ProgramBuilder, ReleasedError } from "../../src/runtime/index.ts";
-import { readShaderSource } from "../../src/runtime/shader_source.ts";
-import { compileKernels, f32 } from "./kernels.ts";
+import { compileKernels } from "./kernels.ts";
 import { checkLeaks } from "./leaks.ts";
 
 let device: Device;
@@ -135,9 +134,9 @@ describe("Device.compile", () => {
 
 describe("Device.loadLibrary", () => {
   test("Device.loadLibrary() loads compiled shaders", () => {
-    const shaders = loadBridge().locateShaders();
-    if (!("compiled" in shaders)) return; // Apple's, without Xcode: compiled from source below.
-    using library = device.loadLibrary(shaders.compiled);
+    const compiled = join(dirname(loadBridge().path), "shaders.metallib");
+    if (!existsSync(compiled)) return; // Apple's, without Xcode.
+    using library = device.loadLibrary(compiled);
     expect(library.functionNames).toContain("add_f32");
   });
 
@@ -148,44 +147,6 @@ describe("Device.loadLibrary", () => {
     for (const path of [import.meta.path, import.meta.dir, process.execPath, "/dev/null", ""]) {
       expect(() => device.loadLibrary(path), path).toThrow(BridgeError);
     }
-  });
-});
-
-describe("readShaderSource", () => {
-  const directory = join(import.meta.dir, "../../shaders");
-
-  test("readShaderSource() puts includes in their places, each once", () => {
-    const files = new Map([
-      ["common.h", "#pragma once\nint common;"],
-      ["a.h", '#include "common.h"\nint a;'],
-    ]);
-    const source = readShaderSource(directory, (path) => {
-      const name = path.slice(directory.length + 1);
-      return files.get(name) ?? '#include <metal_stdlib>\n#include "common.h"\n#include "a.h"\nint shader;';
-    });
-    expect(source.match(/int common;/g)).toHaveLength(1);
-    expect(source.match(/int a;/g)).toHaveLength(1);
-    expect(source).not.toMatch(/#include "|pragma once/);
-    expect(source).toContain("#include <metal_stdlib>");
-  });
-
-  test("the package's shaders compile as one text, with the same kernels", () => {
-    using library = device.compile(readShaderSource(directory, (path) => readFileSync(path, "utf8")));
-    expect([...library.functionNames].sort()).toEqual([...device.shaders().functionNames].sort());
-    using a = device.bufferFrom(Float32Array.of(1, 2, 3));
-    using out = device.buffer(12);
-    using program = new ProgramBuilder(device)
-      .dispatch({
-        pipeline: library.pipeline("add_f32"),
-        buffers: [{ buffer: a }, { buffer: a }, { buffer: out }],
-        constants: { 3: Uint32Array.of(3) },
-        threadgroups: [1],
-        threadsPerThreadgroup: [256],
-      })
-      .build();
-    device.queue.run(program);
-    expect([...out.view(Float32Array)]).toEqual([2, 4, 6]);
-    expect(f32(1)).toHaveLength(4);
   });
 });
 

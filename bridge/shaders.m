@@ -1,0 +1,73 @@
+/*
+ * shaders.m: the shaders that ship, in the first form that the device takes: compiled, in a file beside the native
+ * library, or as source, which is part of the native library.
+ */
+#import "library.h"
+
+#import "export.h"
+#import "handle.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* The source of all shaders; scripts/shader_source.sh joins shaders/ to one text. */
+static const char shaderSource[] =
+#include "../build/embedded/shader_source.inc"
+    ;
+
+/* Writes the path of a file beside the native library. False where the library's own place is not known. */
+static bool pathBeside(const char *file, char *path, size_t capacity) {
+  Dl_info image;
+  if (!dladdr(shaderSource, &image) || !image.dli_fname) return false;
+  const char *slash = strrchr(image.dli_fname, '/');
+  int directory = slash ? (int)(slash - image.dli_fname) + 1 : 0;
+  int length = snprintf(path, capacity, "%.*s%s", directory, image.dli_fname, file);
+  return length > 0 && (size_t)length < capacity;
+}
+
+/* The library in a file beside the native library; nil where there is none, or it is not for this device. +1. */
+static id<MTLLibrary> newLibraryBeside(id<MTLDevice> device, const char *file) {
+  char path[4096];
+  struct stat information;
+  if (!pathBeside(file, path, sizeof path) || stat(path, &information) != 0 || !S_ISREG(information.st_mode))
+    return nil;
+  NSString *text = [NSString stringWithUTF8String:path];
+  return text ? [device newLibraryWithURL:[NSURL fileURLWithPath:text] error:NULL] : nil;
+}
+
+/* Compiled code for the CPU is one file for each instruction level, or one for all. +1. */
+static id<MTLLibrary> newCompiledLibrary(id<MTLDevice> device) {
+  id<MTLLibrary> library = newLibraryBeside(device, "shaders.metallib");
+  if (library || ![device respondsToSelector:@selector(architecture)]) return library;
+  const char *architecture = [[[device architecture] name] UTF8String];
+  if (!architecture || strncmp(architecture, "cpu-", 4) != 0) return nil;
+  const char *level = strncmp(architecture, "cpu-armv8", 9) == 0 ? "aarch64" : architecture + 4;
+  char file[64];
+  snprintf(file, sizeof file, "shaders-%s.metallib", level);
+  return newLibraryBeside(device, file);
+}
+
+/* nil with the error set. +1. */
+static id<MTLLibrary> newLibraryFromSource(BunMetalDevice *device) {
+  BRIDGE_PINNED(MTLCompileOptions) options = bridgeStrictCompileOptions();
+  [options setLanguageVersion:device->policy.language];
+  NSString *source = [NSString stringWithUTF8String:shaderSource];
+  NSError *error = nil;
+  id<MTLLibrary> library = [device->metal newLibraryWithSource:source options:options error:&error];
+  if (!library)
+    bridgeFail(bridgeLibraryStatus(error, BM_ERROR_COMPILE), "The shaders that ship do not compile: %s",
+               bridgeErrorText(error));
+  return library;
+}
+
+bm_handle bm_library_shaders(bm_handle handle) {
+  BRIDGE_ENTER
+  BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
+  if (!device) return 0;
+  id<MTLLibrary> library = newCompiledLibrary(device->metal);
+  if (!library) library = newLibraryFromSource(device);
+  return library ? bridgeLibraryHandle(device, library) : 0;
+  BRIDGE_LEAVE(0)
+}
