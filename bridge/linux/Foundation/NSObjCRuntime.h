@@ -12,7 +12,13 @@
 #include <stdint.h>
 
 /* unsigned char in GCC's libobjc; signed char or bool on Apple, so never compare a BOOL with YES. */
+#ifndef __APPLE__
 typedef unsigned char BOOL;
+#elif __OBJC_BOOL_IS_BOOL
+typedef bool BOOL;
+#else
+typedef signed char BOOL;
+#endif
 #define YES ((BOOL)1)
 #define NO ((BOOL)0)
 
@@ -42,9 +48,22 @@ typedef enum NSComparisonResult : NSInteger {
 
 #define NS_ENUM(type, name) enum name : type name; enum name : type
 #define NS_OPTIONS(type, name) enum name : type name; enum name : type
+
+/* The system that a declaration first came with. On Apple clang makes a weak reference of what the oldest supported
+ * system lacks; tvOS follows iOS. */
+#ifndef API_AVAILABLE
+#ifdef __APPLE__
+#define API_AVAILABLE_IN_macos(version) __attribute__((availability(macos, introduced = version)))
+#define API_AVAILABLE_IN_ios(version) __attribute__((availability(ios, introduced = version)))
+#define API_AVAILABLE(macos, ios) API_AVAILABLE_IN_##macos API_AVAILABLE_IN_##ios
+#else
+#define API_AVAILABLE(macos, ios)
+#endif
+#endif
+
 #define NS_ASSUME_NONNULL_BEGIN
 #define NS_ASSUME_NONNULL_END
-#define NS_RETURNS_RETAINED
+#define NS_RETURNS_RETAINED __attribute__((ns_returns_retained))
 #define NS_RETURNS_INNER_POINTER
 #define NS_FORMAT_FUNCTION(text, first) __attribute__((format(__NSString__, text, first)))
 #define FOUNDATION_EXPORT extern
@@ -69,11 +88,16 @@ extern IMP class_getMethodImplementation(Class cls, SEL selector);
 extern const char *sel_getName(SEL selector);
 extern SEL sel_registerName(const char *name);
 extern Class object_setClass(id object, Class cls);
+extern IMP class_replaceMethod(Class cls, SEL selector, IMP implementation, const char *types);
 
+#ifdef __APPLE__
+extern Class object_getClass(id object);
+#else
 /** Every object starts with its class. */
 static inline Class object_getClass(id object) {
   return object ? *(Class *)(void *)object : Nil;
 }
+#endif
 
 /** Names to and from classes and selectors; the strings are autoreleased. */
 extern NSString *NSStringFromClass(Class cls);

@@ -80,6 +80,10 @@ typedef void (^MTLCommandBufferHandler)(id<MTLCommandBuffer>);
 - (id<MTLComputeCommandEncoder>)computeCommandEncoder;
 - (id<MTLComputeCommandEncoder>)computeCommandEncoderWithDispatchType:(MTLDispatchType)dispatchType;
 - (id<MTLComputeCommandEncoder>)computeCommandEncoderWithDescriptor:(MTLComputePassDescriptor *)computePassDescriptor;
+/* The sets' allocations are resident for the whole command buffer; at most 32 sets. */
+- (void)useResidencySet:(id<MTLResidencySet>)residencySet API_AVAILABLE(macos(15.0), ios(18.0));
+- (void)useResidencySets:(const id<MTLResidencySet>[])residencySets
+                   count:(NSUInteger)count API_AVAILABLE(macos(15.0), ios(18.0));
 - (void)pushDebugGroup:(NSString *)string;
 - (void)popDebugGroup;
 @end

@@ -12,6 +12,13 @@
 - (id<MTLCommandBuffer>)commandBufferWithDescriptor:(MTLCommandBufferDescriptor *)descriptor;
 /** The caller keeps all resources and pipelines alive until completion. */
 - (id<MTLCommandBuffer>)commandBufferWithUnretainedReferences;
+/* The sets apply to every command buffer at its commit; at most 32 on a queue. */
+- (void)addResidencySet:(id<MTLResidencySet>)residencySet API_AVAILABLE(macos(15.0), ios(18.0));
+- (void)addResidencySets:(const id<MTLResidencySet>[])residencySets
+                   count:(NSUInteger)count API_AVAILABLE(macos(15.0), ios(18.0));
+- (void)removeResidencySet:(id<MTLResidencySet>)residencySet API_AVAILABLE(macos(15.0), ios(18.0));
+- (void)removeResidencySets:(const id<MTLResidencySet>[])residencySets
+                      count:(NSUInteger)count API_AVAILABLE(macos(15.0), ios(18.0));
 @end
 
 #endif

@@ -33,6 +33,13 @@ typedef struct {
 - (void)memoryBarrierWithResources:(const id<MTLResource>[])resources count:(NSUInteger)count;
 - (void)useResource:(id<MTLResource>)resource usage:(MTLResourceUsage)usage;
 - (void)useResources:(const id<MTLResource>[])resources count:(NSUInteger)count usage:(MTLResourceUsage)usage;
+/** At most 16384 commands. What they use must be resident: useResource: before this call, or a residency set. */
+- (void)executeCommandsInBuffer:(id<MTLIndirectCommandBuffer>)indirectCommandBuffer
+                      withRange:(NSRange)executionRange API_AVAILABLE(macos(11.0), ios(13.0));
+/** The range is read from a MTLIndirectCommandBufferExecutionRange when the commands run. */
+- (void)executeCommandsInBuffer:(id<MTLIndirectCommandBuffer>)indirectCommandbuffer
+                 indirectBuffer:(id<MTLBuffer>)indirectRangeBuffer
+           indirectBufferOffset:(NSUInteger)indirectBufferOffset API_AVAILABLE(macos(11.0), ios(13.0));
 @end
 
 #endif

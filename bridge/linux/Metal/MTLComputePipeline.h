@@ -2,6 +2,7 @@
 #define METAL_MTLCOMPUTEPIPELINE_H
 
 #import <Metal/MTLArgument.h>
+#import <Metal/MTLBinaryArchive.h>
 #import <Metal/MTLResource.h>
 
 typedef NS_OPTIONS(NSUInteger, MTLPipelineOption) {
@@ -15,7 +16,7 @@ typedef NS_OPTIONS(NSUInteger, MTLPipelineOption) {
 @interface MTLComputePipelineReflection : NSObject {
   NSArray *_bindings;
 }
-@property (readonly) NSArray<id<MTLBinding>> *bindings;
+@property (readonly) NSArray<id<MTLBinding>> *bindings API_AVAILABLE(macos(13.0), ios(16.0));
 @end
 
 typedef MTLComputePipelineReflection *MTLAutoreleasedComputePipelineReflection;
@@ -25,12 +26,17 @@ typedef MTLComputePipelineReflection *MTLAutoreleasedComputePipelineReflection;
   id<MTLFunction> _computeFunction;
   BOOL _threadGroupSizeIsMultipleOfThreadExecutionWidth;
   NSUInteger _maxTotalThreadsPerThreadgroup;
+  BOOL _supportIndirectCommandBuffers;
+  NSArray *_binaryArchives;
 }
 @property (copy, nonatomic) NSString *label;
 @property (readwrite, retain, nonatomic) id<MTLFunction> computeFunction;
 @property (readwrite, nonatomic) BOOL threadGroupSizeIsMultipleOfThreadExecutionWidth;
 /** 0: not set. */
 @property (readwrite, nonatomic) NSUInteger maxTotalThreadsPerThreadgroup;
+@property (readwrite, nonatomic) BOOL supportIndirectCommandBuffers API_AVAILABLE(macos(11.0), ios(13.0));
+/** Where the pipeline's code is looked for before it is compiled. */
+@property (readwrite, copy, nonatomic) NSArray<id<MTLBinaryArchive>> *binaryArchives API_AVAILABLE(macos(11.0), ios(14.0));
 - (void)reset;
 @end
 
@@ -41,7 +47,7 @@ typedef MTLComputePipelineReflection *MTLAutoreleasedComputePipelineReflection;
 @property (readonly) NSUInteger maxTotalThreadsPerThreadgroup;
 @property (readonly) NSUInteger threadExecutionWidth;
 @property (readonly) NSUInteger staticThreadgroupMemoryLength;
-@property (readonly) BOOL supportIndirectCommandBuffers;
+@property (readonly) BOOL supportIndirectCommandBuffers API_AVAILABLE(macos(11.0), ios(13.0));
 @end
 
 #endif

@@ -7,6 +7,6 @@
 #define MTL_INLINE static inline
 
 @protocol MTLBuffer, MTLCommandBuffer, MTLCommandEncoder, MTLComputePipelineState, MTLDevice, MTLFunction, MTLHeap,
-    MTLLibrary, MTLResource;
+    MTLIndirectCommandBuffer, MTLIndirectComputeCommand, MTLLibrary, MTLResidencySet, MTLResource;
 
 #endif

@@ -5,13 +5,15 @@
 #import <Metal/MTLLibrary.h>
 #import <Metal/MTLResource.h>
 #import <Metal/MTLTypes.h>
+#import <dispatch/dispatch.h>
 
-@protocol MTLCommandQueue;
+@protocol MTLBinaryArchive, MTLCommandQueue;
+@class MTLBinaryArchiveDescriptor, MTLIndirectCommandBufferDescriptor, MTLResidencySetDescriptor;
 
 /** +1; nil where there is no device. There is one object per device for the life of the process. */
 extern id<MTLDevice> MTLCreateSystemDefaultDevice(void);
 /** +1; the devices of all drivers, the default first. */
-extern NSArray<id<MTLDevice>> *MTLCopyAllDevices(void);
+extern NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) API_AVAILABLE(macos(10.11), ios(18.0));
 
 typedef NS_ENUM(NSInteger, MTLGPUFamily) {
   MTLGPUFamilyApple1 = 1001,
@@ -47,7 +49,7 @@ typedef NS_ENUM(NSUInteger, MTLDeviceLocation) {
   MTLDeviceLocationUnspecified = NSUIntegerMax,
 };
 
-@interface MTLArchitecture : NSObject <NSCopying> {
+API_AVAILABLE(macos(14.0), ios(17.0)) @interface MTLArchitecture : NSObject <NSCopying> {
   NSString *_name;
 }
 @property (readonly) NSString *name;
@@ -56,13 +58,13 @@ typedef NS_ENUM(NSUInteger, MTLDeviceLocation) {
 @protocol MTLDevice <NSObject>
 @property (readonly) NSString *name;
 @property (readonly) uint64_t registryID;
-@property (readonly) MTLArchitecture *architecture;
+@property (readonly) MTLArchitecture *architecture API_AVAILABLE(macos(14.0), ios(17.0));
 @property (readonly) MTLSize maxThreadsPerThreadgroup;
 @property (readonly, getter=isLowPower) BOOL lowPower;
 @property (readonly, getter=isHeadless) BOOL headless;
 @property (readonly, getter=isRemovable) BOOL removable;
 @property (readonly) BOOL hasUnifiedMemory;
-@property (readonly) uint64_t recommendedMaxWorkingSetSize;
+@property (readonly) uint64_t recommendedMaxWorkingSetSize API_AVAILABLE(macos(10.12), ios(16.0));
 @property (readonly) MTLDeviceLocation location;
 @property (readonly) NSUInteger maxBufferLength;
 @property (readonly) NSUInteger maxThreadgroupMemoryLength;
@@ -92,6 +94,7 @@ typedef NS_ENUM(NSUInteger, MTLDeviceLocation) {
                                options:(MTLCompileOptions *)options
                                  error:(NSError **)error;
 - (id<MTLLibrary>)newLibraryWithURL:(NSURL *)url error:(NSError **)error;
+- (id<MTLLibrary>)newLibraryWithData:(dispatch_data_t)data error:(NSError **)error;
 
 - (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)computeFunction
                                                              error:(NSError **)error;
@@ -103,6 +106,15 @@ typedef NS_ENUM(NSUInteger, MTLDeviceLocation) {
                                                              options:(MTLPipelineOption)options
                                                           reflection:(MTLAutoreleasedComputePipelineReflection *)reflection
                                                                error:(NSError **)error;
+
+- (id<MTLIndirectCommandBuffer>)newIndirectCommandBufferWithDescriptor:(MTLIndirectCommandBufferDescriptor *)descriptor
+                                                       maxCommandCount:(NSUInteger)maxCount
+                                                               options:(MTLResourceOptions)options
+    API_AVAILABLE(macos(10.14), ios(12.0));
+- (id<MTLResidencySet>)newResidencySetWithDescriptor:(MTLResidencySetDescriptor *)desc
+                                               error:(NSError **)error API_AVAILABLE(macos(15.0), ios(18.0));
+- (id<MTLBinaryArchive>)newBinaryArchiveWithDescriptor:(MTLBinaryArchiveDescriptor *)descriptor
+                                                 error:(NSError **)error API_AVAILABLE(macos(11.0), ios(14.0));
 @end
 
 #endif

@@ -83,10 +83,10 @@ typedef NS_ENUM(NSInteger, MTLLibraryType) {
 /** Names to NSString or NSNumber. */
 @property (readwrite, copy, nonatomic) NSDictionary<NSString *, NSObject *> *preprocessorMacros;
 @property (readwrite, nonatomic) BOOL fastMathEnabled;
-@property (readwrite, nonatomic) MTLMathMode mathMode;
-@property (readwrite, nonatomic) MTLMathFloatingPointFunctions mathFloatingPointFunctions;
+@property (readwrite, nonatomic) MTLMathMode mathMode API_AVAILABLE(macos(15.0), ios(18.0));
+@property (readwrite, nonatomic) MTLMathFloatingPointFunctions mathFloatingPointFunctions API_AVAILABLE(macos(15.0), ios(18.0));
 @property (readwrite, nonatomic) MTLLanguageVersion languageVersion;
-@property (readwrite, nonatomic) MTLLibraryOptimizationLevel optimizationLevel;
+@property (readwrite, nonatomic) MTLLibraryOptimizationLevel optimizationLevel API_AVAILABLE(macos(13.0), ios(16.0));
 @property (readwrite, nonatomic) MTLLibraryType libraryType;
 @property (readwrite, nonatomic) BOOL preserveInvariance;
 @end

@@ -3,9 +3,9 @@
  * Thread-safe: devices, queues, libraries, functions, pipeline states. Everything else (command buffers, encoders,
  * descriptors): one thread at a time.
  *
- * Every rule that Metal's framework or its validation layer asserts raises an NSException here, whose name is
- * "MTLValidation" and the rule (objects/Validation.h has the list). Left out: textures, render, heaps, fences, events,
- * indirect command buffers, residency sets, function constants, binary archives.
+ * Every rule that Metal's framework or its validation layer asserts raises an NSException here, whose name begins
+ * with "MTL" and names the subject (objects/ raise them). Left out: textures, render, heaps, fences, events,
+ * function constants. What Apple does not have is in headers of its own: LinuxChecks.h.
  */
 #import <Foundation/Foundation.h>
 #import <Metal/MTLDefines.h>
@@ -14,8 +14,12 @@
 #import <Metal/MTLBuffer.h>
 #import <Metal/MTLArgument.h>
 #import <Metal/MTLLibrary.h>
+#import <Metal/MTLBinaryArchive.h>
 #import <Metal/MTLComputePipeline.h>
 #import <Metal/MTLComputePass.h>
+#import <Metal/MTLIndirectCommandEncoder.h>
+#import <Metal/MTLIndirectCommandBuffer.h>
+#import <Metal/MTLResidencySet.h>
 #import <Metal/MTLCommandEncoder.h>
 #import <Metal/MTLComputeCommandEncoder.h>
 #import <Metal/MTLBlitCommandEncoder.h>
