@@ -12,8 +12,15 @@ extern NSExceptionName const NSInvalidArgumentException;
 extern NSExceptionName const NSInternalInconsistencyException;
 extern NSExceptionName const NSMallocException;
 
+/* On Apple the class's own exception type is in its library; without this, each file would define one. */
+#ifdef __APPLE__
+#define NS_EXCEPTION_CLASS __attribute__((objc_exception))
+#else
+#define NS_EXCEPTION_CLASS
+#endif
+
 /** What `@throw` carries. An exception made here is autoreleased: copy its texts before the pool drains. */
-@interface NSException : NSObject <NSCopying> {
+NS_EXCEPTION_CLASS @interface NSException : NSObject <NSCopying> {
   NSString *_name;
   NSString *_reason;
   NSDictionary *_userInfo;

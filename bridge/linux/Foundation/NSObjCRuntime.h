@@ -74,7 +74,7 @@ typedef enum NSComparisonResult : NSInteger {
 
 typedef id (*IMP)(id, SEL, ...);
 
-/* GCC libobjc. */
+/* The runtime: GCC's libobjc, or Apple's. */
 extern Class objc_getClass(const char *name);
 extern const char *class_getName(Class cls);
 extern Class class_getSuperclass(Class cls);
