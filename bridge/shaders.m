@@ -12,6 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* What the oldest system lacks is guarded by respondsToSelector: or a weak symbol: @available needs compiler-rt's
+ * Darwin part, which a cross build does not have. */
+#pragma clang diagnostic ignored "-Wunguarded-availability-new"
+
 /* The source of all shaders; scripts/shader_source.sh joins shaders/ to one text. */
 static const char shaderSource[] =
 #include "../build/embedded/shader_source.inc"
