@@ -1,0 +1,33 @@
+# The dylib for macOS, executed: test/apple/loader maps its x86_64 slice on Linux and runs the bridge's native tests on it.
+
+LOADER := $(OUT)/loader
+LOADER_SOURCES := $(filter-out %_main.m %_test.c test/apple/loader/bridge_stubs.S,$(wildcard test/apple/loader/*.[cmS]))
+LOADER_OBJECTS := $(call object,$(LOADER_SOURCES)) $(LOADER)/obj/bridge_stubs.o
+LOADER_TESTS := $(wildcard test/native/bridge_*_test.c test/apple/loader/bridge_*_test.c)
+LOADER_PROGRAMS := $(patsubst %_test.c,$(LOADER)/%,$(notdir $(LOADER_TESTS)))
+vpath bridge_%_test.c test/native test/apple/loader
+
+.PHONY: loader-tests
+ifeq ($(OS)-$(ARCH),linux-x86_64)
+loader-tests: $(LOADER_PROGRAMS) ## build the programs that run the dylib for macOS on Linux
+	@:
+else
+loader-tests:
+	@echo "The loader's tests are for x86_64 Linux"
+endif
+
+# The functions of bun_metal.h, as lines of bridge_stubs.S.
+$(LOADER)/obj/bridge_exports.inc: bridge/bun_metal.h
+	@mkdir -p $(dir $@) && sed -n 's/^BM_EXPORT.*[ *]\(bm_[a-z0-9_]*\)(.*/EXPORT \1/p' $< > $@
+
+$(LOADER)/obj/bridge_stubs.o: test/apple/loader/bridge_stubs.S $(LOADER)/obj/bridge_exports.inc
+	@$(CLANG) -I$(dir $@) -Wa,-I$(dir $@) -c $< -o $@
+
+# A test's main becomes a function that bridge_main.m calls.
+$(LOADER)/obj/%_test.o: %_test.c Makefile
+	@echo "  compile $< (for the loader)"
+	@mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) -Itest/native -Dmain=bridgeTest -c $< -o $@
+
+$(LOADER)/bridge_%: $(LOADER)/obj/bridge_%_test.o $(call object,test/apple/loader/bridge_main.m) $(LOADER_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
+	@echo "  link    $@"
+	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@

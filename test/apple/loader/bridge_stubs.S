@@ -1,0 +1,32 @@
+/*
+ * bridge_stubs.S: the functions of bun_metal.h as jumps through a table, which bridge_main.c fills with the exports of the
+ * Mach-O library: a test program that calls them runs its code.
+ *
+ * bridge_exports.inc is made from bun_metal.h at build time: a line `EXPORT name` for each function.
+ */
+.macro EXPORT name
+  .section .rodata, "a", @progbits
+1:
+  .asciz "_\name"
+  .data
+  .quad 1b
+2:
+  .quad 0
+  .text
+  .globl \name
+  .type \name, @function
+  .p2align 4
+\name:
+  jmpq *2b(%rip)
+  .size \name, . - \name
+.endm
+
+  .data
+  .globl bridgeExports
+  .p2align 3
+bridgeExports:
+  .include "bridge_exports.inc"
+  .data
+  .quad 0, 0
+
+  .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,98 @@
+#import <Foundation/Foundation.h>
+
+#include <string.h>
+
+#include "failure.h"
+#include "library.h"
+
+enum { MostHidden = 16 };
+
+static const Library *const libraries[] = {&systemLibrary,     &objcLibrary,  &coreFoundationLibrary,
+                                           &foundationLibrary, &metalLibrary, &coreGraphicsLibrary};
+enum { LibraryCount = sizeof libraries / sizeof *libraries };
+
+static const char *hidden[MostHidden];
+
+void libraryHide(const char *symbol) {
+  for (int i = 0; i < MostHidden; i++) {
+    if (hidden[i]) continue;
+    hidden[i] = symbol;
+    return;
+  }
+}
+
+static bool isHidden(const char *symbol) {
+  for (int i = 0; i < MostHidden && hidden[i]; i++)
+    if (strcmp(hidden[i], symbol) == 0) return true;
+  return false;
+}
+
+/* `_OBJC_CLASS_$_X` and `_OBJC_METACLASS_$_X` of a class that the library has. */
+static bool findClass(const Library *library, const char *symbol, void **address) {
+  static const char classPrefix[] = "_OBJC_CLASS_$_", metaclassPrefix[] = "_OBJC_METACLASS_$_";
+  bool isClass = strncmp(symbol, classPrefix, sizeof classPrefix - 1) == 0;
+  bool isMetaclass = strncmp(symbol, metaclassPrefix, sizeof metaclassPrefix - 1) == 0;
+  if (!isClass && !isMetaclass) return false;
+  const char *name = symbol + (isClass ? sizeof classPrefix : sizeof metaclassPrefix) - 1;
+  for (const char *const *each = library->classes; each && *each; each++) {
+    if (strcmp(*each, name) != 0) continue;
+    Class found = objc_getClass(name);
+    *address = isClass ? (void *)found : (void *)object_getClass((id)found);
+    return true;
+  }
+  return false;
+}
+
+/* Whether the library has the symbol on a Mac; `address` may be NULL even then. */
+static bool findSymbol(const Library *library, const char *name, void **address) {
+  for (const Symbol *symbol = library->symbols; symbol->name; symbol++) {
+    if (strcmp(symbol->name, name) != 0) continue;
+    *address = symbol->address;
+    return true;
+  }
+  return findClass(library, name, address);
+}
+
+static const Library *libraryNamed(const char *installName) {
+  for (int i = 0; i < LibraryCount; i++)
+    if (strcmp(libraries[i]->installName, installName) == 0) return libraries[i];
+  return NULL;
+}
+
+void *libraryFind(const char *symbol) {
+  void *address = NULL;
+  if (isHidden(symbol)) return NULL;
+  for (int i = 0; i < LibraryCount; i++)
+    if (findSymbol(libraries[i], symbol, &address)) return address;
+  return NULL;
+}
+
+bool libraryResolve(const NeededLibrary *needed, const char *symbol, bool isWeak, void **address) {
+  *address = NULL;
+  const Library *library = libraryNamed(needed->installName);
+  if (library && findSymbol(library, symbol, address)) {
+    if (isHidden(symbol)) *address = NULL;
+    if (*address || isWeak) return true;
+    return loaderFail("Symbol \"%s\" of \"%s\" is needed, but missing here: import it weakly", symbol,
+                      needed->installName);
+  }
+  void *elsewhere = NULL;
+  for (int i = 0; i < LibraryCount; i++)
+    if (findSymbol(libraries[i], symbol, &elsewhere))
+      return loaderFail("Symbol \"%s\" is asked from \"%s\", but \"%s\" has it", symbol, needed->installName,
+                        libraries[i]->installName);
+  return loaderFail("Symbol \"%s\", asked from \"%s\", is not known to this loader", symbol, needed->installName);
+}
+
+bool libraryCheckAll(const Image *image) {
+  for (uint32_t i = 0; i < image->libraryCount; i++) {
+    const NeededLibrary *needed = &image->libraries[i];
+    const Library *library = libraryNamed(needed->installName);
+    if (!library) return loaderFail("Library \"%s\" does not exist on a Mac", needed->installName);
+    // dyld refuses a library whose compatibility version is lower than the one recorded at link time.
+    if (needed->compatibilityVersion > library->compatibilityVersion)
+      return loaderFail("Library \"%s\" is needed in version \"%u\", but a Mac has \"%u\"", needed->installName,
+                        needed->compatibilityVersion >> 16, library->compatibilityVersion >> 16);
+  }
+  return true;
+}

@@ -1,0 +1,40 @@
+/* metal_library.m: Metal, as far as this repository's Metal for Linux has it; and CoreGraphics, which the bridge only needs to be there. */
+#import <Metal/Metal.h>
+
+#include "library.h"
+
+static const Symbol symbols[] = {
+    SAME(MTLCreateSystemDefaultDevice),
+    SAME(MTLCopyAllDevices),
+    {"_MTLLibraryErrorDomain", (void *)&MTLLibraryErrorDomain},
+    {"_MTLCommandBufferErrorDomain", (void *)&MTLCommandBufferErrorDomain},
+    {NULL, NULL},
+};
+
+/* Classes that this layer lacks are found on a Mac: a weak reference to one stays nil here. */
+static const char *const classes[] = {"MTLCompileOptions",
+                                      "MTLFunctionConstantValues",
+                                      "MTLFunctionDescriptor",
+                                      "MTLLinkedFunctions",
+                                      "MTLComputePipelineDescriptor",
+                                      "MTLComputePassDescriptor",
+                                      "MTLHeapDescriptor",
+                                      "MTLIndirectCommandBufferDescriptor",
+                                      "MTLCommandBufferDescriptor",
+                                      "MTLBinaryArchiveDescriptor",
+                                      "MTLCounterSampleBufferDescriptor",
+                                      "MTLCaptureManager",
+                                      "MTLCaptureDescriptor",
+                                      "MTLSharedEventListener",
+                                      "MTLSharedEventHandle",
+                                      "MTLResidencySetDescriptor",
+                                      "MTLCommandQueueDescriptor",
+                                      "MTLLogStateDescriptor",
+                                      NULL};
+
+const Library metalLibrary = {"/System/Library/Frameworks/Metal.framework/Versions/A/Metal", 1 << 16, symbols, classes};
+
+static const Symbol noSymbols[] = {{NULL, NULL}};
+
+const Library coreGraphicsLibrary = {"/System/Library/Frameworks/CoreGraphics.framework/Versions/A/CoreGraphics",
+                                     64 << 16, noSymbols, NULL};
