@@ -2,14 +2,16 @@
 
 LOADER := $(OUT)/loader
 LOADER_SOURCES := $(filter-out %_main.m %_test.c test/apple/loader/bridge_stubs.S,$(wildcard test/apple/loader/*.[cmS]))
-LOADER_OBJECTS := $(call object,$(LOADER_SOURCES)) $(LOADER)/obj/bridge_stubs.o
+LOADER_LIBRARY_OBJECTS := $(call object,$(LOADER_SOURCES))
+LOADER_OBJECTS := $(LOADER_LIBRARY_OBJECTS) $(LOADER)/obj/bridge_stubs.o
 LOADER_TESTS := $(wildcard test/native/bridge_*_test.c test/apple/loader/bridge_*_test.c)
 LOADER_PROGRAMS := $(patsubst %_test.c,$(LOADER)/%,$(notdir $(LOADER_TESTS)))
 vpath bridge_%_test.c test/native test/apple/loader
 
 .PHONY: loader-tests
+test-artifacts: loader-tests
 ifeq ($(OS)-$(ARCH),linux-x86_64)
-loader-tests: $(LOADER_PROGRAMS) ## build the programs that run the dylib for macOS on Linux
+loader-tests: $(DIST)/darwin/bun-metal.dylib $(LOADER_PROGRAMS) $(LOADER)/cases $(LOADER)/cases.dylib ## build the programs that run the dylib for macOS on Linux
 	@:
 else
 loader-tests:
@@ -31,3 +33,26 @@ $(LOADER)/obj/%_test.o: %_test.c Makefile
 $(LOADER)/bridge_%: $(LOADER)/obj/bridge_%_test.o $(call object,test/apple/loader/bridge_main.m) $(LOADER_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
 	@echo "  link    $@"
 	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
+
+# ---- the loader's own cases: small libraries for macOS ---------------------------------------------------------------
+
+LOADER_CASES := $(patsubst test/apple/loader/cases/%,$(LOADER)/obj/cases/%.o,$(wildcard test/apple/loader/cases/*.[cm]))
+
+$(LOADER)/cases: $(call object,test/apple/loader/cases_main.m) $(LOADER_LIBRARY_OBJECTS) $(LAYER_OBJECTS)
+	@echo "  link    $@"
+	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
+
+# Frames without a frame pointer have other unwind information.
+$(LOADER)/obj/cases/frames.m.o: LOADER_CASE_CFLAGS := -fomit-frame-pointer
+$(LOADER)/obj/cases/%.o: test/apple/loader/cases/% Makefile make/loader.mk
+	@echo "  compile $< (macos x86_64)"
+	@mkdir -p $(dir $@) && $(CLANG) -target x86_64-$(TARGET_macos) $(if $(filter %.c,$<),$(filter-out -fobjc-% -fno-objc-%,$(APPLE_CFLAGS)),$(APPLE_CFLAGS)) $(LOADER_CASE_CFLAGS) -c $< -o $@
+
+$(LOADER)/sdk/.stamp: test/apple/loader/cases/symbols.txt apple/stubs.awk
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@awk -v platform=macos -v architectures=x86_64 -v sdk=$(@D) -f apple/stubs.awk $< && touch $@
+
+$(LOADER)/cases.dylib: $(LOADER_CASES) $(LOADER)/sdk/.stamp
+	@echo "  link    $@"
+	@$(CLANG) -target x86_64-$(TARGET_macos) -fuse-ld=lld -isysroot $(LOADER)/sdk -dynamiclib \
+	  -install_name @rpath/cases.dylib $(LOADER_CASES) -lobjc -framework Foundation -framework CoreFoundation -o $@

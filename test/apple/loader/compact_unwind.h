@@ -9,6 +9,7 @@ enum {
   CompactModeMask = 0x0F000000,
   CompactModeFramePointer = 0x01000000,
   CompactModeStack = 0x02000000,
+  CompactModeLargeStack = 0x03000000,
   CompactModeDwarf = 0x04000000
 };
 

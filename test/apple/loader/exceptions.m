@@ -14,7 +14,8 @@ typedef struct GccException {
   id value;
 } GccException;
 
-static const char gccException[8] = {'G', 'N', 'U', 'C', 'O', 'B', 'J', 'C'};
+/* "GNUCOBJC", the first letter in the highest byte. */
+static const _Unwind_Exception_Class gccException = 0x474E55434F424A43;
 
 extern void objc_exception_throw(id object) __attribute__((noreturn));
 
@@ -27,7 +28,7 @@ void exceptionsPrepare(void) {
 }
 
 static bool isObjectiveC(const struct _Unwind_Exception *exception) {
-  return memcmp(&exception->exception_class, gccException, sizeof gccException) == 0;
+  return exception->exception_class == gccException;
 }
 
 static id valueOf(struct _Unwind_Exception *exception) {

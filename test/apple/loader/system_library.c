@@ -50,6 +50,17 @@ static void fillPattern16(void *bytes, const void *pattern, size_t size) {
   for (size_t i = 0; i < size; i++) ((uint8_t *)bytes)[i] = ((const uint8_t *)pattern)[i % 16];
 }
 
+/* glibc has it from 2.38 only. */
+static size_t copyText(char *out, const char *text, size_t capacity) {
+  size_t length = strlen(text);
+  if (capacity > 0) {
+    size_t copied = length < capacity ? length : capacity - 1;
+    memcpy(out, text, copied);
+    out[copied] = 0;
+  }
+  return length;
+}
+
 static const Symbol symbols[] = {
     /* what compiled code calls by itself */
     STAND_IN(__stack_chk_fail, stackCheckFailed),
@@ -94,6 +105,7 @@ static const Symbol symbols[] = {
     SAME(strstr),
     SAME(strdup),
     SAME(strndup),
+    STAND_IN(strlcpy, copyText),
     SAME(strtol),
     SAME(strtoul),
     SAME(strtoull),

@@ -43,12 +43,19 @@ static bool writeFrameOfPointer(FrameWriter *frames, uint32_t encoding) {
   return true;
 }
 
+/* Bytes of a frame that is too large for its field: the operand of the function's `sub rsp`, plus what was pushed. */
+static uint32_t largeStackSize(const uint8_t *function, uint32_t encoding) {
+  uint32_t size;
+  memcpy(&size, function + (encoding >> 16 & 0xFF), sizeof size);
+  return size + (encoding >> 13 & 7) * 8;
+}
+
 /* No frame pointer; the stack has a fixed size and the saved registers are at its top, in an order that one number of
  * ten bits tells: in a mixed base, which of the registers not yet named comes next. */
-static bool writeFrameOfStack(FrameWriter *frames, uint32_t encoding) {
-  uint32_t words = encoding >> 16 & 0xFF, count = encoding >> 10 & 7, permutation = encoding & 0x3FF;
+static bool writeFrameOfStack(FrameWriter *frames, uint32_t encoding, uint32_t size) {
+  uint32_t count = encoding >> 10 & 7, permutation = encoding & 0x3FF;
   if (count > 6) return false;
-  frameDefineCanonical(frames, 7 /* rsp */, words * 8);
+  frameDefineCanonical(frames, 7 /* rsp */, size);
   bool isUsed[7] = {false};
   uint32_t divisors[6] = {0}, product = 1;
   for (uint32_t i = count; i-- > 0;) {
@@ -69,29 +76,37 @@ static bool writeFrameOfStack(FrameWriter *frames, uint32_t encoding) {
   return true;
 }
 
+static bool writeFrame(FrameWriter *frames, const CompactFunction *function, uint64_t start) {
+  switch (function->encoding & CompactModeMask) {
+    case CompactModeFramePointer: return writeFrameOfPointer(frames, function->encoding);
+    case CompactModeStack: return writeFrameOfStack(frames, function->encoding, (function->encoding >> 16 & 0xFF) * 8);
+    case CompactModeLargeStack:
+      return function->size >= (function->encoding >> 16 & 0xFF) + sizeof(uint32_t) &&
+             writeFrameOfStack(frames, function->encoding, largeStackSize((const uint8_t *)start, function->encoding));
+    default: return false;
+  }
+}
+
 static bool addFunction(void *context, const CompactFunction *function) {
   Registration *registration = context;
   const Image *image = registration->image;
+  FrameWriter *frames = &registration->frames;
   uint64_t start = (uint64_t)image->base + function->start, personality;
   uint64_t table = function->tableOffset ? (uint64_t)image->base + function->tableOffset : 0;
   if (!imageHolds(image, (const void *)start, function->size) ||
       (table && !imageHolds(image, (const void *)table, 1)) ||
       !readPersonality(image, function->personalityOffset, &personality))
     return loaderFail("The unwind information of the function at \"0x%x\" is malformed", function->start);
-  uint32_t mode = function->encoding & CompactModeMask;
-  FrameWriter *frames = &registration->frames;
-  bool isKnown = true;
-  if (mode == 0) return true; // nothing throws through it
-  if (mode == CompactModeDwarf)
-    return frameCopyDwarf(frames, image, function->encoding & 0xFFFFFF) || loaderFail("The .eh_frame entry of the function at \"0x%x\" is malformed", function->start);
-  frameBegin(frames, start, function->size, personality, table);
-  if (mode == CompactModeFramePointer) isKnown = writeFrameOfPointer(frames, function->encoding);
-  else if (mode == CompactModeStack) isKnown = writeFrameOfStack(frames, function->encoding);
-  else isKnown = false;
-  frameEnd(frames);
+  if ((function->encoding & CompactModeMask) == 0) return true; // nothing throws through it
   registration->functions++;
-  return isKnown || loaderFail("The function at \"0x%x\" has unwind encoding \"0x%08x\", which is not known", function->start,
-                               function->encoding);
+  if ((function->encoding & CompactModeMask) == CompactModeDwarf)
+    return frameCopyDwarf(frames, image, function->encoding & 0xFFFFFF) ||
+           loaderFail("The entry in __eh_frame of the function at \"0x%x\" is malformed", function->start);
+  frameBegin(frames, start, function->size, personality, table);
+  bool isKnown = writeFrame(frames, function, start);
+  frameEnd(frames);
+  return isKnown || loaderFail("The function at \"0x%x\" has unwind encoding \"0x%08x\", which is not known",
+                               function->start, function->encoding);
 }
 
 bool unwindRegister(const Image *image, uint32_t *functions) {
