@@ -1,12 +1,13 @@
 # The dylib for macOS, executed: test/apple/loader maps its x86_64 slice on Linux and runs the bridge's native tests on it.
 
 LOADER := $(OUT)/loader
-LOADER_SOURCES := $(filter-out %_main.m %_test.c test/apple/loader/bridge_stubs.S,$(wildcard test/apple/loader/*.[cmS]))
+LOADER_SOURCES := $(filter-out %_main.m %_test.c %_test.m test/apple/loader/bridge_stubs.S,$(wildcard test/apple/loader/*.[cmS]))
 LOADER_LIBRARY_OBJECTS := $(call object,$(LOADER_SOURCES))
 LOADER_OBJECTS := $(LOADER_LIBRARY_OBJECTS) $(LOADER)/obj/bridge_stubs.o
-LOADER_TESTS := $(wildcard test/native/bridge_*_test.c test/apple/loader/bridge_*_test.c)
-LOADER_PROGRAMS := $(patsubst %_test.c,$(LOADER)/%,$(notdir $(LOADER_TESTS)))
+LOADER_TESTS := $(wildcard $(foreach d,test/native test/apple/loader,$(d)/bridge_*_test.[cm]))
+LOADER_PROGRAMS := $(patsubst %_test,$(LOADER)/%,$(basename $(notdir $(LOADER_TESTS))))
 vpath bridge_%_test.c test/native test/apple/loader
+vpath bridge_%_test.m test/native test/apple/loader
 
 .PHONY: loader-tests
 test-artifacts: loader-tests
@@ -26,9 +27,12 @@ $(LOADER)/obj/bridge_stubs.o: test/apple/loader/bridge_stubs.S $(LOADER)/obj/bri
 	@$(CLANG) -I$(dir $@) -Wa,-I$(dir $@) -c $< -o $@
 
 # A test's main becomes a function that bridge_main.m calls.
-$(LOADER)/obj/%_test.o: %_test.c Makefile
+$(LOADER)/obj/%_test.o: %_test.c Makefile | $(LINKED_HEADERS)
 	@echo "  compile $< (for the loader)"
-	@mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) -Itest/native -Dmain=bridgeTest -c $< -o $@
+	@$(call compile,-Itest/native -Dmain=bridgeTest)
+$(LOADER)/obj/%_test.o: %_test.m Makefile | $(LINKED_HEADERS)
+	@echo "  compile $< (for the loader)"
+	@$(call compile,-Itest/native -Dmain=bridgeTest)
 
 $(LOADER)/bridge_%: $(LOADER)/obj/bridge_%_test.o $(call object,test/apple/loader/bridge_main.m) $(LOADER_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
 	@echo "  link    $@"
