@@ -30,7 +30,7 @@ type Settings = {
 function settings(args: string[]): Settings {
   const { values } = parseOptions(args);
   return {
-    model: values.model ?? join(import.meta.dir, "models/austen-5m-q8_0.gguf"),
+    model: values.model ?? join(import.meta.dirname, "models/austen-5m-q8_0.gguf"),
     prompt: values.prompt ?? "It is a truth universally acknowledged, that",
     tokens: number("tokens", values.tokens ?? "180", { least: 1, whole: true }),
     temperature: number("temperature", values.temperature ?? "0.8", { least: 0, whole: false }),

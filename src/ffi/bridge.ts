@@ -1,10 +1,13 @@
 /** The native library as the rest of the package sees it: opened once per thread, when first needed. */
-import { isMainThread } from "node:worker_threads";
 import { abiVersion, type Handle, type SymbolName, type Symbols } from "./abi.ts";
 import { hasBunFfi, openWithBun } from "./bun.ts";
-import type { HostLibrary, NativeCallback } from "./host.ts";
+import { openWithDeno } from "./deno.ts";
+import { denoNamespace } from "./deno_namespace.ts";
+import { environmentVariable } from "./environment.ts";
+import type { Completions, HostLibrary } from "./host.ts";
 import { locateLibrary } from "./locate.ts";
 import { BridgeError, failure } from "./status.ts";
+import { beforeEnd, isWorker } from "./thread.ts";
 import { observeCalls, Trace, traceMode } from "./trace.ts";
 
 /** Native calls as they are counted; `stop()` ends it. */
@@ -28,8 +31,8 @@ export class Bridge {
   readonly #counts = new Set<Map<SymbolName, number>>();
   readonly #exitActions = new Set<() => void>();
   /** What a Worker holds, to be released when it ends. The main thread's goes with the process. */
-  readonly #held: Set<Handle> | undefined = isMainThread ? undefined : new Set();
-  #listensToExit = false;
+  readonly #held: Set<Handle> | undefined = isWorker() ? new Set() : undefined;
+  #listensToEnd = false;
   #hasWarned = false;
   #symbols: Symbols;
 
@@ -38,7 +41,7 @@ export class Bridge {
     this.#host = host;
     this.#plain = traced(host.symbols);
     this.#symbols = this.#plain;
-    if (this.#held !== undefined) this.#listenToExit();
+    if (this.#held !== undefined) this.#listenToEnd();
   }
 
   /** The functions of the C ABI. Read it anew for each call: counting replaces them. */
@@ -51,9 +54,9 @@ export class Bridge {
     return failure(this.#symbols, attempt);
   }
 
-  /** See `HostLibrary.callback`. */
-  callback(listener: (value: number) => void): NativeCallback {
-    return this.#host.callback(listener);
+  /** See `HostLibrary.completions`. */
+  completions(listener: (value: number) => void): Completions {
+    return this.#host.completions(listener);
   }
 
   /** See `HostLibrary.viewOf`. */
@@ -86,12 +89,11 @@ export class Bridge {
   }
 
   /**
-   * Adds something to do before this thread's JavaScript ends (`process.exit`, or the end of the program), until
-   * `removeExitAction`. A thread of the bridge must not call back into a JavaScript that is gone.
+   * Adds something to do before this thread's JavaScript ends (see `beforeEnd`), until `removeExitAction`. A thread of the bridge must not call back into a JavaScript that is gone.
    */
   addExitAction(action: () => void): void {
     this.#exitActions.add(action);
-    this.#listenToExit();
+    this.#listenToEnd();
   }
 
   removeExitAction(action: () => void): void {
@@ -115,7 +117,7 @@ export class Bridge {
 
   /** Warns about a native object that was never disposed: once, and only in development. */
   warnForgotten(label: string): void {
-    if (this.#hasWarned || process.env.NODE_ENV === "production") return;
+    if (this.#hasWarned || environmentVariable("NODE_ENV") === "production") return;
     this.#hasWarned = true;
     process.emitWarning(
       `${label} was garbage collected before it was disposed. Its native memory is released now, but late: ` +
@@ -124,10 +126,10 @@ export class Bridge {
     );
   }
 
-  #listenToExit(): void {
-    if (this.#listensToExit) return;
-    this.#listensToExit = true;
-    process.on("exit", () => {
+  #listenToEnd(): void {
+    if (this.#listensToEnd) return;
+    this.#listensToEnd = true;
+    beforeEnd(() => {
       for (const action of this.#exitActions) action();
       for (const handle of this.#held ?? []) this.#symbols.bm_release(handle);
     });
@@ -146,24 +148,25 @@ export class Bridge {
 
 /** Wraps the functions as BUN_METAL_TRACE asks, and prints its table to standard error when the program ends. */
 function traced(symbols: Symbols): Symbols {
-  const mode = traceMode(process.env.BUN_METAL_TRACE);
+  const mode = traceMode(environmentVariable("BUN_METAL_TRACE"));
   if (mode === undefined) return symbols;
   const trace = new Trace(mode);
-  process.on("exit", () => console.error(trace.table()));
+  beforeEnd(() => console.error(trace.table()));
   return observeCalls(symbols, trace.observe);
 }
 
 function open(): Bridge {
-  if (!hasBunFfi()) {
+  const deno = denoNamespace();
+  if (deno === undefined && !hasBunFfi()) {
     throw new BridgeError(
       "unsupported",
-      "Cannot open the native library: this runtime has no bun:ffi; run it with Bun",
+      "Cannot open the native library: this runtime has neither bun:ffi nor Deno.dlopen; run it with Bun or Deno",
     );
   }
   const path = locateLibrary();
   let host: HostLibrary;
   try {
-    host = openWithBun(path);
+    host = deno === undefined ? openWithBun(path) : openWithDeno(deno, path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new BridgeError("unsupported", `Cannot open the native library "${path}": ${reason}`);

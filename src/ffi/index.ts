@@ -1,7 +1,8 @@
 /** The C ABI for the runtime room; nothing above that room imports this. */
 export * from "./abi.ts";
 export { Bridge, type CallCount, countNativeCalls, loadBridge } from "./bridge.ts";
-export type { NativeCallback } from "./host.ts";
+export { environmentVariable } from "./environment.ts";
+export type { Completions } from "./host.ts";
 export {
   BridgeError,
   type BridgeErrorCode,

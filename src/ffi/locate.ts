@@ -1,6 +1,7 @@
 /** Finds the native library. The only place that knows platforms and file names. */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { environmentVariable } from "./environment.ts";
 import { BridgeError } from "./status.ts";
 
 /** What the search depends on; the process itself unless a test says otherwise. */
@@ -31,7 +32,7 @@ function packageRoot(): string {
 export function locateLibrary(options: LocateOptions = {}): string {
   const platform = options.platform ?? process.platform;
   const architecture = options.architecture ?? process.arch;
-  const override = "override" in options ? options.override : process.env.BUN_METAL_LIBRARY;
+  const override = "override" in options ? options.override : environmentVariable("BUN_METAL_LIBRARY");
   if (override !== undefined && override !== "") {
     if (existsSync(override)) return resolve(override);
     throw new BridgeError(

@@ -33,7 +33,7 @@ export function featuresOf(mask: number): Feature[] {
 
 /** Returns the set that BUN_METAL_DISABLE lists: names between commas; none where it is unset or empty. */
 export function disabledByEnvironment(): number {
-  const names = (process.env.BUN_METAL_DISABLE ?? "").split(",").map((name) => name.trim());
+  const names = (environmentVariable("BUN_METAL_DISABLE") ?? "").split(",").map((name) => name.trim());
   return featureMask(
     names.filter((name) => name !== ""),
     "BUN_METAL_DISABLE",

@@ -19,7 +19,7 @@ export class Queue extends Owned {
   /** @internal Use `Device.createQueue()`. */
   static create(bridge: Bridge, device: Handle, label: string): Queue {
     const submissions = new Submissions(bridge);
-    const handle = bridge.symbols.bm_queue_new(device, submissions.callbackPointer);
+    const handle = bridge.symbols.bm_queue_new(device, submissions.callback);
     if (handle === 0) {
       submissions.released();
       throw bridge.failure(`Cannot make a ${label}`);

@@ -2,16 +2,13 @@
 import {
   type Bridge,
   BridgeError,
+  type Completions,
   type Handle,
   maxInFlight,
-  type NativeCallback,
   ReleasedError,
   ticketFailed,
 } from "../ffi/index.ts";
 import type { Program } from "./program.ts";
-
-/** Timers count to 2^31 - 1 ms, about 25 days; what holds the event loop repeats. */
-const longestInterval = 2 ** 31 - 1;
 
 /** One call of `submit`, in flight or waiting. */
 interface Submission {
@@ -27,34 +24,33 @@ interface Submission {
 }
 
 /**
- * Hands submissions to the bridge in order, at most `maxInFlight` at a time, and settles their promises as the native
- * callback tells of completions. It never refers to its queue except while work is in flight, so that a forgotten queue
- * can be collected: the callback that the runtime holds refers to this object.
+ * Hands submissions to the bridge in order, at most `maxInFlight` at a time, and settles their promises as the
+ * bridge tells of completions. It never refers to its queue except while work is in flight, so that a forgotten queue
+ * can be collected: what tells of completions refers to this object.
  */
 export class Submissions {
   readonly #bridge: Bridge;
-  readonly #callback: NativeCallback;
+  readonly #completions: Completions;
   readonly #inFlight = new Map<number, Submission>();
   #queue: Handle = 0;
   /** First and last of those that wait for room. */
   #first: Submission | undefined;
   #last: Submission | undefined;
-  /** Callbacks that the bridge has yet to make, or that have yet to arrive. */
+  /** Completions that have yet to be told of. */
   #expected = 0;
   #keepAlive: Disposable | undefined;
-  #timer: NodeJS.Timeout | undefined;
   #released = false;
   /** At the end of this thread's JavaScript: releasing the queue makes sure that no native thread calls into it later. */
   readonly #exitAction = (): void => this.#keepAlive?.[Symbol.dispose]();
 
   constructor(bridge: Bridge) {
     this.#bridge = bridge;
-    this.#callback = bridge.callback((value) => this.#completed(value));
+    this.#completions = bridge.completions((value) => this.#completed(value));
   }
 
   /** What to give to bm_queue_new. */
-  get callbackPointer(): number {
-    return this.#callback.pointer;
+  get callback(): number | null {
+    return this.#completions.callback;
   }
 
   /** Sets the queue that submissions go to. Once, before any. */
@@ -118,10 +114,10 @@ export class Submissions {
     for (const ticket of [...this.#inFlight.keys()]) this.#waitFor(ticket);
   }
 
-  /** The native queue is released: the bridge makes no more calls. Those on their way still arrive. */
+  /** The native queue is released: nothing more completes. What is on its way to be told of still arrives. */
   released(): void {
     this.#released = true;
-    if (this.#expected === 0) this.#close();
+    if (this.#expected === 0) this.#completions.close();
   }
 
   #enqueue(submission: Submission): void {
@@ -143,6 +139,7 @@ export class Submissions {
       }
       this.#inFlight.set(ticket, submission);
       submission.words = null;
+      this.#completions.expect(this.#queue, ticket);
       if (this.#expected++ === 0) this.#hold(submission.owner);
     } catch (error) {
       settle(submission, error instanceof Error ? error : new Error(String(error)));
@@ -159,7 +156,7 @@ export class Submissions {
     }
   }
 
-  /** The native callback, on a turn of the event loop. */
+  /** The bridge tells of a completion, on a turn of the event loop. */
   #completed(value: number): void {
     const ticket = (value & ~ticketFailed) >>> 0;
     // Gone where somebody has waited for it already.
@@ -171,8 +168,8 @@ export class Submissions {
     if (!this.#released) this.#pump();
     if (this.#expected > 0) return;
     this.#letGo();
-    // Not from within the callback itself.
-    if (this.#released) setImmediate(() => this.#close());
+    // Not from within the call itself.
+    if (this.#released) setImmediate(() => this.#completions.close());
   }
 
   /** Waits for a submission (which may be over) and settles it with its status. */
@@ -193,23 +190,14 @@ export class Submissions {
     settle(submission, error);
   }
 
-  /** The runtime does not wait for native callbacks: a timer keeps the event loop open while they are expected. */
   #hold(owner: Disposable): void {
     this.#keepAlive = owner;
-    if (this.#timer === undefined) this.#timer = setInterval(() => {}, longestInterval);
-    else this.#timer.ref();
     this.#bridge.addExitAction(this.#exitAction);
   }
 
   #letGo(): void {
-    this.#timer?.unref();
     this.#keepAlive = undefined;
     this.#bridge.removeExitAction(this.#exitAction);
-  }
-
-  #close(): void {
-    clearInterval(this.#timer);
-    this.#callback.close();
   }
 }
 

@@ -10,6 +10,8 @@ class FakeNative {
   readonly submitted: (readonly number[])[] = [];
   readonly outcomes = new Map<number, BridgeErrorCode>();
   readonly waits: number[] = [];
+  /** Tickets whose completion was asked for. */
+  readonly expected: number[] = [];
   room: number = maxInFlight;
   closed = 0;
   call: (value: number) => void = () => {};
@@ -32,9 +34,13 @@ class FakeNative {
         return outcome === undefined ? 0 : this.#fail(outcome, `ticket ${ticket} met its end`);
       },
     } as unknown as Symbols,
-    callback: (listener) => {
+    completions: (listener) => {
       this.call = listener;
-      return { pointer: 1, close: () => this.closed++ };
+      return {
+        callback: 1,
+        expect: (_queue, ticket) => this.expected.push(ticket),
+        close: () => this.closed++,
+      };
     },
     viewOf: () => new ArrayBuffer(0),
     addressOf: () => 0,
