@@ -81,7 +81,7 @@ export class Queue extends Owned {
    */
   orderedHandle(): Handle {
     const handle = this.handle;
-    if (this.#submissions.isWaiting) this.#submissions.flush();
+    this.#submissions.flush();
     return handle;
   }
 

@@ -10,6 +10,12 @@ import {
 } from "../ffi/index.ts";
 import type { Program } from "./program.ts";
 
+/**
+ * Synchronous calls that may overtake news of a completion. The bridge remembers how the last 256 submissions ended, at
+ * most 64 of which are in flight here: this many more, and it still knows about the oldest.
+ */
+const mostOvertaking = 128;
+
 /** One call of `submit`, in flight or waiting. */
 interface Submission {
   /** The queue. */
@@ -38,6 +44,8 @@ export class Submissions {
   #last: Submission | undefined;
   /** Completions that have yet to be told of. */
   #expected = 0;
+  /** Synchronous calls since those in flight were last waited for. */
+  #overtaking = 0;
   #keepAlive: Disposable | undefined;
   #released = false;
   /** At the end of this thread's JavaScript: releasing the queue makes sure that no native thread calls into it later. */
@@ -92,6 +100,10 @@ export class Submissions {
 
   /** Hands all that waits to the bridge, blocking for room, so that a synchronous call may follow in order. */
   flush(): void {
+    if (this.#inFlight.size > 0 && ++this.#overtaking > mostOvertaking) {
+      for (const ticket of [...this.#inFlight.keys()]) this.#waitFor(ticket);
+      this.#overtaking = 0;
+    }
     while (this.#first !== undefined) {
       this.#pump();
       if (this.#first === undefined) return;

@@ -139,6 +139,17 @@ describe("Submissions", () => {
     expect(results.map((result, i) => (result === "done" ? -1 : i)).filter((i) => i >= 0)).toEqual([1]);
   });
 
+  test("Submissions.flush() asks how a submission ended before the bridge forgets it", async () => {
+    const first = submit(1);
+    for (let i = 0; i < 128; i++) submissions.flush();
+    expect(native.waits).toEqual([]);
+    submissions.flush();
+    expect(native.waits).toEqual([1]);
+    expect(await first).toBe("done");
+    native.complete(1);
+    expect(native.expected).toEqual([1]);
+  });
+
   test("Submissions.settle() ends everything, and the callback closes when the last call has arrived", async () => {
     const promises = Array.from({ length: 66 }, (_, i) => submit(i));
     const idle = submissions.idle();
