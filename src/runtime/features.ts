@@ -1,5 +1,5 @@
 /** Features of a device that make work faster and change no result: their names, and sets of them. */
-import { featureNames } from "../ffi/index.ts";
+import { environmentVariable, featureNames } from "../ffi/index.ts";
 
 /**
  * What a device may use to work faster:

@@ -18,7 +18,7 @@ if (!Number.isInteger(rounds) || rounds < 1) {
   process.exit(2);
 }
 
-const root = join(import.meta.dir, "../..");
+const root = join(import.meta.dirname, "../..");
 const random = mulberry32(1);
 const lines: Line[] = [];
 using device = Device.open();

@@ -3,14 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, normalize } from "node:path";
 
-const root: string = normalize(join(import.meta.dir, "../.."));
+const root: string = normalize(join(import.meta.dirname, "../.."));
 const machine: string = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
 
 /** Where the build puts its products. */
 export const built: string = join(root, `build/${process.platform}-${machine}`);
 
 /** The shaders of these tests. */
-export const shaders: string = join(import.meta.dir, "msl");
+export const shaders: string = join(import.meta.dirname, "msl");
 
 export interface Outcome {
   readonly status: number;

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { basename, join, normalize } from "node:path";
 
-const root = normalize(join(import.meta.dir, "../.."));
+const root = normalize(join(import.meta.dirname, "../.."));
 const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
 const built = join(root, `build/${process.platform}-${machine}/native`);
 // cpu_run is a tool of msl.test.ts: it takes a kernel to run.

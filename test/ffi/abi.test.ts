@@ -1,9 +1,11 @@
 // src/ffi/abi.ts says what bridge/bun_metal.h says: functions, arguments, types, and every number.
+
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as ffi from "../../src/ffi/index.ts";
 
-const header = await Bun.file(join(import.meta.dir, "../../bridge/bun_metal.h")).text();
+const header = readFileSync(join(import.meta.dirname, "../../bridge/bun_metal.h"), "utf8");
 const code = header.replace(/\/\*[\s\S]*?\*\//g, " ").replace(/\/\/.*$/gm, " ");
 
 /** How a C type crosses, by the names of abi.ts. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Symbols } from "../../src/ffi/abi.ts";
 import { countNativeCalls, loadBridge } from "../../src/ffi/index.ts";
 import { observeCalls, Trace, traceMode } from "../../src/ffi/trace.ts";
+import { run, scriptCommand } from "../host/process.ts";
 
 const two = { bm_abi_version: () => 1, bm_error_code: () => 2 } as unknown as Symbols;
 
@@ -81,14 +82,10 @@ describe("traceMode", () => {
   });
 
   test("BUN_METAL_TRACE=times prints a table when the program ends", async () => {
-    const index = join(import.meta.dir, "../../src/ffi/index.ts");
+    const index = join(import.meta.dirname, "../../src/ffi/index.ts");
     const script = `import { loadBridge } from ${JSON.stringify(index)}; loadBridge().symbols.bm_error_code();`;
-    const child = Bun.spawn([process.execPath, "-e", script], {
-      env: { ...process.env, BUN_METAL_TRACE: "times" },
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    expect(await child.exited).toBe(0);
-    expect(await new Response(child.stderr).text()).toMatch(/^bm_error_code +1 /m);
+    const { code, stderr } = await run(scriptCommand(script), { environment: { BUN_METAL_TRACE: "times" } });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^bm_error_code +1 /m);
   });
 });

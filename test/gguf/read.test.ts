@@ -7,7 +7,7 @@ import { GgufError, ggmlLayout, ggmlTypes, openGguf, parseGguf } from "../../src
 import { encodeF16, encodeQ8_0, f32, type WritableTensor, writeGguf } from "../reference/gguf_writer.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
 
-const root = join(import.meta.dir, "../..");
+const root = join(import.meta.dirname, "../..");
 const q8File = join(root, "examples/models/austen-5m-q8_0.gguf");
 const f16File = join(root, "test/fixtures/austen-5m-f16.gguf");
 

@@ -9,7 +9,7 @@ import { TemporaryFolder } from "./temporary.ts";
 // Work is bounded by the tests themselves; a machine may be slow or busy.
 setDefaultTimeout(120_000);
 
-const root = join(import.meta.dir, "../..");
+const root = join(import.meta.dirname, "../..");
 const examples = join(root, "examples");
 
 type Finished = { readonly code: number; readonly stdout: string; readonly stderr: string };

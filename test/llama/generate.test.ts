@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ContextFullError, type GenerateOptions, type GenerateResult, Llama } from "../../src/llama/index.ts";
 import { ReleasedError } from "../../src/runtime/index.ts";
 import { expectNoMoreThan, liveObjects } from "./live.ts";
@@ -158,7 +159,7 @@ describe("Llama.generate in a sequence", () => {
 
     sequence[Symbol.dispose]();
     expect(collect(llama, "Emma", { sequence })).rejects.toThrow("was disposed");
-    await Bun.sleep(1);
+    await sleep(1);
     expectAllSequencesFree(llama, 2);
   });
 
@@ -171,7 +172,7 @@ describe("Llama.generate in a sequence", () => {
       for await (const _ of running) sequence.rewind(3);
     };
     expect(rest()).rejects.toThrow("does not follow");
-    await Bun.sleep(20);
+    await sleep(20);
     expect(sequence.length).toBe(3);
   });
 });
@@ -229,7 +230,7 @@ describe("Llama.generate, ended early", () => {
     expect(await generation().catch((error: unknown) => error)).toBeInstanceOf(ReleasedError);
     expect(() => model.sequence()).toThrow(ReleasedError);
     expect(model.decode([])).rejects.toThrow(ReleasedError);
-    await Bun.sleep(1);
+    await sleep(1);
     await expectNoMoreThan(before);
   });
 });

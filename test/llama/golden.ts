@@ -1,4 +1,5 @@
 /** What llama.cpp gives for the repository's model: test/golden.json. Its `note` says how each number was made. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export type GoldenRun = {
@@ -17,7 +18,9 @@ export type GoldenPrompt = {
 };
 
 export async function readGolden(): Promise<readonly GoldenPrompt[]> {
-  const golden: { prompts: GoldenPrompt[] } = await Bun.file(join(import.meta.dir, "../golden.json")).json();
+  const golden: { prompts: GoldenPrompt[] } = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../golden.json"), "utf8"),
+  );
   return golden.prompts;
 }
 

@@ -2,7 +2,9 @@
  * Native objects alive, to compare before and after. A completion is reported from within an autorelease pool of the
  * bridge, so what a submission used is released a moment after its promise has resolved: counts have to settle first.
  */
+
 import { expect } from "bun:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Device } from "../../src/runtime/index.ts";
 
 export type LiveObjects = {
@@ -19,7 +21,7 @@ const MOST_READINGS = 5000;
 export async function liveObjects(): Promise<LiveObjects> {
   let fewest = read();
   for (let i = 1; i < SETTLING_READINGS; i++) {
-    await Bun.sleep(1);
+    await sleep(1);
     const now = read();
     if (now.objects < fewest.objects) fewest = now;
   }
@@ -28,7 +30,7 @@ export async function liveObjects(): Promise<LiveObjects> {
 
 /** Fails unless no more is alive than before, once counts have settled. */
 export async function expectNoMoreThan(before: LiveObjects): Promise<void> {
-  for (let i = 0; i < MOST_READINGS && read().objects > before.objects; i++) await Bun.sleep(1);
+  for (let i = 0; i < MOST_READINGS && read().objects > before.objects; i++) await sleep(1);
   const { objects, ...rest } = read();
   expect(objects).toBeLessThanOrEqual(before.objects);
   expect(rest).toEqual({

@@ -7,7 +7,7 @@ import { type WritableTensor, type WritableValue, writeGguf } from "../reference
 import { type ReferenceConfig, ReferenceLlama, type ReferenceWeights } from "../reference/llama.ts";
 import { dequantize, type ReferenceType } from "../reference/llama_dequantize.ts";
 
-const root = join(import.meta.dir, "../..");
+const root = join(import.meta.dirname, "../..");
 
 /** The repository's model, in both types that it is stored in. */
 export const models: { readonly f16: string; readonly q8_0: string } = {

@@ -6,7 +6,9 @@
  * checkLeaks();
  * ```
  */
+
 import { afterAll, expect } from "bun:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Device } from "../../src/runtime/index.ts";
 
 /** What lives on the native side of the process. */
@@ -50,7 +52,7 @@ export function leaksBetween(before: NativeLife, after: NativeLife): string[] {
 export async function settledLeaks(before: NativeLife): Promise<string[]> {
   let leaks = leaksBetween(before, nativeLife());
   for (let tries = 0; leaks.length > 0 && tries < 200; tries++) {
-    await Bun.sleep(5);
+    await sleep(5);
     leaks = leaksBetween(before, nativeLife());
   }
   return leaks;

@@ -144,7 +144,7 @@ describe("Device.loadLibrary", () => {
     expect(() => device.loadLibrary("/nowhere/x.metallib")).toThrow(
       expect.objectContaining({ code: "not-found" }),
     );
-    for (const path of [import.meta.path, import.meta.dir, process.execPath, "/dev/null", ""]) {
+    for (const path of [import.meta.filename, import.meta.dirname, process.execPath, "/dev/null", ""]) {
       expect(() => device.loadLibrary(path), path).toThrow(BridgeError);
     }
   });

@@ -10,6 +10,7 @@ import {
   ProgramBuilder,
   ReleasedError,
 } from "../../src/runtime/index.ts";
+import { run, scriptCommand } from "../host/process.ts";
 import { addProgram, compileKernels, spinProgram, u32 } from "./kernels.ts";
 import { checkLeaks } from "./leaks.ts";
 
@@ -201,10 +202,12 @@ describe("Queue.dispose", () => {
 });
 
 describe("a process", () => {
-  const runtime = JSON.stringify(join(import.meta.dir, "../../src/runtime/index.ts"));
-  const kernels = JSON.stringify(join(import.meta.dir, "kernels.ts"));
+  const runtime = JSON.stringify(join(import.meta.dirname, "../../src/runtime/index.ts"));
+  const collector = JSON.stringify(join(import.meta.dirname, "../host/collect.ts"));
+  const kernels = JSON.stringify(join(import.meta.dirname, "kernels.ts"));
   const preamble = `
     import { Device } from ${runtime};
+    import { collectGarbage } from ${collector};
     import { compileKernels, spinProgram } from ${kernels};
     const device = Device.open();
     const library = compileKernels(device);
@@ -212,13 +215,10 @@ describe("a process", () => {
     const program = spinProgram(device, library, values, ${aWhile});
     globalThis.kept = [device, library, values, program];`;
 
-  async function outputOf(script: string): Promise<{ code: number; output: string }> {
-    const child = Bun.spawn([process.execPath, "-e", preamble + script], {
-      stdout: "pipe",
-      stderr: "inherit",
-    });
-    const [code, output] = await Promise.all([child.exited, new Response(child.stdout).text()]);
-    return { code, output: output.trim() };
+  async function outputOf(script: string): Promise<{ code: number | null; output: string }> {
+    const { code, stdout, stderr } = await run(scriptCommand(preamble + script));
+    if (stderr !== "") console.error(stderr);
+    return { code, output: stdout.trim() };
   }
 
   test("a process stays alive while work is in flight, and ends after it", async () => {
@@ -237,7 +237,7 @@ describe("a process", () => {
       process.on("warning", (warning) => warnings.push(warning.name));
       const before = Device.liveHandles().buffer;
       (() => { for (let i = 0; i < 100; i++) device.buffer(64).bytes().fill(1); })();
-      for (let i = 0; i < 100 && Device.liveHandles().buffer > before + 5; i++) { Bun.gc(true); await Bun.sleep(2); }
+      for (let i = 0; i < 100 && Device.liveHandles().buffer > before + 5; i++) { collectGarbage(); await new Promise((resolve) => setTimeout(resolve, 2)); }
       console.log(Device.liveHandles().buffer <= before + 5, warnings.join());`;
     expect(await outputOf(script)).toEqual({ code: 0, output: "true ForgottenObjectWarning" });
   });

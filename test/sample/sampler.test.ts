@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { isDeepStrictEqual } from "node:util";
 import { createSampler, type SamplerOptions } from "../../src/sample/index.ts";
 import { gaussianArray, mulberry32, randomInteger } from "../reference/random.ts";
 import { distribution, penalise } from "../reference/sampling.ts";
@@ -92,7 +93,7 @@ test("sample() keeps exactly the reference's tokens, on logits with many ties", 
     const observed = counts(logits, { ...options, seed }, 1200);
     const kept = (values: readonly number[]): number[] =>
       values.flatMap((value, id) => (value > 0 ? [id] : []));
-    if (!Bun.deepEquals(kept(observed), kept(probabilities))) {
+    if (!isDeepStrictEqual(kept(observed), kept(probabilities))) {
       throw new Error(
         `Seed ${seed}: kept ${kept(observed)}, not ${kept(probabilities)}; ${JSON.stringify(options)}`,
       );

@@ -6,7 +6,7 @@ import { Device } from "../../src/runtime/index.ts";
 import type { SoakReport } from "./soak.ts";
 
 async function soak(scale: number, environment: Record<string, string> = {}): Promise<SoakReport> {
-  const child = Bun.spawn([process.execPath, "run", join(import.meta.dir, "soak.ts"), String(scale)], {
+  const child = Bun.spawn([process.execPath, "run", join(import.meta.dirname, "soak.ts"), String(scale)], {
     env: { ...process.env, ...environment },
     stdout: "pipe",
     stderr: "inherit",
@@ -43,7 +43,7 @@ describe("stress", () => {
   test(
     "the same bridge built without its pools fails the check",
     async () => {
-      const built = Bun.spawnSync(["make", "without-pools"], { cwd: join(import.meta.dir, "../..") });
+      const built = Bun.spawnSync(["make", "without-pools"], { cwd: join(import.meta.dirname, "../..") });
       expect(built.exitCode).toBe(0);
       const control = locateLibrary({ override: undefined }).replace(/(\.\w+)$/, "_without_pools$1");
       // Where the platform counts no objects, only memory tells, and it takes more work to see.

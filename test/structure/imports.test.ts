@@ -3,7 +3,7 @@
 import { describe, expect, test } from "bun:test";
 import { dirname, join, normalize, relative } from "node:path";
 
-const root = normalize(join(import.meta.dir, "../.."));
+const root = normalize(join(import.meta.dirname, "../.."));
 
 /** Which rooms each room may import, itself aside. */
 const allowed: Readonly<Record<string, readonly string[]>> = {

@@ -16,6 +16,7 @@ import {
   silu,
   softmax,
 } from "../../src/tensor/index.ts";
+import { commandOf, run } from "../host/process.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
 import { Execution } from "./execute.ts";
 import { MAX_PICKED, MAX_ROWS, randomRecipe } from "./recipe.ts";
@@ -104,21 +105,19 @@ describe("Plan of random graphs", () => {
     }
   });
 
-  function runShuffled(mode: "barriers" | "no-barriers"): { seed: number; error: number } {
-    const { stdout, stderr, exitCode } = Bun.spawnSync(
-      [process.execPath, `${import.meta.dir}/random_runs.ts`, "2000", "30", mode],
-      { env: { ...process.env, BUN_METAL_CPU_CHECK: "shuffle" } },
-    );
-    if (exitCode !== 0) throw new Error(`random_runs.ts failed: ${stderr}`);
-    return JSON.parse(stdout.toString());
+  async function runShuffled(mode: "barriers" | "no-barriers"): Promise<{ seed: number; error: number }> {
+    const command = commandOf(`${import.meta.dirname}/random_runs.ts`, ["2000", "30", mode]);
+    const { stdout, stderr, code } = await run(command, { environment: { BUN_METAL_CPU_CHECK: "shuffle" } });
+    if (code !== 0) throw new Error(`random_runs.ts failed: ${stderr}`);
+    return JSON.parse(stdout);
   }
 
-  test("Plan has the barriers that it needs: commands between them may run in any order", () => {
-    expect(runShuffled("barriers").error).toBeLessThan(2e-4);
+  test("Plan has the barriers that it needs: commands between them may run in any order", async () => {
+    expect((await runShuffled("barriers")).error).toBeLessThan(2e-4);
   }, 60_000);
 
-  test("Plan without barriers is found out by the same check", () => {
-    expect(runShuffled("no-barriers").error).toBeGreaterThan(1e-2);
+  test("Plan without barriers is found out by the same check", async () => {
+    expect((await runShuffled("no-barriers")).error).toBeGreaterThan(1e-2);
   }, 60_000);
 });
 

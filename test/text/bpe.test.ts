@@ -9,7 +9,7 @@ import { mulberry32, randomInteger } from "../reference/random.ts";
 import { gpt2Letters, mergeByRank, trainMerges } from "../reference/tokenizers.ts";
 
 const letters = gpt2Letters();
-const prose = readFileSync(join(import.meta.dir, "../corpus/prose.txt"), "utf8");
+const prose = readFileSync(join(import.meta.dirname, "../corpus/prose.txt"), "utf8");
 const families = ["llama-bpe", "dbrx", "qwen2", "gpt-2", "smollm", "default"];
 
 function lettersOf(text: string): string[] {

@@ -6,16 +6,16 @@ import { Tokenizer as SecondTokenizer } from "@huggingface/tokenizers";
 import { openGguf } from "../../src/gguf/index.ts";
 import { createTokenizer, tokenizerFromMetadata, tokenTypes } from "../../src/text/index.ts";
 import { awkwardStrings } from "../corpus/strings.ts";
-import golden from "../golden.json";
+import golden from "../golden.json" with { type: "json" };
 import { gpt2Letters, trainMerges } from "../reference/tokenizers.ts";
 
-const prose = readFileSync(join(import.meta.dir, "../corpus/prose.txt"), "utf8");
+const prose = readFileSync(join(import.meta.dirname, "../corpus/prose.txt"), "utf8");
 const texts = [...awkwardStrings, ...golden.prompts.map(({ text }) => text), prose]
   .map((text) => text.toWellFormed())
   .filter((text) => text !== "");
 
 test("encode() agrees with @huggingface/tokenizers on the SentencePiece vocabulary", () => {
-  const file = openGguf(join(import.meta.dir, "../../examples/models/austen-5m-q8_0.gguf"));
+  const file = openGguf(join(import.meta.dirname, "../../examples/models/austen-5m-q8_0.gguf"));
   const tokens = file.getStrings("tokenizer.ggml.tokens");
   const scores = file.getNumbers("tokenizer.ggml.scores");
   const types = file.getNumbers("tokenizer.ggml.token_type");
