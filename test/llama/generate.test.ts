@@ -71,7 +71,7 @@ describe("Llama.generate", () => {
     expect((await collect(llama, "", { maxTokens: 4, seed: 1 })).result.promptTokens).toBe(1);
     const none = await collect(llama, "Elizabeth", { maxTokens: 0 });
     expect(none).toMatchObject({ text: "", result: { reason: "maxTokens", generatedTokens: 0 } });
-    expect(collect(llama, [], {})).rejects.toThrow("empty prompt");
+    await expect(collect(llama, [], {})).rejects.toThrow("empty prompt");
   });
 
   test("Llama.generate() ends before a stop string, wherever tokens are cut", async () => {
@@ -97,12 +97,12 @@ describe("Llama.generate", () => {
       stop: ["\u0000", whole.slice(5, 9)],
     });
     expect(several.text).toBe(whole.slice(0, whole.indexOf(whole.slice(5, 9))));
-    expect(collect(llama, "Elizabeth", { stop: [""] })).rejects.toThrow(RangeError);
+    await expect(collect(llama, "Elizabeth", { stop: [""] })).rejects.toThrow(RangeError);
   });
 
   test("Llama.generate() refuses options out of range before it computes anything", async () => {
     for (const options of [{ temperature: -1 }, { topP: 2 }, { maxTokens: -1 }, { maxTokens: Number.NaN }]) {
-      expect(collect(llama, "Elizabeth", options), JSON.stringify(options)).rejects.toThrow(RangeError);
+      await expect(collect(llama, "Elizabeth", options), JSON.stringify(options)).rejects.toThrow(RangeError);
     }
     expectAllSequencesFree(llama, 2);
   });
@@ -147,18 +147,18 @@ describe("Llama.generate in a sequence", () => {
     using other = await Llama.load(models.q8_0);
     using foreign = other.sequence();
     await other.decode([{ token: 1, position: 0, sequence: foreign }]);
-    expect(collect(llama, "Emma", { sequence: foreign })).rejects.toThrow("belongs to another model");
+    await expect(collect(llama, "Emma", { sequence: foreign })).rejects.toThrow("belongs to another model");
     expect(foreign.length).toBe(1);
 
     using sequence = llama.sequence();
     const running = llama.generate("Emma", { seed: 1, sequence });
     await running.next();
-    expect(collect(llama, "Emma", { sequence })).rejects.toThrow("is in use by another generation");
+    await expect(collect(llama, "Emma", { sequence })).rejects.toThrow("is in use by another generation");
     for await (const _ of running) break;
     expect((await collect(llama, "Emma", { sequence, maxTokens: 2 })).result.generatedTokens).toBe(2);
 
     sequence[Symbol.dispose]();
-    expect(collect(llama, "Emma", { sequence })).rejects.toThrow("was disposed");
+    await expect(collect(llama, "Emma", { sequence })).rejects.toThrow("was disposed");
     await sleep(1);
     expectAllSequencesFree(llama, 2);
   });
@@ -171,7 +171,7 @@ describe("Llama.generate in a sequence", () => {
     const rest = async (): Promise<void> => {
       for await (const _ of running) sequence.rewind(3);
     };
-    expect(rest()).rejects.toThrow("does not follow");
+    await expect(rest()).rejects.toThrow("does not follow");
     await sleep(20);
     expect(sequence.length).toBe(3);
   });
@@ -181,7 +181,7 @@ describe("Llama.generate, ended early", () => {
   test("Llama.generate() stops when its signal is aborted, with the signal's reason", async () => {
     const before = await liveObjects();
     const reason = new Error("Enough");
-    expect(collect(llama, "Emma", { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    await expect(collect(llama, "Emma", { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
     const stop = new AbortController();
     let pieces = 0;
     const generation = async (): Promise<void> => {
@@ -212,7 +212,7 @@ describe("Llama.generate, ended early", () => {
     const failing = async (): Promise<void> => {
       for await (const _ of llama.generate("Emma", { seed: 1 })) throw new Error("Caller's own");
     };
-    expect(failing()).rejects.toThrow("Caller's own");
+    await expect(failing()).rejects.toThrow("Caller's own");
     await new Promise((resolve) => setTimeout(resolve, 1));
     expectAllSequencesFree(llama, 2);
   });
@@ -229,7 +229,7 @@ describe("Llama.generate, ended early", () => {
     };
     expect(await generation().catch((error: unknown) => error)).toBeInstanceOf(ReleasedError);
     expect(() => model.sequence()).toThrow(ReleasedError);
-    expect(model.decode([])).rejects.toThrow(ReleasedError);
+    await expect(model.decode([])).rejects.toThrow(ReleasedError);
     await sleep(1);
     await expectNoMoreThan(before);
   });

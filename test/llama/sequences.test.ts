@@ -148,7 +148,7 @@ test("Llama.decode() refuses rows that cannot be, and changes nothing", async ()
   ];
   for (const [rows, message] of cases) expect(llama.decode(rows)).rejects.toThrow(message);
   const tooMany = Array.from({ length: 508 }, (_, i) => ({ token: 5, position: 5 + i, sequence }));
-  expect(llama.decode(tooMany)).rejects.toThrow(ContextFullError);
+  await expect(llama.decode(tooMany)).rejects.toThrow(ContextFullError);
   expect(await llama.decode([])).toEqual([]);
   expect(sequence.length).toBe(5);
   using last = llama.sequence();

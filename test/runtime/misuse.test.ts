@@ -66,7 +66,7 @@ describe("releasing", () => {
   });
 
   test("bm_release() refuses numbers that are no handles", () => {
-    for (const handle of [0, 1, 0xffffffff, 0x7fffffff, values.handle ^ 0x80000000]) {
+    for (const handle of [0, 1, 0xffffffff, 0x7fffffff, (values.handle ^ 0x80000000) >>> 0]) {
       expect(symbols.bm_release(handle)).toBe(statusNames.indexOf("handle"));
       expect(lastCode()).toBe("handle");
     }

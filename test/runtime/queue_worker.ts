@@ -1,4 +1,5 @@
 /** A Worker of worker.test.ts: submits work of its own, then ends in the way that it is told. */
+import { parentPort } from "node:worker_threads";
 import { Device } from "../../src/runtime/index.ts";
 import { addProgram, compileKernels } from "./kernels.ts";
 
@@ -8,17 +9,18 @@ export interface WorkerReport {
   readonly sum: number;
 }
 
-declare const self: Worker;
+/** What it is told. */
+type Order = { readonly additions: number; readonly exitInFlight: boolean };
 
-self.onmessage = async ({ data }: MessageEvent<{ additions: number; exitInFlight: boolean }>) => {
+// Once: afterwards nothing holds this Worker any more, and it ends.
+parentPort?.once("message", async (order: Order) => {
   const device = Device.open();
   const library = compileKernels(device);
   const values = device.buffer(1024);
   const program = addProgram(device, library, values);
-  const promises = Array.from({ length: data.additions }, () => device.queue.submit(program));
-  if (data.exitInFlight) process.exit(0);
+  const promises = Array.from({ length: order.additions }, () => device.queue.submit(program));
+  if (order.exitInFlight) process.exit(0);
   await Promise.all(promises);
-  self.postMessage({ sum: values.view(Float32Array)[255] } satisfies WorkerReport);
+  parentPort?.postMessage({ sum: values.view(Float32Array)[255] } satisfies WorkerReport);
   for (const object of [program, values, library, device]) object.dispose();
-  self.onmessage = null; // Nothing holds this Worker any more: it ends.
-};
+});

@@ -1,17 +1,19 @@
 // Workers: the native library is the process's, what JavaScript holds of it is each Worker's own.
+
 import { describe, expect, test } from "bun:test";
+import { Worker } from "node:worker_threads";
 import { Device } from "../../src/runtime/index.ts";
 import { checkLeaks } from "./leaks.ts";
 import type { WorkerReport } from "./queue_worker.ts";
 
 function start(additions: number, exitInFlight = false): Worker {
-  const worker = new Worker(new URL("./queue_worker.ts", import.meta.url).href);
+  const worker = new Worker(new URL("./queue_worker.ts", import.meta.url));
   worker.postMessage({ additions, exitInFlight });
   return worker;
 }
 
 function ended(worker: Worker): Promise<void> {
-  return new Promise((resolve) => worker.addEventListener("close", () => resolve()));
+  return new Promise((resolve) => worker.once("exit", () => resolve()));
 }
 
 describe("Worker", () => {
@@ -22,8 +24,8 @@ describe("Worker", () => {
       workers.map(
         (worker) =>
           new Promise<WorkerReport>((resolve, reject) => {
-            worker.onmessage = ({ data }) => resolve(data);
-            worker.onerror = ({ message }) => reject(new Error(message));
+            worker.once("message", resolve);
+            worker.once("error", reject);
           }),
       ),
     );
