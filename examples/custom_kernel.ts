@@ -1,4 +1,6 @@
 // How do I run a kernel of my own? Compile Metal Shading Language from a string, bind buffers, run, read.
+//   bun run examples/custom_kernel.ts
+//   deno run --allow-ffi --allow-read examples/custom_kernel.ts
 import { Device, ProgramBuilder } from "../mod.ts";
 
 const source = `

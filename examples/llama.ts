@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { Device, Llama } from "../mod.ts";
 
 const usage = `Usage: bun run examples/llama.ts [options]
+       deno run --allow-ffi --allow-read examples/llama.ts [options]
 
   --model FILE       a GGUF file (default: the model in examples/models)
   --prompt TEXT      what the text begins with

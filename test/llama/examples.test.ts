@@ -1,8 +1,10 @@
-// The examples as a person runs them: their own processes, their output and their exit codes.
+// The examples as a person runs them: their own processes, their output and their exit codes; in Deno with no more
+// permissions than they ask for.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { commandOf, type Finished, finish, permissions, run, runsDeno, start } from "../host/process.ts";
 import { models } from "./oracle.ts";
 import { TemporaryFolder } from "./temporary.ts";
 
@@ -12,30 +14,32 @@ setDefaultTimeout(120_000);
 const root = join(import.meta.dirname, "../..");
 const examples = join(root, "examples");
 
-type Finished = { readonly code: number; readonly stdout: string; readonly stderr: string };
+// Not the repository: a default path must not depend on where one stands.
+const cwd = tmpdir();
 
-function start(args: readonly string[], environment: Record<string, string> = {}) {
-  return Bun.spawn([process.execPath, "run", ...args], {
-    // Not the repository: a default path must not depend on where one stands.
-    cwd: tmpdir(),
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { ...process.env, ...environment },
-  });
+/** Runs an example to its end. */
+function example(
+  file: string,
+  args: readonly string[] = [],
+  options: ExampleOptions = {},
+): Promise<Finished> {
+  return run(commandOf(file, args, options.allowed), { cwd, environment: options.environment });
 }
 
-async function run(args: readonly string[], environment: Record<string, string> = {}): Promise<Finished> {
-  const child = start(args, environment);
-  const [stdout, stderr, code] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  return { code, stdout, stderr };
-}
+type ExampleOptions = {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Deno's permissions, where they are not those that the examples ask for. */
+  readonly allowed?: readonly string[];
+};
 
-const llama = (...args: string[]): Promise<Finished> => run([join(examples, "llama.ts"), ...args]);
+const program = join(examples, "llama.ts");
+const llama = (...args: string[]): Promise<Finished> => example(program, args);
+
+/** What Deno lacks, and what is said then. */
+const missingPermissions: [string[], ExampleOptions, string][] = [
+  [[], { allowed: ["--allow-read"] }, "--allow-ffi"],
+  [[], { allowed: ["--allow-ffi"] }, "--allow-read"],
+];
 
 describe("examples/llama.ts", () => {
   test("examples/llama.ts writes a paragraph with the repository's model, prompt first, and nothing else", async () => {
@@ -110,16 +114,18 @@ describe("examples/llama.ts", () => {
   });
 
   test("examples/llama.ts answers a missing file, device or library with one line and exit code 1", async () => {
-    const program = join(examples, "llama.ts");
-    const cases: [string[], Record<string, string>, string][] = [
+    const elsewhere = {
+      environment: { BUN_METAL_LIBRARY: "/none.so" },
+      allowed: [...permissions, "--allow-env=BUN_METAL_LIBRARY"],
+    };
+    const cases: [string[], ExampleOptions, string][] = [
       [["--model", "none.gguf"], {}, "there is no such file"],
       [["--model", program], {}, "Error: Cannot"],
       [["--device", "abacus"], {}, 'Cannot open device "abacus"; there is "cpu"'],
-      [[], { BUN_METAL_LIBRARY: "/none.so" }, '"/none.so" does not exist'],
+      [[], elsewhere, '"/none.so" does not exist'],
+      ...(runsDeno ? missingPermissions : []),
     ];
-    const results = await Promise.all(
-      cases.map(([args, environment]) => run([program, ...args], environment)),
-    );
+    const results = await Promise.all(cases.map(([args, options]) => example(program, args, options)));
     for (const [i, [args, , message]] of cases.entries()) {
       const { code, stderr } = results[i];
       expect(code, args.join(" ")).toBe(1);
@@ -132,7 +138,7 @@ describe("examples/llama.ts", () => {
     using folder = new TemporaryFolder();
     for (const part of ["mod.ts", "src", "examples"])
       cpSync(join(root, part), join(folder.path, part), { recursive: true });
-    const { code, stdout, stderr } = await run([join(folder.path, "examples/llama.ts")]);
+    const { code, stdout, stderr } = await example(join(folder.path, "examples/llama.ts"));
     expect(code).toBe(1);
     expect(stdout).toBe("");
     expect(stderr).toContain("make build");
@@ -140,34 +146,30 @@ describe("examples/llama.ts", () => {
   });
 
   test("examples/llama.ts stops cleanly at an interrupt", async () => {
-    const child = start([join(examples, "llama.ts"), "--tokens", "400", "--seed", "1", "--stats"]);
-    const reader = child.stdout.getReader();
-    let text = "";
+    const child = start(commandOf(program, ["--tokens", "400", "--seed", "1", "--stats"]), { cwd });
+    let length = 0;
     // Well into the text, so that it is the generation that is interrupted.
-    while (text.length < 100) {
-      const { value, done } = await reader.read();
-      if (done) break;
-      text += new TextDecoder().decode(value);
-    }
-    child.kill("SIGINT");
-    expect(await child.exited).toBe(130);
-    expect(await new Response(child.stderr).text()).toBe("");
+    child.stdout?.on("data", (bytes: Uint8Array) => {
+      const before = length;
+      length += bytes.length;
+      if (before < 100 && length >= 100) child.kill("SIGINT");
+    });
+    const { code, stderr } = await finish(child);
+    expect(code).toBe(130);
+    expect(stderr).toBe("");
   });
 
   test("examples/llama.ts stops without a word when its reader goes away", async () => {
-    const command = `"${process.execPath}" run "${join(examples, "llama.ts")}" --tokens 400 --seed 1 | head -c 60; echo " [\${PIPESTATUS[0]}]"`;
-    const child = Bun.spawn(["bash", "-c", command], { stdout: "pipe", stderr: "pipe" });
-    const [stdout, stderr] = await Promise.all([
-      new Response(child.stdout).text(),
-      new Response(child.stderr).text(),
-    ]);
+    const quoted = commandOf(program, ["--tokens", "400", "--seed", "1"]).map((word) => `"${word}"`);
+    const pipe = `${quoted.join(" ")} | head -c 60; echo " [\${PIPESTATUS[0]}]"`;
+    const { stdout, stderr } = await run(["bash", "-c", pipe], { cwd });
     expect(stdout).toMatch(/^It is a truth universally acknowledged, that[^[]* \[0\]\n$/);
     expect(stderr).toBe("");
   });
 });
 
 test("examples/custom_kernel.ts compiles a kernel and runs it", async () => {
-  const { code, stdout, stderr } = await run([join(examples, "custom_kernel.ts")]);
+  const { code, stdout, stderr } = await example(join(examples, "custom_kernel.ts"));
   expect(stderr).toBe("");
   expect(code).toBe(0);
   expect(stdout).toMatch(/^2 \* x \+ 1 on .+: 1 3 5 7 9 \.\.\.\n$/);
