@@ -64,3 +64,8 @@ export function finish(child: ChildProcess): Promise<Finished> {
 export function run(command: readonly string[], options: StartOptions = {}): Promise<Finished> {
   return finish(start(command, options));
 }
+
+/** Sends what Ctrl-C sends. To `ChildProcess.kill` in Deno, a process that answers a signal with an exit code died of it. */
+export function interrupt(child: ChildProcess): void {
+  if (child.pid !== undefined) process.kill(child.pid, "SIGINT");
+}

@@ -152,7 +152,7 @@ describe("examples/llama.ts", () => {
     child.stdout?.on("data", (bytes: Uint8Array) => {
       const before = length;
       length += bytes.length;
-      if (before < 100 && length >= 100) child.kill("SIGINT");
+      if (before < 100 && length >= 100) interrupt(child);
     });
     const { code, stderr } = await finish(child);
     expect(code).toBe(130);
