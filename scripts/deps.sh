@@ -2,8 +2,16 @@
 # deps.sh: brings what is missing to build and run bun-metal, and nothing else. Called by `make deps`.
 # Bun comes from npm into $BUN_TOOLS when it is not on PATH. The compiler comes from the system's packages:
 # apt on Debian and Ubuntu, as root or through sudo; elsewhere a message says what to install.
+# An argument asks for more: `dist`, what building the libraries that ship needs (to compile for the other
+# architecture), `test-dist`, what testing them needs too (to run that architecture's programs).
 set -eu
 tools=${BUN_TOOLS:-.tools}
+purpose=${1:-build}
+# The architecture that this machine is not, as Debian calls it, and the kind of machine as compilers do.
+case $(uname -m) in
+  aarch64 | arm64) other=amd64 other_machine=x86_64 ;;
+  *) other=arm64 other_machine=aarch64 ;;
+esac
 
 fail() {
   printf 'deps: %s\n' "$@" >&2
@@ -36,6 +44,11 @@ missing_on_debian() {
   command -v ld.lld-19 >/dev/null 2>&1 || ls /usr/bin/ld.lld* >/dev/null 2>&1 || echo lld
   command -v llvm-ar-19 >/dev/null 2>&1 || ls /usr/bin/llvm-ar* >/dev/null 2>&1 || echo llvm
   ls /usr/lib/gcc/*/*/include/objc/objc.h >/dev/null 2>&1 || echo libobjc
+  case $purpose in dist | test-dist) ;; *) return 0 ;; esac
+  [ -e "/usr/$other_machine-linux-gnu/lib/libc.so" ] || echo libc-cross
+  ls "/usr/lib/gcc-cross/$other_machine-linux-gnu"/*/crtbeginS.o >/dev/null 2>&1 || echo libgcc-cross
+  [ -e "/usr/$other_machine-linux-gnu/lib/libobjc.so.4" ] || echo libobjc-cross
+  [ "$purpose" = dist ] || command -v "qemu-$other_machine" >/dev/null 2>&1 || echo qemu
 }
 
 bring_debian_packages() {
@@ -50,6 +63,10 @@ bring_debian_packages() {
   for item in $missing; do
     case $item in
       libobjc) packages="$packages $(newest_package libobjc- -dev 12)" ;;
+      libc-cross) packages="$packages libc6-dev-$other-cross" ;;
+      libgcc-cross) packages="$packages $(newest_package libgcc- "-dev-$other-cross" 12)" ;;
+      libobjc-cross) packages="$packages libobjc4-$other-cross" ;;
+      qemu) packages="$packages qemu-user" ;;
       *) packages="$packages $(newest_package "$item-" '' 19)" ;;
     esac
   done
@@ -68,7 +85,8 @@ case $(uname -s) in
       bring_debian_packages
     else
       [ -z "$(missing_on_debian)" ] ||
-        fail "clang, lld, llvm (19) and GNU's libobjc with its headers are needed; install them with your package manager."
+        fail "clang, lld, llvm (19) and GNU's libobjc with its headers are needed; install them with your package manager." \
+          "Building what ships needs Debian's or Ubuntu's packages for cross-compiling besides: make dist runs there."
     fi
     ;;
   Darwin)

@@ -161,6 +161,7 @@ describe("mslc", () => {
       [["fine.metal", "-o", "x"], { PATH: "/nowhere" }, /install clang-19 .* or set BUN_METAL_CLANG/],
       [["fine.metal", "-o", "x"], { TMPDIR: "/nowhere" }, /cannot make a temporary directory/],
       [["fine.metal", "-o", "x"], { BUN_METAL_CPU_LEVEL: "z80" }, /BUN_METAL_CPU_LEVEL is 'z80'/],
+      [["fine.metal", "-o", "x", "--level", "z80"], {}, /'z80' is no level: there are x86-64-v2/],
       [["fine.metal", "-o", "x"], { BUN_METAL_CLANG: "/bin/false" }, /the compiler '\/bin\/false' failed/],
     ];
     for (const [args, environment, says] of cases) {
@@ -346,6 +347,21 @@ describe("shader libraries", () => {
     using device = Device.open("cpu");
     using library = device.loadLibrary(file);
     expect(library.functionNames).toEqual(["fine"]);
+  });
+
+  test("mslc --level compiles for machines of another kind, which loadLibrary() refuses here", async () => {
+    const foreign = process.arch === "arm64" ? "x86-64-v2" : "armv8-a";
+    const made = await runTool("mslc", [
+      scratch.file("library.metal"),
+      "--level",
+      foreign,
+      "-o",
+      scratch.file("f"),
+    ]);
+    expect(made.errors).toBe("");
+    const content = new Uint8Array(readFileSync(scratch.file("f")));
+    expect(content[18]).toBe(foreign === "armv8-a" ? 183 : 62); // e_machine of ELF
+    expect(refusal(content)).toContain(`was compiled for ${foreign}, which this machine lacks`);
   });
 
   test("loadLibrary() refuses truncated files", () => {

@@ -226,6 +226,20 @@ static const char *const codeOptions[] = {"-fPIC",
                                           "-mllvm",
                                           "-inline-threshold=4000"};
 
+static const char *const x86Options[] = {
+    "-mrecip=none",  /* estimates make NaN of 1 / 0 and of 1 / infinity */
+    "-mno-red-zone", /* lanes wait by a call that the compiler does not see as one */
+    NULL};
+static const char *const armOptions[] = {
+    "-fsigned-char",        /* MSL's char has a sign everywhere */
+    "-mno-outline-atomics", /* whose functions are in the compiler's library, which is not linked */
+    NULL};
+
+static void addTarget(Arguments *a, const CpuToolchain *toolchain) {
+  add(a, "-target");
+  add(a, toolchain->target);
+}
+
 /** Second step: our C++ for OpenCL to an object file. */
 static void compileUnit(Compilation *c, Unit *unit) {
   char *text = mslShaderWrite(&unit->shader);
@@ -240,17 +254,10 @@ static void compileUnit(Compilation *c, Unit *unit) {
     add(&a, c->toolchain.clang);
     for (size_t i = 0; i < sizeof languageOptions / sizeof *languageOptions; i++) add(&a, languageOptions[i]);
     for (size_t i = 0; i < sizeof codeOptions / sizeof *codeOptions; i++) add(&a, codeOptions[i]);
-#if defined(__x86_64__)
-    add(&a, "-target");
-    add(&a, "x86_64-linux-gnu");
-    add(&a, "-mrecip=none");  /* estimates make NaN of 1 / 0 and of 1 / infinity */
-    add(&a, "-mno-red-zone"); /* lanes wait by a call that the compiler does not see as one */
+    addTarget(&a, &c->toolchain);
     addPath(&a, "-march=", c->toolchain.level, "");
-#else
-    add(&a, "-target");
-    add(&a, "aarch64-linux-gnu");
-    addPath(&a, "-march=", c->toolchain.level, "");
-#endif
+    const char *const *machineOptions = strncmp(c->toolchain.target, "x86_64", 6) == 0 ? x86Options : armOptions;
+    for (; *machineOptions; machineOptions++) add(&a, *machineOptions);
     if (unit->shader.usesThreadElements) add(&a, "-DMETAL_THREAD_ELEMENTS=1");
     add(&a, "-include");
     addPath(&a, "", c->toolchain.headers, "/library/library.h");
@@ -322,6 +329,7 @@ static bool linkLibrary(Compilation *c, CpuText *image, CpuText *messages) {
       "-shared", "-nostdlib", "-Wl,-z,now", "-Wl,-z,noexecstack", "-Wl,--build-id=none", "-Wl,--hash-style=gnu",
       "-Wl,-s"};
   for (size_t i = 0; i < sizeof options / sizeof *options; i++) add(&a, options[i]);
+  addTarget(&a, &c->toolchain);
   if (c->toolchain.hasLld) add(&a, "-fuse-ld=lld");
   for (uint32_t i = 0; i < c->count; i++) addPath(&a, "", c->units[i].path, ".o");
   add(&a, "-o");
@@ -378,7 +386,7 @@ bool mslCompile(const MslInput *inputs, uint32_t count, const MslOptions *option
                 CpuText *messages) {
   static const MslOptions none;
   Compilation c = {.options = options ? options : &none, .count = count};
-  char *missing = cpuToolchainFind(&c.toolchain);
+  char *missing = cpuToolchainFind(&c.toolchain, c.options->level);
   bool ok = !missing;
   if (missing) cpuTextPuts(messages, missing);
   free(missing);

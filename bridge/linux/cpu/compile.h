@@ -23,6 +23,7 @@ typedef struct MslOptions {
   uint32_t includeCount;
   const char *const *defines; /* NAME or NAME=VALUE */
   uint32_t defineCount;
+  const char *level; /* what to compile for; NULL: this machine's best */
 } MslOptions;
 
 /** Largest source, and largest source after preprocessing. */

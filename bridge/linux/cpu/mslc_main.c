@@ -20,11 +20,13 @@ static const char usage[] =
     "  -o FILE           where to write the library\n"
     "  -I DIRECTORY      look there for #include \"...\"\n"
     "  -D NAME[=VALUE]   define a macro\n"
+    "  --level LEVEL     the instruction set to compile for: x86-64-v2, x86-64-v3, x86-64-v4, or armv8-a\n"
+    "                    (default: the best that this machine has)\n"
     "  --list FILE       list the kernels of a library with their arguments\n"
     "  --help            show this\n"
     "\n"
-    "Environment: BUN_METAL_CLANG, the clang to use; BUN_METAL_CPU_LEVEL, the instruction set to compile for\n"
-    "(x86-64-v2, x86-64-v3, x86-64-v4; default: the best that this machine has).\n"
+    "Environment: BUN_METAL_CLANG, the clang to use; BUN_METAL_CPU_LEVEL, this machine's level where\n"
+    "--level is not given.\n"
     "Exit status: 0 when the library was written, 1 when a source was refused, 2 for a mistake on the command line.\n";
 
 static int mistake(const char *format, const char *what) {
@@ -95,7 +97,7 @@ typedef struct CommandLine {
   const char **includes, **defines;
   MslInput *inputs;
   uint32_t includeCount, defineCount, inputCount;
-  const char *output, *listed;
+  const char *output, *listed, *level;
 } CommandLine;
 
 /** The value of an option that may be glued to it: -I dir, -Idir. */
@@ -114,6 +116,9 @@ static int parse(CommandLine *line, int argc, char **argv) {
     } else if (strcmp(a, "--list") == 0) {
       if (i + 1 >= argc) return mistake("'%s' needs a library", a);
       line->listed = argv[++i];
+    } else if (strcmp(a, "--level") == 0) {
+      if (i + 1 >= argc) return mistake("'%s' needs a level", a);
+      line->level = argv[++i];
     } else if (a[1] == 'o' || a[1] == 'I' || a[1] == 'D') {
       const char *v = value(argc, argv, &i);
       if (!v || !*v) return mistake("'%s' needs a value behind it", a);
@@ -153,7 +158,7 @@ int main(int argc, char **argv) {
     if (status == 0 && line.listed) {
       status = list(line.listed);
     } else if (status == 0) {
-      const MslOptions options = {line.includes, line.includeCount, line.defines, line.defineCount};
+      const MslOptions options = {line.includes, line.includeCount, line.defines, line.defineCount, line.level};
       CpuText image = {0}, messages = {0};
       const bool ok = mslCompile(line.inputs, line.inputCount, &options, &image, &messages);
       if (messages.bytes) fputs(messages.bytes, stderr);

@@ -7,14 +7,16 @@
 #include <stdbool.h>
 
 typedef struct CpuToolchain {
-  char *clang;       /* path; env BUN_METAL_CLANG, else clang-19 or clang on PATH */
-  char *headers;     /* the directory `metal` beside this library or executable */
-  const char *level; /* what to compile for: see cpuLevel */
+  char *clang;        /* path; env BUN_METAL_CLANG, else clang-19 or clang on PATH */
+  char *headers;      /* the directory `metal` beside this library or executable */
+  const char *level;  /* what to compile for: see cpuLevel */
+  const char *target; /* of the level: clang's name for the kind of machine */
   bool hasLld;
 } CpuToolchain;
 
-/** Finds everything. NULL, or a malloc'ed message that says what is missing and what to do. Free in any case. */
-char *cpuToolchainFind(CpuToolchain *toolchain);
+/** Finds everything. `level` names what to compile for, also of another kind of machine; NULL is this machine's best.
+ *  NULL, or a malloc'ed message that says what is missing and what to do. Free in any case. */
+char *cpuToolchainFind(CpuToolchain *toolchain, const char *level);
 void cpuToolchainFree(CpuToolchain *toolchain);
 
 /** The best level of this machine: "x86-64-v2", "x86-64-v3", "x86-64-v4" or "armv8-a"; env BUN_METAL_CPU_LEVEL names
@@ -24,5 +26,8 @@ const char *cpuLevel(char **message);
 
 /** Whether this machine can run code compiled for a level. */
 bool cpuHasLevel(const char *level);
+
+/** Clang's name for the kind of machine that a level belongs to; NULL for what is no level. */
+const char *cpuLevelTarget(const char *level);
 
 #endif

@@ -1,0 +1,79 @@
+# What ships for Linux, and the npm package. Apple's part is apple.mk's.
+#
+# dist/linux-x64 and dist/linux-arm64 hold the native library, GCC's Objective-C runtime, which it needs beside it, the
+# compiled shaders, one file per instruction level, and the headers for compiling MSL at run time. Nothing in them
+# depends on the building machine or the directory: two builds give the same bytes. The other architecture is
+# cross-compiled against Debian's packages for that (scripts/deps.sh dist).
+
+.PHONY: dist dist-artifacts dist-linux
+
+DIST_PLATFORMS := linux-x64 linux-arm64
+DIST_TRIPLE_linux-x64 := x86_64-linux-gnu
+DIST_TRIPLE_linux-arm64 := aarch64-linux-gnu
+# Files are named after the level, those of the only level of a kind after the kind.
+DIST_SHADERS_linux-x64 := x86-64-v2 x86-64-v3 x86-64-v4
+DIST_SHADERS_linux-arm64 := aarch64
+DIST_LEVEL_aarch64 := armv8-a
+# The newest glibc whose symbols may be needed: that of Debian 12, Ubuntu 22.04 and Red Hat 9 or older.
+DIST_GLIBC := 2.34
+
+DIST_BUILD := build/dist
+DIST_CFLAGS = --target=$(1) $(filter-out -g -I$(OUT)/include,$(CFLAGS)) -g0 -I$(DIST_BUILD)/include \
+              -ffile-prefix-map=$(CURDIR)=. -fno-ident
+DIST_LDFLAGS = --target=$(1) $(filter-out -lobjc,$(LDFLAGS)) -l:libobjc.so.4 -L$(dir $(call dist_libobjc,$(1))) \
+               -Wl,-rpath,'$$ORIGIN' -Wl,--strip-all -Wl,--build-id=sha1 \
+               -Wl,--version-script=bridge/linux/exports.map
+# Where Debian has the runtime of an architecture: the machine's own, or the one for cross-compiling.
+dist_libobjc = $(firstword $(wildcard /usr/lib/$(1)/libobjc.so.4 /usr/$(1)/lib/libobjc.so.4))
+
+dist: ## build what ships, for Linux and Apple, into dist/
+	@BUN_TOOLS='$(TOOLS)' sh scripts/deps.sh dist
+	@$(MAKE) --no-print-directory dist-artifacts
+
+ifeq ($(OS),linux)
+dist-artifacts: dist-linux
+else
+dist-artifacts:
+	@echo "  dist    the libraries for Linux are built on Linux: left out"
+endif
+ifneq ($(wildcard make/apple.mk),)
+dist-artifacts: dist-apple
+endif
+
+dist-linux: $(foreach p,$(DIST_PLATFORMS),dist-$(p))
+
+# 1: platform
+define dist_platform
+.PHONY: dist-$(1)
+dist-$(1): dist/$(1)/libbun_metal.so dist/$(1)/libobjc.so.4 dist/$(1)/libobjc.LICENSE.txt $(DIST_BUILD)/$(1)/metal.stamp \
+           $(foreach s,$(DIST_SHADERS_$(1)),dist/$(1)/shaders-$(s).metallib)
+
+$(DIST_BUILD)/$(1)/obj/%.o: % Makefile make/dist.mk | $(DIST_BUILD)/include/objc
+	@echo "  compile $$< ($(1))"
+	@mkdir -p $$(dir $$@) && $$(CLANG) $$(call DIST_CFLAGS,$(DIST_TRIPLE_$(1))) $$(if $$(filter %.m,$$<),$$(OBJCFLAGS)) -c $$< -o $$@
+
+dist/$(1)/libbun_metal.so: $(patsubst %,$(DIST_BUILD)/$(1)/obj/%.o,$(BRIDGE) $(LAYER)) bridge/linux/exports.map | dist/$(1)/libobjc.so.4
+	@echo "  link    $$@"
+	@$$(CLANG) $$(filter %.o,$$^) $$(call DIST_LDFLAGS,$(DIST_TRIPLE_$(1))) -o $$@
+	@sh scripts/dist_glibc.sh $(DIST_GLIBC) $$@ dist/$(1)/libobjc.so.4
+
+dist/$(1)/libobjc.so.4: $$(call dist_libobjc,$(DIST_TRIPLE_$(1)))
+	@mkdir -p $$(dir $$@) && install -m 644 $$< $$@
+
+dist/$(1)/libobjc.LICENSE.txt: scripts/libobjc_license.sh dist/$(1)/libobjc.so.4
+	@sh $$< $$(call dist_libobjc,$(DIST_TRIPLE_$(1))) >$$@
+
+$(DIST_BUILD)/$(1)/metal.stamp: $(MSL_HEADERS)
+	@rm -rf dist/$(1)/metal && mkdir -p dist/$(1)/metal $$(dir $$@) && cp -R bridge/linux/cpu/metal/. dist/$(1)/metal && touch $$@
+
+dist/$(1)/shaders-%.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
+	@echo "  mslc    $$@"
+	@mkdir -p $$(dir $$@) && $(OUT)/mslc --level $$(or $$(DIST_LEVEL_$$*),$$*) $(sort $(wildcard shaders/*.metal)) -o $$@
+endef
+$(foreach p,$(DIST_PLATFORMS),$(eval $(call dist_platform,$(p))))
+
+# The headers of GCC's Objective-C runtime are the same for every architecture.
+$(DIST_BUILD)/include/objc: $(OBJC_HEADERS)
+	@mkdir -p $(dir $@) && ln -sfn $< $@
+
+-include $(shell find $(DIST_BUILD) -name '*.d' 2>/dev/null)
