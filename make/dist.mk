@@ -77,3 +77,21 @@ $(DIST_BUILD)/include/objc: $(OBJC_HEADERS)
 	@mkdir -p $(dir $@) && ln -sfn $< $@
 
 -include $(shell find $(DIST_BUILD) -name '*.d' 2>/dev/null)
+
+# The native tests of the architecture that this machine is not, to be run by QEMU.
+FOREIGN := $(if $(filter x86_64,$(ARCH)),linux-arm64,linux-x64)
+FOREIGN_TRIPLE := $(DIST_TRIPLE_$(FOREIGN))
+FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(NATIVE_TESTS))
+foreign-tests: $(FOREIGN_TESTS)
+	@:
+
+$(DIST_BUILD)/$(FOREIGN)/metal: dist-$(FOREIGN)
+	@ln -sfn $(CURDIR)/dist/$(FOREIGN)/metal $@
+
+FOREIGN_LINK = @echo "  link    $@" && mkdir -p $(dir $@) && $(CLANG) --target=$(FOREIGN_TRIPLE) $(filter %.o,$^) -fuse-ld=lld \
+               -L$(dir $(call dist_libobjc,$(FOREIGN_TRIPLE))) -l:libobjc.so.4 -lpthread -ldl -lm -o $@
+FOREIGN_OBJECTS := $(patsubst %,$(DIST_BUILD)/$(FOREIGN)/obj/%.o,$(BRIDGE) $(LAYER))
+$(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.m.o $(FOREIGN_OBJECTS) | $(DIST_BUILD)/$(FOREIGN)/metal
+	$(FOREIGN_LINK)
+$(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.c.o $(FOREIGN_OBJECTS) | $(DIST_BUILD)/$(FOREIGN)/metal
+	$(FOREIGN_LINK)
