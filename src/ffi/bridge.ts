@@ -6,6 +6,7 @@ import { denoNamespace } from "./deno_namespace.ts";
 import { environmentVariable } from "./environment.ts";
 import type { Completions, HostLibrary } from "./host.ts";
 import { locateLibrary } from "./locate.ts";
+import { loadAdvice } from "./platform.ts";
 import { BridgeError, failure } from "./status.ts";
 import { beforeEnd, isWorker } from "./thread.ts";
 import { observeCalls, Trace, traceMode } from "./trace.ts";
@@ -169,7 +170,11 @@ function open(): Bridge {
     host = deno === undefined ? openWithBun(path) : openWithDeno(deno, path);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new BridgeError("unsupported", `Cannot open the native library "${path}": ${reason}`);
+    const advice = loadAdvice(reason);
+    throw new BridgeError(
+      "unsupported",
+      `Cannot open the native library "${path}": ${reason}${advice === undefined ? "" : `: ${advice}`}`,
+    );
   }
   const version = host.symbols.bm_abi_version();
   if (version !== abiVersion) {
