@@ -5,7 +5,7 @@
 # depends on the building machine or the directory: two builds give the same bytes. The other architecture is
 # cross-compiled against Debian's packages for that (scripts/deps.sh dist).
 
-.PHONY: dist dist-artifacts dist-linux
+.PHONY: dist dist-artifacts dist-linux package package-tarball foreign-tests test-dist
 
 DIST_PLATFORMS := linux-x64 linux-arm64
 DIST_TRIPLE_linux-x64 := x86_64-linux-gnu
@@ -78,10 +78,23 @@ $(DIST_BUILD)/include/objc: $(OBJC_HEADERS)
 
 -include $(shell find $(DIST_BUILD) -name '*.d' 2>/dev/null)
 
+# JavaScript of the TypeScript sources, for runtimes that do not take TypeScript from packages, and its declarations.
+dist/js/mod.js: $(shell find mod.ts src -name '*.ts') tsconfig.json scripts/tsconfig.package.json node_modules/.stamp
+	@echo "  tsc     dist/js"
+	@rm -rf dist/js && $(BUN) x tsc -p scripts/tsconfig.package.json && touch $@
+
+package: dist bun-deps ## pack the npm package into dist/
+	@$(MAKE) --no-print-directory package-tarball
+package-tarball: dist/js/mod.js
+	@rm -f dist/bun-metal-*.tgz
+	@npm pack --silent --ignore-scripts --pack-destination dist | sed 's|^|  pack    dist/|'
+
 # The native tests of the architecture that this machine is not, to be run by QEMU.
 FOREIGN := $(if $(filter x86_64,$(ARCH)),linux-arm64,linux-x64)
 FOREIGN_TRIPLE := $(DIST_TRIPLE_$(FOREIGN))
 FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(NATIVE_TESTS))
+.SECONDARY: $(NATIVE_TESTS:$(OUT)/native/%=$(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.m.o) \
+            $(NATIVE_TESTS:$(OUT)/native/%=$(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.c.o)
 foreign-tests: $(FOREIGN_TESTS)
 	@:
 
@@ -95,3 +108,9 @@ $(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_te
 	$(FOREIGN_LINK)
 $(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.c.o $(FOREIGN_OBJECTS) | $(DIST_BUILD)/$(FOREIGN)/metal
 	$(FOREIGN_LINK)
+
+test-dist: ## test what ships: packages, reproducibility, the other architecture under QEMU
+	@BUN_TOOLS='$(TOOLS)' sh scripts/deps.sh test-dist
+	@$(MAKE) --no-print-directory package
+	@$(MAKE) --no-print-directory foreign-tests
+	@$(BUN) test --timeout 300000 $(addprefix ./,$(wildcard test/dist/*.check.ts)) $(ARGS)
