@@ -4,7 +4,16 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { cpSync, existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { commandOf, type Finished, finish, permissions, run, runsDeno, start } from "../host/process.ts";
+import {
+  commandOf,
+  type Finished,
+  finish,
+  interrupt,
+  permissions,
+  run,
+  runsDeno,
+  start,
+} from "../host/process.ts";
 import { models } from "./oracle.ts";
 import { TemporaryFolder } from "./temporary.ts";
 
