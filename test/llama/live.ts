@@ -19,6 +19,8 @@ const MOST_READINGS = 5000;
 
 /** The fewest objects of some readings, a millisecond apart. */
 export async function liveObjects(): Promise<LiveObjects> {
+  // What the bridge keeps for the whole process is made on the first look at the devices.
+  Device.list();
   let fewest = read();
   for (let i = 1; i < SETTLING_READINGS; i++) {
     await sleep(1);

@@ -231,13 +231,20 @@ describe("a process", () => {
     expect(await outputOf(script)).toEqual({ code: 3, output: "" });
   });
 
+  test("a process may exit in its runtime's own way while work is in flight", async () => {
+    const script = `for (let i = 0; i < 70; i++) device.queue.submit(program).catch(() => {}); (globalThis.Deno ?? process).exit(3);`;
+    expect(await outputOf(script)).toEqual({ code: 3, output: "" });
+  });
+
   test("a process lets go of what was forgotten, and says so once", async () => {
     const script = `
       const warnings = [];
       process.on("warning", (warning) => warnings.push(warning.name));
       const before = Device.liveHandles().buffer;
       (() => { for (let i = 0; i < 100; i++) device.buffer(64).bytes().fill(1); })();
-      for (let i = 0; i < 100 && Device.liveHandles().buffer > before + 5; i++) { collectGarbage(); await new Promise((resolve) => setTimeout(resolve, 2)); }
+      const pause = () => new Promise((resolve) => setTimeout(resolve, 2));
+      for (let i = 0; i < 100 && Device.liveHandles().buffer > before + 5; i++) { collectGarbage(); await pause(); }
+      await pause(); // Warnings come a tick later.
       console.log(Device.liveHandles().buffer <= before + 5, warnings.join());`;
     expect(await outputOf(script)).toEqual({ code: 0, output: "true ForgottenObjectWarning" });
   });

@@ -5,7 +5,7 @@ import { addProgram, compileKernels } from "./kernels.ts";
 
 /** What a Worker sends. */
 export interface WorkerReport {
-  /** Value of each float after as many additions of 1. */
+  /** Value of each float after as many additions of 1; NaN where it did not wait for them. */
   readonly sum: number;
 }
 
@@ -13,14 +13,22 @@ export interface WorkerReport {
 type Order = { readonly additions: number; readonly exitInFlight: boolean };
 
 // Once: afterwards nothing holds this Worker any more, and it ends.
-parentPort?.once("message", async (order: Order) => {
+// To Deno's node:worker_threads, what the global Worker made has no port.
+const port: { postMessage(message: WorkerReport): void } = parentPort ?? (globalThis as unknown as Worker);
+if (parentPort !== null) parentPort.once("message", work);
+else globalThis.addEventListener("message", ({ data }: MessageEvent<Order>) => work(data), { once: true });
+
+async function work(order: Order): Promise<void> {
   const device = Device.open();
   const library = compileKernels(device);
   const values = device.buffer(1024);
   const program = addProgram(device, library, values);
   const promises = Array.from({ length: order.additions }, () => device.queue.submit(program));
-  if (order.exitInFlight) process.exit(0);
+  if (order.exitInFlight) {
+    port.postMessage({ sum: Number.NaN });
+    process.exit(0);
+  }
   await Promise.all(promises);
-  parentPort?.postMessage({ sum: values.view(Float32Array)[255] } satisfies WorkerReport);
+  port.postMessage({ sum: values.view(Float32Array)[255] } satisfies WorkerReport);
   for (const object of [program, values, library, device]) object.dispose();
-});
+}

@@ -3,8 +3,10 @@
 import { describe, expect, test } from "bun:test";
 import { Worker } from "node:worker_threads";
 import { Device } from "../../src/runtime/index.ts";
-import { checkLeaks } from "./leaks.ts";
+import { checkLeaks, nativeLife, settledLeaks } from "./leaks.ts";
 import type { WorkerReport } from "./queue_worker.ts";
+
+const { Worker: GlobalWorker } = globalThis;
 
 function start(additions: number, exitInFlight = false): Worker {
   const worker = new Worker(new URL("./queue_worker.ts", import.meta.url));
@@ -41,6 +43,21 @@ describe("Worker", () => {
     using buffer = device.buffer(16);
     buffer.fill(1);
     expect(buffer.bytes()[15]).toBe(1);
+  });
+});
+
+describe("the global Worker", () => {
+  test("a Worker that exits while its work is in flight leaves nothing behind", async () => {
+    const before = nativeLife();
+    const worker = new GlobalWorker(new URL("./queue_worker.ts", import.meta.url).href, { type: "module" });
+    const submitted = new Promise((resolve, reject) => {
+      worker.onmessage = resolve;
+      worker.onerror = ({ message }) => reject(new Error(message));
+    });
+    worker.postMessage({ additions: 200, exitInFlight: true });
+    await submitted;
+    // Not every runtime tells of its end.
+    expect(await settledLeaks(before)).toEqual([]);
   });
 });
 
