@@ -40,5 +40,5 @@ export interface DenoNamespace {
 
 /** Deno's namespace; undefined in another runtime. */
 export function denoNamespace(): DenoNamespace | undefined {
-  return (globalThis as { readonly Deno?: DenoNamespace }).Deno;
+  return (globalThis as unknown as { readonly Deno?: DenoNamespace }).Deno;
 }

@@ -145,7 +145,7 @@ describe("examples/llama.ts", () => {
 
   test("examples/llama.ts in a clone that was not built says how to build it", async () => {
     using folder = new TemporaryFolder();
-    for (const part of ["mod.ts", "src", "examples"])
+    for (const part of ["mod.ts", "package.json", "src", "examples"])
       cpSync(join(root, part), join(folder.path, part), { recursive: true });
     const { code, stdout, stderr } = await example(join(folder.path, "examples/llama.ts"));
     expect(code).toBe(1);
