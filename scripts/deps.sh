@@ -33,6 +33,30 @@ bring_bun() {
     fail "Bun was installed into $tools but does not run."
 }
 
+# What testing the packages needs besides: Deno, and the Bun of the architecture that this machine is not.
+bring_other_runtimes() {
+  command -v npm >/dev/null 2>&1 || fail "npm, which brings Deno and Bun for testing, is not on PATH: install Node.js with npm."
+  if ! command -v deno >/dev/null 2>&1 && ! [ -x "$tools/deno/node_modules/.bin/deno" ]; then
+    echo "  deno    into $tools/deno"
+    mkdir -p "$tools/deno"
+    npm install --prefix "$tools/deno" --no-save --no-audit --no-fund --loglevel=error deno@2 >"$tools/npm.log" 2>&1 ||
+      { cat "$tools/npm.log" >&2; fail "npm could not install Deno."; }
+    "$tools/deno/node_modules/.bin/deno" --version >/dev/null 2>&1 ||
+      (cd "$tools/deno/node_modules/deno" && node install.cjs) ||
+      fail "Deno was installed into $tools/deno but does not run."
+  fi
+  bun=$(command -v bun || echo "$tools/node_modules/.bin/bun")
+  package=@oven/bun-linux-$([ "$other_machine" = x86_64 ] && echo x64 || echo aarch64)@$("$bun" --version)
+  foreign=$tools/bun-$other_machine
+  [ "$(cat "$foreign/version" 2>/dev/null)" = "$package" ] && return
+  echo "  bun     for $other_machine into $foreign"
+  rm -rf "$foreign"
+  mkdir -p "$foreign"
+  (cd "$foreign" && npm pack --silent "$package" >/dev/null && tar xzf ./*.tgz && rm ./*.tgz) ||
+    fail "npm could not bring $package."
+  echo "$package" >"$foreign/version"
+}
+
 # The newest of the packages "$1<number>$2" that apt knows, with $3 preferred.
 newest_package() {
   if apt-cache show "$1$3$2" >/dev/null 2>&1; then echo "$1$3$2"; return; fi
@@ -81,6 +105,7 @@ bring_debian_packages() {
 case $(uname -s) in
   Linux)
     bring_bun
+    [ "$purpose" != test-dist ] || bring_other_runtimes
     if command -v apt-get >/dev/null 2>&1; then
       bring_debian_packages
     else
