@@ -22,21 +22,53 @@ export type KvCacheOptions = {
 /** Where one layer's keys and values lie in the cache's buffer, each [slots, kvHeads * headLength]. */
 export type KvLayerOffsets = { readonly keys: number; readonly values: number };
 
+/** Where all layers' keys and values lie. */
+export type KvLayout = {
+  /** Blocks of one sequence. */
+  readonly blocksPerSequence: number;
+  /** Blocks of the cache. */
+  readonly blockCount: number;
+  /** Cache slots in each layer. */
+  readonly slots: number;
+  /** Bytes of the keys, or the values, of one slot of a layer. */
+  readonly slotBytes: number;
+  /** By layer, in bytes. */
+  readonly layers: readonly KvLayerOffsets[];
+  readonly byteLength: number;
+};
+
+/** The layout of a cache with room for `maxSequences` full contexts. */
+export function layoutCache(config: LlamaConfig, options: KvCacheOptions): KvLayout {
+  const blocksPerSequence = Math.ceil(options.contextLength / BLOCK_SIZE);
+  const blockCount = blocksPerSequence * options.maxSequences;
+  const slots = blockCount * BLOCK_SIZE;
+  const slotBytes = config.headCountKv * config.headLength * (options.kvType === "f16" ? 2 : 4);
+  const part = slots * slotBytes; // the keys or the values of one layer
+  const layers = Array.from({ length: config.blockCount }, (_, i) => ({
+    keys: 2 * i * part,
+    values: (2 * i + 1) * part,
+  }));
+  return {
+    blocksPerSequence,
+    blockCount,
+    slots,
+    slotBytes,
+    layers,
+    byteLength: 2 * config.blockCount * part,
+  };
+}
+
 export class KvCache implements Disposable {
   readonly type: KvType;
   readonly blocks: BlockTable;
-  /** Cache slots in each layer. */
-  readonly slots: number;
-  /** By layer, in bytes. */
-  readonly layers: readonly KvLayerOffsets[];
+  readonly layout: KvLayout;
   readonly buffer: Buffer;
-  readonly #slotBytes: number;
 
   /** Allocates room for `maxSequences` full contexts. Dispose it after all that uses it. */
   constructor(device: Device, config: LlamaConfig, options: KvCacheOptions) {
-    const blocksPerSequence = Math.ceil(options.contextLength / BLOCK_SIZE);
-    const blockCount = blocksPerSequence * options.maxSequences;
     this.type = options.kvType;
+    this.layout = layoutCache(config, options);
+    const { blocksPerSequence, blockCount, byteLength } = this.layout;
     this.blocks = new BlockTable({
       blockSize: BLOCK_SIZE,
       blockCount,
@@ -44,14 +76,6 @@ export class KvCache implements Disposable {
       blocksPerSequence,
       contextLength: options.contextLength,
     });
-    this.slots = blockCount * BLOCK_SIZE;
-    this.#slotBytes = config.headCountKv * config.headLength * (options.kvType === "f16" ? 2 : 4);
-    const part = this.slots * this.#slotBytes; // the keys or the values of one layer
-    this.layers = Array.from({ length: config.blockCount }, (_, i) => ({
-      keys: 2 * i * part,
-      values: (2 * i + 1) * part,
-    }));
-    const byteLength = 2 * config.blockCount * part;
     if (byteLength > device.info.maxBufferLength) {
       throw new RangeError(
         `Cannot hold a KV cache of ${byteLength} bytes: the device's largest buffer has ${device.info.maxBufferLength}, load with a smaller contextLength or maxSequences`,
@@ -70,8 +94,8 @@ export class KvCache implements Disposable {
   }
 
   readonly #copyBlock = (from: number, to: number): void => {
-    const length = BLOCK_SIZE * this.#slotBytes;
-    for (const { keys, values } of this.layers) {
+    const length = BLOCK_SIZE * this.layout.slotBytes;
+    for (const { keys, values } of this.layout.layers) {
       for (const part of [keys, values]) {
         this.buffer.copyFrom(this.buffer, part + from * length, part + to * length, length);
       }

@@ -1,10 +1,10 @@
 import type { Buffer, Device } from "../runtime/index.ts";
-import { Graph, type PagedCache, type Plan } from "../tensor/index.ts";
+import { Graph, type Plan } from "../tensor/index.ts";
 import type { BatchLimits, Row } from "./batch.ts";
-import { BLOCK_SIZE, type KvCache } from "./cache.ts";
+import type { KvCache } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
-import { forward } from "./layer.ts";
-import { bindWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
+import { buildStep, picksRows } from "./step_graph.ts";
+import type { LlamaWeights, WeightPlace } from "./weights.ts";
 
 /** What steps are built of; all of it is the model's. */
 export type StepParts = {
@@ -84,38 +84,16 @@ export class Step implements Disposable {
   }
 }
 
-/** A step of one row needs no choice of rows, and saves the dispatch for it. */
-function picksRows(limits: BatchLimits): boolean {
-  return limits.rows > 1;
-}
-
 function compile(device: Device, parts: StepParts, limits: BatchLimits): Plan {
-  const { config, cache, places } = parts;
-  const { sequenceCount, blocksPerSequence } = cache.blocks.options;
+  const { cache } = parts;
   const graph = new Graph(device);
-  const rows = graph.rows("rows", limits.rows);
-  const step = {
-    tokens: graph.words("tokens", rows),
-    positions: graph.words("positions", rows),
-    sequences: graph.words("sequences", rows),
-    slots: graph.words("slots", rows),
-    frequencies: graph.constant(parts.frequencies, "f32", [config.ropeDimensionCount / 2]),
-  };
-  const wanted = picksRows(limits)
-    ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows))
-    : undefined;
-  const blockTables = graph.words("blockTables", [sequenceCount, blocksPerSequence]);
-
-  const weights = bindWeights(places, ({ type, shape, offset }) =>
-    graph.constant(parts.weights, type, shape, offset),
-  );
-  const cacheShape = [cache.slots, config.headCountKv * config.headLength];
-  const caches: PagedCache[] = cache.layers.map(({ keys, values }) => ({
-    keys: graph.constant(cache.buffer, cache.type, cacheShape, keys),
-    values: graph.constant(cache.buffer, cache.type, cacheShape, values),
-    blockTables,
-    blockSize: BLOCK_SIZE,
-  }));
-  graph.output(forward(weights, caches, step, config, wanted), "logits");
+  buildStep(graph, limits, {
+    config: parts.config,
+    places: parts.places,
+    weight: ({ offset }) => ({ memory: parts.weights, offset }),
+    frequencies: parts.frequencies,
+    cache: { memory: cache.buffer, type: cache.type, layout: cache.layout },
+    sequenceCount: cache.blocks.options.sequenceCount,
+  });
   return graph.compile();
 }

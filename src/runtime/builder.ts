@@ -1,37 +1,7 @@
-/** Writes programs: one end of the byte format that bridge/bun_metal.h describes. Nothing else knows the encoding. */
-import { abiVersion, programFormat as format } from "../ffi/index.ts";
-import type { Buffer } from "./buffer.ts";
-import { requireBytes, requireSize, requireU32 } from "./check.ts";
+/** Makes programs for a device. */
 import type { DeviceContext } from "./context.ts";
-import type { Pipeline } from "./pipeline.ts";
 import { Program } from "./program.ts";
-
-/** Work items of one grid dimension: a number, or ceil(word / itemsPerGroup) with a dynamic word of the run. */
-export type GridDimension = number | { readonly word: number; readonly itemsPerGroup: number };
-
-/** x, and y and z where they are not 1. */
-export type Grid = readonly [x: GridDimension, y?: GridDimension, z?: GridDimension];
-
-/** What an argument of a kernel is bound to: a buffer, or the run's dynamic words, from a byte offset on. */
-export type BufferBinding =
-  | { readonly buffer: Buffer; readonly offset?: number }
-  | { readonly dynamicWords: number };
-
-/** One run of a kernel over a grid. Give `threadgroups` or `threads`. */
-export interface Dispatch {
-  readonly pipeline: Pipeline;
-  /** By argument index. */
-  readonly buffers?: Readonly<Record<number, BufferBinding>> | readonly (BufferBinding | undefined)[];
-  /** Inline constants, by argument index: 1 to 4096 bytes each, copied. */
-  readonly constants?: Readonly<Record<number, ArrayBufferView>>;
-  /** Bytes of threadgroup memory, by threadgroup argument index. */
-  readonly threadgroupMemory?: Readonly<Record<number, number>>;
-  /** The grid in threadgroups. */
-  readonly threadgroups?: Grid;
-  /** The grid in threads; threadgroups at its edges may be smaller. */
-  readonly threads?: Grid;
-  readonly threadsPerThreadgroup: readonly [x: number, y?: number, z?: number];
-}
+import { ProgramWriter } from "./writer.ts";
 
 /** How to build a program. */
 export interface ProgramOptions {
@@ -41,101 +11,13 @@ export interface ProgramOptions {
   readonly label?: string;
 }
 
-/** Words of the header; the operations follow. */
-const headerWords = 4;
-
-/** An operation's first word has 24 bits for its length. */
-const mostOperationWords = 2 ** 24 - 1;
-
-/**
- * Collects the operations of a program, in order. Those between two barriers may overlap and run in any order.
- *
- * The bridge checks the whole when it is built; checked here is only what could not be written as it was given.
- */
-export class ProgramBuilder {
+/** Collects the operations of a program of a device; the bridge checks the whole when it is built. */
+export class ProgramBuilder extends ProgramWriter {
   readonly #device: DeviceContext;
-  readonly #label: string;
-  readonly #dynamicWords: number;
-  #words = new Uint32Array(256);
-  #length = headerWords;
-  #operations = 0;
-  #dispatches = 0;
-  #barriers = 0;
-  readonly #keeps = new Set<object>();
 
   constructor(device: DeviceContext, options: ProgramOptions = {}) {
+    super(options.dynamicWords ?? 0, options.label === undefined ? "program" : `program "${options.label}"`);
     this.#device = device;
-    this.#label = options.label === undefined ? "program" : `program "${options.label}"`;
-    this.#dynamicWords = requireU32(options.dynamicWords ?? 0, "a number of dynamic words");
-  }
-
-  /** Operations so far. */
-  get operationCount(): number {
-    return this.#operations;
-  }
-
-  /** Adds a run of a kernel. */
-  dispatch(dispatch: Dispatch): this {
-    const { threadgroups, threads, threadsPerThreadgroup: perGroup } = dispatch;
-    const grid = threads ?? threadgroups;
-    if (grid === undefined || (threads !== undefined && threadgroups !== undefined)) {
-      throw new TypeError(
-        `Cannot dispatch "${dispatch.pipeline.name}": give its grid as either "threadgroups" or "threads"`,
-      );
-    }
-    return this.#operation(format.dispatch, () => {
-      this.#write(dispatch.pipeline.handle);
-      this.#write(threads === undefined ? 0 : format.dispatchThreads);
-      for (let axis = 0; axis < 3; axis++) this.#writeDimension(grid[axis] ?? 1);
-      for (let axis = 0; axis < 3; axis++) this.#writeU32(perGroup[axis] ?? 1, "threads per threadgroup");
-      this.#writeBindings(dispatch.buffers ?? []);
-      this.#writeConstants(dispatch.constants ?? {});
-      this.#writeThreadgroupMemory(dispatch.threadgroupMemory ?? {});
-      this.#dispatches++;
-    });
-  }
-
-  /**
-   * Adds a copy between buffers, or within one where the ranges do not overlap. Offsets and length in bytes, multiples
-   * of 4 (Metal's rule for what the device does; `Buffer.copyFrom` takes any).
-   */
-  copy(
-    source: Buffer,
-    sourceOffset: number,
-    destination: Buffer,
-    destinationOffset: number,
-    length: number,
-  ): this {
-    return this.#operation(format.copy, () => {
-      this.#writeBuffer(source);
-      this.#writeSize(sourceOffset, "a copy's source offset");
-      this.#writeBuffer(destination);
-      this.#writeSize(destinationOffset, "a copy's destination offset");
-      this.#writeSize(length, "a copy's length");
-    });
-  }
-
-  /** Adds a fill: sets bytes of a buffer to `value`, 0 to 255. Offset and length are multiples of 4. */
-  fill(buffer: Buffer, offset: number, length: number, value: number): this {
-    return this.#operation(format.fill, () => {
-      this.#writeBuffer(buffer);
-      this.#writeSize(offset, "a fill's offset");
-      this.#writeSize(length, "a fill's length");
-      this.#writeU32(value, "a byte to fill with");
-    });
-  }
-
-  /** What is added after it sees all writes of what was added before. */
-  barrier(): this {
-    return this.#operation(format.barrier, () => {
-      this.#barriers++;
-    });
-  }
-
-  /** The program's bytes, as the bridge reads them. */
-  encode(): Uint8Array {
-    this.#words.set([format.magic, abiVersion, this.#dynamicWords, this.#operations]);
-    return new Uint8Array(this.#words.buffer, 0, this.#length * 4).slice();
   }
 
   /**
@@ -147,126 +29,13 @@ export class ProgramBuilder {
     const { bridge } = this.#device;
     const bytes = this.encode();
     const handle = bridge.symbols.bm_program_new(this.#device.handle, bytes, bytes.byteLength);
-    if (handle === 0) throw bridge.failure(`Cannot build ${this.#label} of ${this.#operations} operations`);
-    const counts = {
-      wordCount: this.#dynamicWords,
-      dispatchCount: this.#dispatches,
-      barrierCount: this.#barriers,
-      byteLength: bytes.byteLength,
-    };
-    return new Program(bridge, handle, this.#label, counts, [...this.#keeps]);
-  }
-
-  /** Writes one operation, whole or, where an argument is refused, not at all. */
-  #operation(opcode: number, write: () => void): this {
-    const start = this.#length;
-    try {
-      this.#write(opcode);
-      write();
-      const words = this.#length - start;
-      if (words > mostOperationWords) throw new RangeError(`Cannot write an operation of ${words} words`);
-      // A shift would make it negative, which a Uint32Array takes all the same; this says what is meant.
-      this.#words[start] = opcode + words * 256;
-    } catch (error) {
-      this.#length = start;
-      throw error;
-    }
-    this.#operations++;
-    return this;
-  }
-
-  #writeDimension(dimension: GridDimension): void {
-    if (typeof dimension === "object") {
-      const { word, itemsPerGroup } = dimension;
-      if (requireU32(word, "a grid's dynamic word") >= this.#dynamicWords) {
-        throw new RangeError(
-          `Cannot use dynamic word ${word} as a grid: ${this.#label} has ${this.#dynamicWords}`,
-        );
-      }
-      this.#writeU32(itemsPerGroup, "items per group");
-      this.#write(word + 1);
-      return;
-    }
-    this.#writeU32(dimension, "a grid's size");
-    this.#write(0);
-  }
-
-  #writeBindings(
-    bindings: Readonly<Record<number, BufferBinding>> | readonly (BufferBinding | undefined)[],
-  ): void {
-    this.#writeList(bindings, (index, binding) => {
-      this.#writeU32(index, "a buffer's index");
-      if ("buffer" in binding) {
-        this.#writeBuffer(binding.buffer);
-        this.#writeSize(binding.offset ?? 0, "a buffer's offset");
-      } else {
-        this.#write(format.dynamicWords);
-        this.#writeSize(binding.dynamicWords, "an offset into the dynamic words");
-      }
-    });
-  }
-
-  #writeConstants(constants: Readonly<Record<number, ArrayBufferView>>): void {
-    this.#writeList(constants, (index, value) => {
-      const bytes = requireBytes(value, "an inline constant");
-      this.#writeU32(index, "an inline constant's index");
-      this.#write(bytes.byteLength);
-      const start = this.#length;
-      const words = Math.ceil(bytes.byteLength / 4);
-      this.#reserve(words);
-      this.#words.fill(0, start, start + words);
-      new Uint8Array(this.#words.buffer).set(bytes, start * 4);
-      this.#length += words;
-    });
-  }
-
-  #writeThreadgroupMemory(lengths: Readonly<Record<number, number>>): void {
-    this.#writeList(lengths, (index, length) => {
-      this.#writeU32(index, "a threadgroup memory's index");
-      this.#writeU32(length, "a threadgroup memory's length");
-    });
-  }
-
-  /** Writes a count, then each entry that there is. */
-  #writeList<T>(
-    entries: Readonly<Record<number, T>> | readonly (T | undefined)[],
-    write: (index: number, entry: T) => void,
-  ): void {
-    const count = this.#length;
-    this.#write(0);
-    for (const [index, entry] of Object.entries(entries)) {
-      if (entry === undefined) continue;
-      write(Number(index), entry);
-      this.#words[count]++;
-    }
-  }
-
-  #writeBuffer(buffer: Buffer): void {
-    this.#write(buffer.handle);
-    if (buffer.memory !== undefined) this.#keeps.add(buffer.memory);
-  }
-
-  #writeU32(value: number, name: string): void {
-    this.#write(requireU32(value, name));
-  }
-
-  /** A size is two words, the low one first. */
-  #writeSize(value: number, name: string): void {
-    requireSize(value, name);
-    this.#write(value % 2 ** 32);
-    this.#write(Math.floor(value / 2 ** 32));
-  }
-
-  #write(word: number): void {
-    this.#reserve(1);
-    this.#words[this.#length++] = word;
-  }
-
-  #reserve(words: number): void {
-    const needed = this.#length + words;
-    if (needed <= this.#words.length) return;
-    const larger = new Uint32Array(Math.max(needed, 2 * this.#words.length));
-    larger.set(this.#words);
-    this.#words = larger;
+    if (handle === 0) throw bridge.failure(`Cannot build ${this.label} of ${this.operationCount} operations`);
+    return new Program(
+      bridge,
+      handle,
+      this.label,
+      { ...this.counts, byteLength: bytes.byteLength },
+      this.keeps,
+    );
   }
 }

@@ -9,14 +9,7 @@ export {
   ReleasedError,
 } from "../ffi/index.ts";
 export { Buffer, type BufferOptions, type Storage, type ViewType } from "./buffer.ts";
-export {
-  type BufferBinding,
-  type Dispatch,
-  type Grid,
-  type GridDimension,
-  ProgramBuilder,
-  type ProgramOptions,
-} from "./builder.ts";
+export { ProgramBuilder, type ProgramOptions } from "./builder.ts";
 export type { Backend, DeviceContext, DeviceInfo } from "./context.ts";
 export {
   type BridgeStatistics,
@@ -32,3 +25,12 @@ export { Pipeline } from "./pipeline.ts";
 export { BufferPool, type BufferPoolOptions, type BufferPoolStatistics, sizeClass } from "./pool.ts";
 export { Program } from "./program.ts";
 export { Queue } from "./queue.ts";
+export {
+  type Bindable,
+  type BufferBinding,
+  type Dispatch,
+  type Grid,
+  type GridDimension,
+  ProgramWriter,
+  type Runnable,
+} from "./writer.ts";

@@ -2,8 +2,18 @@
 
 export { type DType, type DTypeLayout, dtypes, type WeightDType } from "./dtype.ts";
 export { Graph } from "./graph.ts";
+export { Nodes } from "./nodes.ts";
+export type { KernelTarget } from "./operation.ts";
 export * from "./ops/index.ts";
 export { Plan } from "./plan.ts";
+export {
+  compileRelocatable,
+  KernelTable,
+  NumberedMemory,
+  type RelocatableOptions,
+  type RelocatableProgram,
+} from "./relocatable.ts";
 export type { ScheduleOptions } from "./schedule.ts";
 export { type Dimension, Rows, type Shape } from "./shape.ts";
-export { Tensor } from "./tensor.ts";
+export { type Memory, Tensor } from "./tensor.ts";
+export type { DerivedWord } from "./words.ts";

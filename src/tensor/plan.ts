@@ -10,7 +10,7 @@ import { PlanMemory } from "./memory.ts";
 import type { Nodes } from "./nodes.ts";
 import { type Schedule, type ScheduleOptions, schedule } from "./schedule.ts";
 import { type Dimension, elementCount, type Rows } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+import type { Memory, Tensor } from "./tensor.ts";
 import { type DerivedWord, WordLayout } from "./words.ts";
 
 /** A dynamic dimension and what it is set to. */
@@ -65,7 +65,7 @@ export class Plan implements Disposable {
       arenaBytes === 0
         ? undefined
         : owned.use(device.buffer(arenaBytes, { storage: "private", label: "arena" }));
-    const memory = new PlanMemory(this.#schedule, buffers, arena, layout);
+    const memory = new PlanMemory(this.#schedule, { constant: bufferOf, own: buffers, arena }, layout);
     const dispatches = steps.map((step) => memory.dispatch(step));
     const builder = new ProgramBuilder(device, { dynamicWords: layout.count, label: "plan" });
     steps.forEach((step, i) => {
@@ -266,6 +266,11 @@ export class Plan implements Disposable {
   #size(dimension: Dimension): number {
     return typeof dimension === "number" ? dimension : this.#words[dimension.word];
   }
+}
+
+function bufferOf(memory: Memory): Buffer {
+  if (memory instanceof Buffer) return memory;
+  throw new TypeError(`A constant of ${memory.byteLength} bytes does not live in a buffer`);
 }
 
 function viewOf(buffer: Buffer, dtype: DType): Float32Array | Uint32Array | Uint8Array {

@@ -1,0 +1,59 @@
+/** The graph of a step: the forward pass over up to a number of rows. It knows no device, only memory. */
+import type { Memory, Nodes, PagedCache } from "../tensor/index.ts";
+import type { BatchLimits } from "./batch.ts";
+import { BLOCK_SIZE, type KvLayout, type KvType } from "./cache.ts";
+import type { LlamaConfig } from "./config.ts";
+import { forward } from "./layer.ts";
+import { bindWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
+
+/** The memory that a step works on. */
+export type StepMemory = {
+  readonly config: LlamaConfig;
+  readonly places: LlamaWeights<WeightPlace>;
+  /** Where a weight lies, in bytes from the start of its memory. */
+  readonly weight: (place: WeightPlace) => { readonly memory: Memory; readonly offset: number };
+  /** f32 [ropeDimensionCount / 2] */
+  readonly frequencies: Memory;
+  readonly cache: { readonly memory: Memory; readonly type: KvType; readonly layout: KvLayout };
+  /** Rows of the block tables. */
+  readonly sequenceCount: number;
+};
+
+/** A step of one row needs no choice of rows, and saves the dispatch for it. */
+export function picksRows(limits: BatchLimits): boolean {
+  return limits.rows > 1;
+}
+
+/**
+ * Adds the forward pass to a graph. Its words are `tokens`, `positions`, `sequences` and `slots` [rows], `blockTables`
+ * [sequenceCount, blocksPerSequence] and, where rows are picked, `wanted` [wantedRows]; its output is `logits`
+ * [wanted rows, vocabulary].
+ */
+export function buildStep(graph: Nodes, limits: BatchLimits, memory: StepMemory): void {
+  const { config, cache } = memory;
+  const rows = graph.rows("rows", limits.rows);
+  const step = {
+    tokens: graph.words("tokens", rows),
+    positions: graph.words("positions", rows),
+    sequences: graph.words("sequences", rows),
+    slots: graph.words("slots", rows),
+    frequencies: graph.constant(memory.frequencies, "f32", [config.ropeDimensionCount / 2]),
+  };
+  const wanted = picksRows(limits)
+    ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows))
+    : undefined;
+  const blockTables = graph.words("blockTables", [memory.sequenceCount, cache.layout.blocksPerSequence]);
+
+  const weights = bindWeights(memory.places, (place) => {
+    const { memory: home, offset } = memory.weight(place);
+    return graph.constant(home, place.type, place.shape, offset);
+  });
+  const cacheShape = [cache.layout.slots, config.headCountKv * config.headLength];
+  const caches: PagedCache[] = cache.layout.layers.map(({ keys, values }) => ({
+    keys: graph.constant(cache.memory, cache.type, cacheShape, keys),
+    values: graph.constant(cache.memory, cache.type, cacheShape, values),
+    blockTables,
+    blockSize: BLOCK_SIZE,
+  }));
+  graph.output(forward(weights, caches, step, config, wanted), "logits");
+}
