@@ -3,6 +3,13 @@ export type { Row } from "./batch.ts";
 export type { KvType } from "./cache.ts";
 export type { LlamaConfig } from "./config.ts";
 export { ContextFullError, ModelError } from "./errors.ts";
+export {
+  type ExportOptions,
+  type ExportResult,
+  type ExportTarget,
+  exportModel,
+  exportTargets,
+} from "./export.ts";
 export type { GenerateOptions, GenerateResult } from "./generate.ts";
 export { Llama, type LlamaStatistics, type LoadOptions, type LoadProgress } from "./llama.ts";
 export type { Sequence } from "./sequence.ts";

@@ -1,4 +1,4 @@
-import { openGguf } from "../gguf/index.ts";
+import { type GgufFile, openGguf } from "../gguf/index.ts";
 import { Device } from "../runtime/index.ts";
 import { type Tokenizer, tokenizerFromMetadata } from "../text/index.ts";
 import { checkSequence, type Row } from "./batch.ts";
@@ -214,19 +214,23 @@ export class Llama implements Disposable {
 }
 
 /** What is known of a model without a device. */
-type ModelFile = {
+export type ModelFile = {
+  readonly gguf: GgufFile;
   readonly config: LlamaConfig;
   readonly tokenizer: Tokenizer;
   readonly places: LlamaWeights<WeightPlace>;
 };
 
-function readModelFile(path: string): ModelFile {
-  const file = openGguf(path);
-  const config = readConfig(file);
-  return { config, places: findWeights(file, config), tokenizer: tokenizerFromMetadata(file.metadata) };
+/** Reads a model's file and checks all of it. Throws as `Llama.load`. */
+export function readModelFile(path: string): ModelFile {
+  const gguf = openGguf(path);
+  const config = readConfig(gguf);
+  const places = findWeights(gguf, config);
+  return { gguf, config, places, tokenizer: tokenizerFromMetadata(gguf.metadata) };
 }
 
-function resolveOptions(options: LoadOptions, config: LlamaConfig): ModelOptions {
+/** The options with defaults filled in. @throws {RangeError} if one is out of range */
+export function resolveOptions(options: LoadOptions, config: LlamaConfig): ModelOptions {
   const {
     contextLength = Math.min(config.contextLength, DEFAULT_CONTEXT_LENGTH),
     batchSize = DEFAULT_BATCH_SIZE,

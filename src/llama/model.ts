@@ -129,7 +129,7 @@ export class Model implements Disposable {
 }
 
 /** Rows of each step. */
-function stepSizes(batchSize: number): number[] {
+export function stepSizes(batchSize: number): number[] {
   return [1, MATMUL_MIN_ROWS - 1, batchSize].filter(
     (size, i, sizes) => size <= batchSize && sizes.indexOf(size) === i,
   );

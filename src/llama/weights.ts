@@ -94,6 +94,17 @@ export function bindWeights<T>(
   };
 }
 
+/** All weights with names for messages, each once. */
+export function namedPlaces(weights: LlamaWeights<WeightPlace>): readonly (readonly [string, WeightPlace])[] {
+  const named: [string, WeightPlace][] = [["embedding", weights.embedding]];
+  weights.layers.forEach((layer, i) => {
+    for (const [name, place] of Object.entries(layer)) named.push([`layer ${i} ${name}`, place]);
+  });
+  named.push(["output norm", weights.outputNorm]);
+  if (weights.output !== weights.embedding) named.push(["output", weights.output]);
+  return named;
+}
+
 /** Bytes of all weights, each counted once. */
 export function weightBytes(weights: LlamaWeights<WeightPlace>): number {
   const places = new Set<WeightPlace>([weights.embedding, weights.outputNorm, weights.output]);

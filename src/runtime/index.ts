@@ -1,5 +1,6 @@
 /** Devices, memory and work: the native objects of a device, each with one owner. */
 export {
+  abiVersion,
   BridgeError,
   type BridgeErrorCode,
   type CallCount,

@@ -2,9 +2,12 @@ import { byteLetters, bytesOfLetters } from "./byte_letters.ts";
 import { MergeQueue } from "./merge_queue.ts";
 import { PairTable } from "./pair_table.ts";
 import { findPreTokenizer, type PreTokenizer, Splitter } from "./split.ts";
+import type { BytePairTables } from "./tables.ts";
 import { BaseTokenizer } from "./tokenizer.ts";
 import { byteOfToken } from "./tokens.ts";
 import type { Vocabulary } from "./vocabulary.ts";
+
+const NO_KEY: Uint8Array = new Uint8Array(0);
 
 /** Words up to this many bytes are merged by plain search, which is faster for them than a queue. */
 const SHORT_WORD = 24;
@@ -16,7 +19,7 @@ const SHORT_WORD = 24;
  */
 export class BytePairTokenizer extends BaseTokenizer {
   readonly #splitter: Splitter;
-  readonly #ignoresMerges: boolean;
+  readonly #preTokenizer: PreTokenizer;
   readonly #ids: ReadonlyMap<string, number>;
   readonly #merges: PairTable;
   /** Symbols of the 256 bytes. Symbols that are tokens have the token's id; the others follow after the last token. */
@@ -35,7 +38,7 @@ export class BytePairTokenizer extends BaseTokenizer {
       throw new RangeError("Cannot make a tokenizer: a byte-level BPE vocabulary needs merges, and has none");
     }
     this.#splitter = new Splitter(preTokenizer.expressions);
-    this.#ignoresMerges = preTokenizer.ignoresMerges;
+    this.#preTokenizer = preTokenizer;
     this.#ids = this.table.textIds();
     this.#unknown = vocabulary.unknown;
 
@@ -65,7 +68,7 @@ export class BytePairTokenizer extends BaseTokenizer {
   protected override encodeText(text: string, _isFirst: boolean, output: number[]): void {
     for (const word of this.#splitter.split(text)) {
       const bytes = this.#utf8.encode(word);
-      if (this.#ignoresMerges) {
+      if (this.#preTokenizer.ignoresMerges) {
         const id = this.#ids.get(lettersOf(bytes));
         if (id !== undefined) {
           output.push(id);
@@ -143,6 +146,24 @@ export class BytePairTokenizer extends BaseTokenizer {
     }
   }
 
+  protected override algorithmTables(): BytePairTables {
+    const keys = this.table.texts.map((text, id) => (this.#ids.get(text) === id ? wordBytes(text) : NO_KEY));
+    const extraSymbols = this.#extraSymbols.map((_, i) => {
+      const tokens: number[] = [];
+      this.#emit(this.vocabSize + i, tokens);
+      return tokens;
+    });
+    return {
+      algorithm: "bytePair",
+      keys,
+      bytes: this.#byteSymbols,
+      merges: this.#merges.triples(),
+      extraSymbols,
+      expressions: this.#preTokenizer.expressions,
+      ignoresMerges: this.#preTokenizer.ignoresMerges,
+    };
+  }
+
   protected override normalPiece(text: string): Uint8Array {
     return bytesOfLetters(text);
   }
@@ -156,4 +177,10 @@ function lettersOf(bytes: Uint8Array): string {
   let letters = "";
   for (const byte of bytes) letters += byteLetters[byte] as string;
   return letters;
+}
+
+/** The word that becomes the token of these letters; none where some of them stand for no byte. */
+function wordBytes(letters: string): Uint8Array {
+  const bytes = bytesOfLetters(letters);
+  return lettersOf(bytes) === letters ? bytes : NO_KEY;
 }

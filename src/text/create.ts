@@ -1,6 +1,7 @@
 import { BytePairTokenizer } from "./bpe.ts";
 import { SentencePieceTokenizer } from "./spm.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { TokenizerTables } from "./tables.ts";
+import { BaseTokenizer, type Tokenizer } from "./tokenizer.ts";
 import { type Vocabulary, vocabularyFromMetadata } from "./vocabulary.ts";
 
 /**
@@ -31,4 +32,15 @@ export function createTokenizer(vocabulary: Vocabulary): Tokenizer {
  */
 export function tokenizerFromMetadata(metadata: ReadonlyMap<string, unknown>): Tokenizer {
   return createTokenizer(vocabularyFromMetadata(metadata));
+}
+
+/**
+ * Returns what a tokenizer knows, as plain tables.
+ *
+ * @throws {TypeError} If it is not one of this library's.
+ * @throws {RangeError} If a token's text is not what its type asks for.
+ */
+export function tokenizerTables(tokenizer: Tokenizer): TokenizerTables {
+  if (tokenizer instanceof BaseTokenizer) return tokenizer.tables();
+  throw new TypeError("Cannot make tables of a tokenizer that createTokenizer did not make");
 }

@@ -44,6 +44,17 @@ export class PairTable {
     return this.#merged[slot] as number;
   }
 
+  /** All pairs, in order of rank: left, right, merged, and again. */
+  triples(): Int32Array {
+    const slots = [...this.#lefts.keys()].filter((slot) => this.#lefts[slot] !== -1);
+    slots.sort((a, b) => this.rank(a) - this.rank(b));
+    const triples = new Int32Array(slots.length * 3);
+    slots.forEach((slot, i) => {
+      triples.set([this.#lefts[slot] as number, this.#rights[slot] as number, this.merged(slot)], i * 3);
+    });
+    return triples;
+  }
+
   #probe(left: number, right: number): number {
     // Odd multipliers near 2^32 / golden ratio and 2^32 / sqrt(2); the shift brings the well-mixed high bits down.
     const hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0xb504f335);

@@ -4,7 +4,7 @@
  */
 export interface PreTokenizer {
   /** Applied one after the other, each to the pieces that the one before left; what does not match is a piece too. */
-  readonly expressions: readonly string[];
+  readonly expressions: readonly ExpressionName[];
   /** Whether a word that is a token as a whole becomes that token without merging. */
   readonly ignoresMerges: boolean;
   /** Whether texts begin with BOS if the vocabulary does not say. */
@@ -16,37 +16,55 @@ const S = "\\p{White_Space}";
 const notBeforeText = `(?!\\P{White_Space})`;
 const contractions = "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]";
 
-const gpt2 = `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${S}\\p{L}\\p{N}]+|${S}+${notBeforeText}|${S}+`;
-
 /** The expression of Llama 3 and its descendants, which differ in how many digits stay together. */
 const llama3 = (digits: string): string =>
   `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^${S}\\p{L}\\p{N}]+[\\r\\n]*|` +
   `${S}*[\\r\\n]+|${S}+${notBeforeText}|${S}+`;
 
+export type ExpressionName =
+  | "gpt2"
+  | "llama3"
+  | "qwen2"
+  | "number"
+  | "punctuation"
+  | "numbers"
+  | "threeDigits";
+
+/** The expressions by name. bridge/model/pre_tokenizer.c matches the same by hand. */
+const expressions: Readonly<Record<ExpressionName, string>> = {
+  gpt2: `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${S}\\p{L}\\p{N}]+|${S}+${notBeforeText}|${S}+`,
+  llama3: llama3("\\p{N}{1,3}"),
+  qwen2: llama3("\\p{N}"),
+  number: "\\p{N}",
+  punctuation: "[\\p{P}$+<=>^~|]+",
+  numbers: "\\p{N}+",
+  threeDigits: "[0-9][0-9][0-9]",
+};
+
 const families: readonly (PreTokenizer & { readonly names: readonly string[] })[] = [
   {
     names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],
-    expressions: [llama3("\\p{N}{1,3}")],
+    expressions: ["llama3"],
     ignoresMerges: true,
     addBos: true,
   },
-  { names: ["dbrx", "smaug-bpe"], expressions: [llama3("\\p{N}{1,3}")], ignoresMerges: false, addBos: false },
+  { names: ["dbrx", "smaug-bpe"], expressions: ["llama3"], ignoresMerges: false, addBos: false },
   {
     names: ["qwen2", "deepseek-r1-qwen", "megrez", "stablelm2"],
-    expressions: [llama3("\\p{N}")],
+    expressions: ["qwen2"],
     ignoresMerges: false,
     addBos: false,
   },
-  { names: ["gpt-2", "phi-2", "mpt", "olmo"], expressions: [gpt2], ignoresMerges: false, addBos: false },
+  { names: ["gpt-2", "phi-2", "mpt", "olmo"], expressions: ["gpt2"], ignoresMerges: false, addBos: false },
   {
     names: ["smollm", "starcoder", "refact", "command-r", "codeshell"],
-    expressions: ["\\p{N}", gpt2],
+    expressions: ["number", "gpt2"],
     ignoresMerges: false,
     addBos: false,
   },
   {
     names: ["default"],
-    expressions: ["[\\p{P}$+<=>^~|]+", gpt2, "\\p{N}+", "[0-9][0-9][0-9]"],
+    expressions: ["punctuation", "gpt2", "numbers", "threeDigits"],
     ignoresMerges: false,
     addBos: false,
   },
@@ -70,8 +88,8 @@ export function findPreTokenizer(name: string): PreTokenizer {
 export class Splitter {
   readonly #expressions: readonly RegExp[];
 
-  constructor(expressions: readonly string[]) {
-    this.#expressions = expressions.map((expression) => new RegExp(expression, "gu"));
+  constructor(names: readonly ExpressionName[]) {
+    this.#expressions = names.map((name) => new RegExp(expressions[name], "gu"));
   }
 
   /** Returns the words of a text. Joined, they are the text again. */

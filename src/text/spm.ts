@@ -1,10 +1,13 @@
 import { MergeQueue } from "./merge_queue.ts";
+import type { SentencePieceTables } from "./tables.ts";
 import { BaseTokenizer } from "./tokenizer.ts";
 import { byteOfToken } from "./tokens.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
 /** SentencePiece writes spaces as U+2581, "lower one eighth block". */
 const SPACE_MARK = "\u2581";
+
+const NO_KEY: Uint8Array = new Uint8Array(0);
 
 /**
  * SentencePiece's BPE as Llama 2 uses it (Kudo and Richardson, https://arxiv.org/abs/1808.06226). Text starts as single
@@ -87,6 +90,20 @@ export class SentencePieceTokenizer extends BaseTokenizer {
       consider(left);
     }
     return lengths;
+  }
+
+  protected override algorithmTables(): SentencePieceTables {
+    const keys = this.table.texts.map((text, id) =>
+      this.#ids.get(text) === id ? this.#utf8.encode(text) : NO_KEY,
+    );
+    const bytes = this.#byteIds.map((id) => (id >= 0 ? id : (this.#unknown ?? -1)));
+    return {
+      algorithm: "sentencepiece",
+      keys,
+      scores: this.#scores,
+      bytes,
+      addSpacePrefix: this.#addSpacePrefix,
+    };
   }
 
   protected override normalPiece(text: string): Uint8Array {

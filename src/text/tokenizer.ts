@@ -1,5 +1,6 @@
 import { splitAtSpecialTokens } from "./special.ts";
 import { StreamDecoder } from "./stream.ts";
+import type { AlgorithmTables, TokenizerTables } from "./tables.ts";
 import { TokenTable } from "./tokens.ts";
 import { tokenTypes, type Vocabulary } from "./vocabulary.ts";
 
@@ -94,6 +95,23 @@ export abstract class BaseTokenizer implements Tokenizer {
       );
     }
   }
+
+  /** What is known of the tokens, as plain tables. */
+  tables(): TokenizerTables {
+    return {
+      ...this.algorithmTables(),
+      pieces: Array.from({ length: this.vocabSize }, (_, id) => this.pieceBytes(id)),
+      special: this.table.special,
+      endOfGeneration: [...this.table.endOfGeneration],
+      bos: this.bos,
+      eos: this.eos,
+      addBos: this.addBos,
+      addEos: this.#addEos,
+    };
+  }
+
+  /** The part of the tables that depends on the algorithm. */
+  protected abstract algorithmTables(): AlgorithmTables;
 
   /** Appends the tokens of text that has no special tokens in it. `isFirst`: at the start or after a special token. */
   protected abstract encodeText(text: string, isFirst: boolean, output: number[]): void;
