@@ -21,7 +21,7 @@ LIBRARY := $(OUT)/libbun_metal.$(DYLIB)
 WITHOUT_POOLS := $(OUT)/libbun_metal_without_pools.$(DYLIB)
 WARNINGS := -Wall -Wextra -Werror
 CFLAGS := -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -fblocks -fexceptions -MMD -MP $(WARNINGS) -Ibridge
-BRIDGE := $(wildcard bridge/*.m)
+BRIDGE := $(wildcard bridge/*.m bridge/model/*.m bridge/model/*.c)
 
 ifeq ($(OS),darwin)
   # The bridge alone: Foundation and Metal are Apple's.

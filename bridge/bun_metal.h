@@ -56,7 +56,8 @@ enum {
   BM_KIND_PIPELINE = 3,
   BM_KIND_QUEUE = 4,
   BM_KIND_PROGRAM = 5,
-  BM_KIND_COUNT = 6
+  BM_KIND_MODEL = 6,
+  BM_KIND_COUNT = 7
 };
 
 /* ---- the library itself ---------------------------------------------------------------------------------------- */
@@ -277,6 +278,88 @@ BM_EXPORT bm_status bm_queue_wait(bm_handle queue, uint32_t ticket);
 
 /** Device seconds that a completed submission took; ticket 0 means the latest that completed. NaN if unknown. */
 BM_EXPORT double bm_queue_gpu_seconds(bm_handle queue, uint32_t ticket);
+
+/* ---- models without JavaScript --------------------------------------------------------------------------------- */
+
+/*
+ * A model runs from two files, which are part of an application: a plan, which `bun-metal export` wrote, and the GGUF
+ * file that it was exported from. Nothing is loaded at run time but these. A model holds one text: the tokens that were
+ * given to it and those that it made. A plan is a program, as shaders are: its structure is checked, so that a damaged
+ * file is an error, but take it from nobody who could not give you code as well.
+ *
+ * Calls on one model from several threads wait for each other; different models run at the same time. bm_release closes
+ * a model; a call that is under way in another thread finishes first.
+ */
+
+/** No token: what bm_model_next writes where it made none. */
+#define BM_NO_TOKEN 0xFFFFFFFFu
+
+/** What bm_model_next returns besides errors and BM_OK. */
+enum {
+  BM_MODEL_END = 256, /* the model has ended its text */
+  BM_MODEL_FULL = 257 /* the context has no room for another token */
+};
+
+/** Opens the plan `plan_name` in `bundle_directory`, with the weights beside it, on device `index`; `disabled` is as for
+ *  bm_device_open. Both names are relative and lead nowhere outside of the directory; the weights' name is in the plan.
+ *  BM_ERROR_ARGUMENT where the plan is damaged, or the weights are not those that it was exported from;
+ *  BM_ERROR_UNSUPPORTED where the device lacks what the plan's kernels need; BM_ERROR_NOT_FOUND for a missing file. */
+BM_EXPORT bm_handle bm_model_open(const char *bundle_directory, const char *plan_name, uint32_t index,
+                                  uint32_t disabled);
+
+/** Which numbers bm_model_numbers writes, in this order. */
+enum {
+  BM_MODEL_TOKENS = 0,         /* tokens that the text has now */
+  BM_MODEL_CONTEXT_LENGTH = 1, /* tokens that it can have */
+  BM_MODEL_VOCABULARY = 2,     /* tokens that there are; ids are below it */
+  BM_MODEL_BATCH = 3,          /* tokens of a prompt that are computed at once */
+  BM_MODEL_BEGIN_TOKEN = 4,    /* the token that begins a text; NaN where there is none */
+  BM_MODEL_END_TOKEN = 5,      /* the token that ends a text; NaN where there is none */
+  BM_MODEL_NUMBER_COUNT = 6
+};
+
+/** Writes at most `capacity` of the numbers above. */
+BM_EXPORT bm_status bm_model_numbers(bm_handle model, double *numbers, uint32_t capacity);
+
+/** How text is read: a set of bits. */
+enum {
+  BM_TEXT_PARSE_SPECIAL = 1, /* texts as "<|eot_id|>" become the control tokens of that name: only for trusted text */
+  BM_TEXT_CONTINUES = 2      /* no begin token, even where the vocabulary asks for one */
+};
+
+/** Turns `length` bytes of UTF-8 into tokens: at most `capacity` are written, `count` gets the full number. */
+BM_EXPORT bm_status bm_model_tokenize(bm_handle model, const char *utf8, double length, uint32_t flags,
+                                      uint32_t *tokens, uint32_t capacity, uint32_t *count);
+
+/** Adds text to what the model holds, and computes it. The begin token comes first where the vocabulary asks for one and
+ *  the model holds nothing yet. BM_ERROR_RANGE where the context has no room; nothing is added then. Text that
+ *  bm_model_next made and nobody has taken is forgotten. */
+BM_EXPORT bm_status bm_model_prompt(bm_handle model, const char *utf8, double length, uint32_t flags);
+
+/** The same for tokens, as they are. */
+BM_EXPORT bm_status bm_model_prompt_tokens(bm_handle model, const uint32_t *tokens, uint32_t count);
+
+/** How tokens are chosen from now on: temperature (0 takes the most probable token), top-k (0 keeps all), top-p (1 keeps
+ *  all), min-p (0 keeps all), repetition penalty (1 is off) over the latest `repeat_last_n` tokens, and a seed from 0 to
+ *  2^53 - 1, whose sequence begins again. The same seed gives the same tokens, here and in TypeScript. Until the first
+ *  call the most probable token is taken. */
+BM_EXPORT bm_status bm_model_sampling(bm_handle model, double temperature, uint32_t top_k, double top_p, double min_p,
+                                      double repeat_penalty, uint32_t repeat_last_n, double seed);
+
+/**
+ * Makes the next token, and copies the text that it completes: whole characters with a final NUL, often a few, none
+ * where a character needs another token. `length` gets its bytes, `token` the token; either may be NULL.
+ *
+ * `capacity` is at least 5 bytes. Text that does not fit is not lost: the next calls bring the rest, and make no token
+ * (BM_NO_TOKEN) until all is taken. `text` may be NULL, with capacity 0: the text is dropped.
+ *
+ * BM_MODEL_END: the model ended its text; `token` is the token that says so, which is not part of the text. BM_MODEL_FULL:
+ * the context is full. With either, `text` may still hold what was left. Both stay until something is added or forgotten.
+ */
+BM_EXPORT bm_status bm_model_next(bm_handle model, char *text, uint32_t capacity, uint32_t *length, uint32_t *token);
+
+/** Forgets all tokens from the one at `position` on; 0 forgets all. */
+BM_EXPORT bm_status bm_model_rewind(bm_handle model, uint32_t position);
 
 #ifdef __cplusplus
 }

@@ -36,7 +36,8 @@ static uint32_t slotCount; /* the next four under allocationLock */
 static uint32_t firstFree;
 static uint32_t lastFree;
 
-static const char *const kindNames[] = {"a device", "a buffer", "a library", "a pipeline", "a queue", "a program"};
+static const char *const kindNames[] = {"a device", "a buffer", "a library", "a pipeline", "a queue",
+                                        "a program", "a model"};
 
 static Slot *slotAt(uint32_t index) {
   Slot *chunk = atomic_load_explicit(&chunks[index >> ChunkBits], memory_order_acquire);

@@ -50,6 +50,16 @@ export const abi = {
   bm_program_submit: ["u32", "u32", "u32", "in", "u32"], // -> ticket; queue, program, u32 words, count
   bm_queue_wait: ["u32", "u32", "u32"], // -> status; queue, ticket
   bm_queue_gpu_seconds: ["f64", "u32", "u32"], // -> seconds; queue, ticket
+
+  // Models without JavaScript: nothing here calls them.
+  bm_model_open: ["u32", "in", "in", "u32", "u32"], // -> handle; directory, plan, device index, features left out
+  bm_model_numbers: ["u32", "u32", "out", "u32"], // -> status; model, f64 numbers, capacity
+  bm_model_tokenize: ["u32", "u32", "in", "f64", "u32", "out", "u32", "out"], // -> status; model, text, length, flags, u32 tokens, capacity, u32 count
+  bm_model_prompt: ["u32", "u32", "in", "f64", "u32"], // -> status; model, text, length, flags
+  bm_model_prompt_tokens: ["u32", "u32", "in", "u32"], // -> status; model, u32 tokens, count
+  bm_model_sampling: ["u32", "u32", "f64", "u32", "f64", "f64", "f64", "u32", "f64"], // -> status; model, temperature, top-k, top-p, min-p, penalty, last n, seed
+  bm_model_next: ["u32", "u32", "out", "u32", "out", "out"], // -> status; model, text, capacity, u32 length, u32 token
+  bm_model_rewind: ["u32", "u32", "u32"], // -> status; model, position
 } as const;
 
 /** Memory that a native function may read or write during a call. `null` is NULL. */
@@ -100,7 +110,7 @@ export const statusNames = [
 ] as const;
 
 /** BM_KIND_*, by number. */
-export const handleKinds = ["device", "buffer", "library", "pipeline", "queue", "program"] as const;
+export const handleKinds = ["device", "buffer", "library", "pipeline", "queue", "program", "model"] as const;
 
 /** BM_STATISTIC_*, by number. */
 export const statisticNames = [
