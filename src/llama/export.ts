@@ -171,7 +171,21 @@ function writeWhole(out: string, bytes: Uint8Array): void {
     renameSync(temporary, out);
   } catch (error) {
     rmSync(temporary, { force: true });
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`Cannot write "${out}": ${reason}`, { cause: error });
+    throw new Error(`Cannot write "${out}": ${reasonOf(error)}`, { cause: error });
   }
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "its directory does not exist",
+  ENOTDIR: "a part of its path is not a directory",
+  EISDIR: "it is a directory",
+  EACCES: "permission denied",
+  EROFS: "the file system cannot be written to",
+  ENOSPC: "the disk is full",
+};
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code = "code" in error ? String(error.code) : "";
+  return reasons[code] ?? error.message;
 }

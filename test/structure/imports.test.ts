@@ -14,6 +14,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   "src/text": [],
   "src/sample": [],
   "src/llama": ["src/tensor", "src/runtime", "src/gguf", "src/text", "src/sample"],
+  "src/cli": ["src/llama", "src/runtime"],
   "mod.ts": ["src/llama", "src/tensor", "src/runtime", "src/gguf", "src/text", "src/sample"],
   examples: ["mod.ts"],
   "test/reference": [],
