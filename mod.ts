@@ -32,9 +32,11 @@ export {
   type LlamaStatistics,
   type LoadOptions,
   type LoadProgress,
+  MemoryError,
   ModelError,
   type Row,
   type Sequence,
+  type WeightPlacement,
 } from "./src/llama/index.ts";
 
 /** Devices and what lives on them: buffers, shader libraries, pipelines, programs, queues. */

@@ -1,11 +1,12 @@
 /**
- * The paged KV cache on the device: keys and values of all layers in one private buffer, handed out in blocks of
+ * The paged KV cache on the device: keys and values of all layers in private buffers, handed out in blocks of
  * positions. Kernels find position p of a sequence in slot entries[sequence, p / blockSize] * blockSize + p % blockSize
  * of each layer, so sequences can share blocks and no sequence needs memory in one piece.
  */
 import type { Buffer, Device } from "../runtime/index.ts";
 import { BlockTable } from "./blocks.ts";
 import type { LlamaConfig } from "./config.ts";
+import { MemoryError } from "./errors.ts";
 
 /** How keys and values are stored. */
 export type KvType = "f16" | "f32";
@@ -19,8 +20,12 @@ export type KvCacheOptions = {
   readonly kvType: KvType;
 };
 
-/** Where one layer's keys and values lie in the cache's buffer, each [slots, kvHeads * headLength]. */
-export type KvLayerOffsets = { readonly keys: number; readonly values: number };
+/** Where the keys, or the values, of one layer lie: [slots, kvHeads * headLength]. */
+export type KvPlace = {
+  /** Index into `KvLayout.buffers`. */
+  readonly buffer: number;
+  readonly offset: number; // bytes from the start of the buffer
+};
 
 /** Where all layers' keys and values lie. */
 export type KvLayout = {
@@ -32,29 +37,57 @@ export type KvLayout = {
   readonly slots: number;
   /** Bytes of the keys, or the values, of one slot of a layer. */
   readonly slotBytes: number;
-  /** By layer, in bytes. */
-  readonly layers: readonly KvLayerOffsets[];
+  /** By layer. */
+  readonly layers: readonly { readonly keys: KvPlace; readonly values: KvPlace }[];
+  /** Bytes of each buffer. */
+  readonly buffers: readonly number[];
+  /** Bytes of all buffers. */
   readonly byteLength: number;
 };
 
-/** The layout of a cache with room for `maxSequences` full contexts. */
-export function layoutCache(config: LlamaConfig, options: KvCacheOptions): KvLayout {
+/**
+ * The layout of a cache with room for `maxSequences` full contexts. The keys of a layer lie in one piece, and so do its
+ * values; as many of these as fit share a buffer.
+ *
+ * @param maxBufferLength Bytes of the largest buffer.
+ * @throws {MemoryError} If the keys of one layer are over it.
+ */
+export function layoutCache(
+  config: LlamaConfig,
+  options: KvCacheOptions,
+  maxBufferLength: number = Number.POSITIVE_INFINITY,
+): KvLayout {
   const blocksPerSequence = Math.ceil(options.contextLength / BLOCK_SIZE);
   const blockCount = blocksPerSequence * options.maxSequences;
   const slots = blockCount * BLOCK_SIZE;
   const slotBytes = config.headCountKv * config.headLength * (options.kvType === "f16" ? 2 : 4);
   const part = slots * slotBytes; // the keys or the values of one layer
-  const layers = Array.from({ length: config.blockCount }, (_, i) => ({
-    keys: 2 * i * part,
-    values: (2 * i + 1) * part,
-  }));
+  const partCount = 2 * config.blockCount;
+  const perBuffer = Math.min(partCount, Math.floor(maxBufferLength / part));
+  if (perBuffer === 0) {
+    throw new MemoryError(
+      `Cannot hold a KV cache of ${partCount * part} bytes: the keys of one layer take ${part}, and the device's largest buffer has ${maxBufferLength}; load with a smaller contextLength or maxSequences`,
+      { needed: part, available: maxBufferLength },
+    );
+  }
+  const place = (index: number): KvPlace => ({
+    buffer: Math.floor(index / perBuffer),
+    offset: (index % perBuffer) * part,
+  });
   return {
     blocksPerSequence,
     blockCount,
     slots,
     slotBytes,
-    layers,
-    byteLength: 2 * config.blockCount * part,
+    layers: Array.from({ length: config.blockCount }, (_, i) => ({
+      keys: place(2 * i),
+      values: place(2 * i + 1),
+    })),
+    buffers: Array.from(
+      { length: Math.ceil(partCount / perBuffer) },
+      (_, i) => Math.min(perBuffer, partCount - i * perBuffer) * part,
+    ),
+    byteLength: partCount * part,
   };
 }
 
@@ -62,13 +95,15 @@ export class KvCache implements Disposable {
   readonly type: KvType;
   readonly blocks: BlockTable;
   readonly layout: KvLayout;
-  readonly buffer: Buffer;
+  /** As `layout.buffers`. */
+  readonly buffers: readonly Buffer[];
+  readonly #owned: DisposableStack;
 
   /** Allocates room for `maxSequences` full contexts. Dispose it after all that uses it. */
   constructor(device: Device, config: LlamaConfig, options: KvCacheOptions) {
     this.type = options.kvType;
-    this.layout = layoutCache(config, options);
-    const { blocksPerSequence, blockCount, byteLength } = this.layout;
+    this.layout = layoutCache(config, options, device.info.maxBufferLength);
+    const { blocksPerSequence, blockCount } = this.layout;
     this.blocks = new BlockTable({
       blockSize: BLOCK_SIZE,
       blockCount,
@@ -76,16 +111,15 @@ export class KvCache implements Disposable {
       blocksPerSequence,
       contextLength: options.contextLength,
     });
-    if (byteLength > device.info.maxBufferLength) {
-      throw new RangeError(
-        `Cannot hold a KV cache of ${byteLength} bytes: the device's largest buffer has ${device.info.maxBufferLength}, load with a smaller contextLength or maxSequences`,
-      );
-    }
-    this.buffer = device.buffer(byteLength, { storage: "private", label: "KV cache" });
+    using owned = new DisposableStack();
+    this.buffers = this.layout.buffers.map((byteLength, i) =>
+      owned.use(device.buffer(byteLength, { storage: "private", label: `KV cache ${i}` })),
+    );
+    this.#owned = owned.move();
   }
 
   get byteLength(): number {
-    return this.buffer.byteLength;
+    return this.layout.byteLength;
   }
 
   /** Adds the next position of the sequence and returns its slot. A block shared with another sequence is copied first. */
@@ -96,13 +130,14 @@ export class KvCache implements Disposable {
   readonly #copyBlock = (from: number, to: number): void => {
     const length = BLOCK_SIZE * this.layout.slotBytes;
     for (const { keys, values } of this.layout.layers) {
-      for (const part of [keys, values]) {
-        this.buffer.copyFrom(this.buffer, part + from * length, part + to * length, length);
+      for (const { buffer: index, offset } of [keys, values]) {
+        const buffer = this.buffers[index];
+        buffer.copyFrom(buffer, offset + from * length, offset + to * length, length);
       }
     }
   };
 
   [Symbol.dispose](): void {
-    this.buffer[Symbol.dispose]();
+    this.#owned.dispose();
   }
 }

@@ -12,6 +12,21 @@ export class ModelError extends Error {
   }
 }
 
+/** A model, with its cache and activations, does not fit the device. */
+export class MemoryError extends RangeError {
+  override readonly name = "MemoryError";
+  /** Bytes that were needed. */
+  readonly needed: number;
+  /** Bytes that there can be. */
+  readonly available: number;
+
+  constructor(message: string, bytes: { needed: number; available: number }) {
+    super(message);
+    this.needed = bytes.needed;
+    this.available = bytes.available;
+  }
+}
+
 /** A sequence, or the cache that all sequences share, has no room for the positions asked for. */
 export class ContextFullError extends RangeError {
   override readonly name = "ContextFullError";

@@ -12,7 +12,7 @@ import { compileSteps } from "./export_programs.ts";
 import { encodeTokenizer } from "./export_tokenizer.ts";
 import { type ModelFile, readModelFile, resolveOptions } from "./llama.ts";
 import { encodePlanFile, SectionWriter, sha256 } from "./plan_file.ts";
-import { namedPlaces } from "./weights.ts";
+import { distinctPlaces } from "./weights.ts";
 
 /** `apple`: GPUs of family Apple7 and later (iPhones and iPads from A14, Macs from M1). `cpu`: the CPU of Metal for Linux. */
 export type ExportTarget = "apple" | "cpu";
@@ -142,7 +142,7 @@ function nameFrom(out: string, path: string): { name: string; isThere: boolean }
 
 /** All bytes before the first tensor's data: they say what every other byte of the file means. */
 function readHeaderBytes(path: string, { places }: ModelFile): Uint8Array {
-  const length = namedPlaces(places).reduce((least, [, { offset }]) => Math.min(least, offset), Infinity);
+  const length = distinctPlaces(places).reduce((least, { offset }) => Math.min(least, offset), Infinity);
   const bytes = new Uint8Array(length);
   const file = openSync(path, "r");
   try {

@@ -9,12 +9,12 @@ import {
   ropeFrequencies,
 } from "../tensor/index.ts";
 import { type KvType, layoutCache } from "./cache.ts";
-import { planChunks } from "./chunks.ts";
 import type { LlamaConfig } from "./config.ts";
 import { stepSizes } from "./model.ts";
 import { NONE, SectionWriter } from "./plan_file.ts";
 import { buildStep } from "./step_graph.ts";
-import { type LlamaWeights, namedPlaces, type WeightPlace } from "./weights.ts";
+import { layoutWeights } from "./weight_buffers.ts";
+import type { LlamaWeights, WeightPlace } from "./weights.ts";
 
 /** PLAN_BUFFER_* of bridge/model/format.h. */
 const roles = { weights: 1, data: 2, scratch: 3, cache: 4, logits: 5 } as const;
@@ -99,7 +99,7 @@ export function compileSteps(
         places,
         weight,
         frequencies,
-        cache: { memory: cache, type: kvType, layout },
+        cache: { memories: [cache], type: kvType, layout },
         sequenceCount: 1,
       },
     );
@@ -129,11 +129,8 @@ function placeWeights(
   places: LlamaWeights<WeightPlace>,
   options: ProgramOptions,
 ): (place: WeightPlace) => { memory: NumberedMemory; offset: number } {
-  const named = namedPlaces(places);
-  const ranges = named.map(([name, { offset, byteLength }]) => ({ name, offset, byteLength }));
-  const plan = planChunks(ranges, options);
-  const memories = plan.chunks.map(({ offset, byteLength }) => table.add(roles.weights, byteLength, offset));
-  const found = new Map(named.map(([, place], i) => [place, plan.places[i]]));
+  const { chunks, places: found } = layoutWeights(places, options);
+  const memories = chunks.map(({ offset, byteLength }) => table.add(roles.weights, byteLength, offset));
   return (place) => {
     const at = found.get(place);
     if (at === undefined) throw new TypeError("A weight of the model has no place in its file");

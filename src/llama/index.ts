@@ -2,7 +2,7 @@
 export type { Row } from "./batch.ts";
 export type { KvType } from "./cache.ts";
 export type { LlamaConfig } from "./config.ts";
-export { ContextFullError, ModelError } from "./errors.ts";
+export { ContextFullError, MemoryError, ModelError } from "./errors.ts";
 export {
   type ExportOptions,
   type ExportResult,
@@ -13,3 +13,4 @@ export {
 export type { GenerateOptions, GenerateResult } from "./generate.ts";
 export { Llama, type LlamaStatistics, type LoadOptions, type LoadProgress } from "./llama.ts";
 export type { Sequence } from "./sequence.ts";
+export type { WeightPlacement } from "./weight_buffers.ts";

@@ -5,17 +5,27 @@ import { checkSequence, type Row } from "./batch.ts";
 import type { KvType } from "./cache.ts";
 import { type LlamaConfig, readConfig } from "./config.ts";
 import { type GenerateOptions, type GenerateResult, generate, type StepRunner } from "./generate.ts";
+import { checkMemory } from "./memory_check.ts";
 import { Model, type ModelOptions } from "./model.ts";
 import type { Sequence } from "./sequence.ts";
+import { layoutWeights, loadWeights, type WeightBuffers, type WeightPlacement } from "./weight_buffers.ts";
 import { findWeights, type LlamaWeights, type WeightPlace, weightBytes } from "./weights.ts";
 
 /** Positions of a sequence unless told: a longer context is memory that few texts use. */
 const DEFAULT_CONTEXT_LENGTH = 4096;
 const DEFAULT_BATCH_SIZE = 128;
+/** Which part of loading is the weights' where they are copied, as a fraction. */
+const PLACING_BEGINS = 0.2;
+const PLACING_ENDS = 0.8;
 
 export type LoadProgress = {
   /** What is being done, for people. */
-  readonly stage: "reading the file" | "opening the device" | "preparing kernels" | "ready";
+  readonly stage:
+    | "reading the file"
+    | "opening the device"
+    | "placing the weights"
+    | "preparing kernels"
+    | "ready";
   /** How much is done, from 0 to 1. */
   readonly fraction: number;
 };
@@ -37,9 +47,15 @@ export type LoadOptions = {
    * moves them by a few thousandths. Default: `"f32"`.
    */
   readonly kvType?: KvType;
+  /**
+   * Whether to load a model that needs more memory than the device's working set (`DeviceInfo.workingSet`). That is a
+   * recommendation: beyond it a device gets slow, and work may fail with a `BridgeError` when memory runs out. Without it
+   * such a model is refused before anything is allocated. Default: false.
+   */
+  readonly exceedWorkingSet?: boolean;
   /** Ends loading with the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Called between the parts of loading. */
+  /** Called between the parts of loading and, where weights are copied, between their pieces. */
   readonly onProgress?: (progress: LoadProgress) => void;
 };
 
@@ -54,8 +70,12 @@ export type LlamaStatistics = {
   readonly generatedTokens: number;
   /** NaN before the first such token. */
   readonly generationTokensPerSecond: number;
-  /** Bytes of the weights, which are mapped from the file. */
+  /** Bytes of the weights. */
   readonly weightBytes: number;
+  /** Where the weights are: `"mapped"` from the file, `"copied"` into shared memory, or in `"private"` memory of the device. */
+  readonly weightPlacement: WeightPlacement;
+  /** Buffers that the weights are spread over: more than one where the file is over the device's largest buffer. */
+  readonly weightBuffers: number;
   /** Bytes of the KV cache. */
   readonly kvBytes: number;
   /** Bytes that intermediate results take. */
@@ -95,13 +115,15 @@ export class Llama implements Disposable {
   readonly #generated = { tokens: 0, seconds: 0 };
 
   /**
-   * Loads a model. The file is checked as a whole before a device is touched; its weights are mapped, not read.
+   * Loads a model. The file is checked as a whole before a device is touched. Where device and CPU share memory its
+   * weights are mapped and not read; else they are copied to the device in pieces.
    *
    * @param path A GGUF file of architecture `llama` with weights in F32, F16 or Q8_0. It must not change afterwards.
    * @throws {GgufError} If the file is no GGUF file, or lacks metadata.
    * @throws {ModelError} If it is a model that this library cannot run; `field` names the metadata key or tensor.
    * @throws {TypeError} If the file lacks a part of the tokenizer.
    * @throws {RangeError} If an option is out of range.
+   * @throws {MemoryError} If the model needs more memory than the device has to give.
    * @throws {BridgeError} If the native library or the device is missing, or memory runs out.
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Llama> {
@@ -115,12 +137,14 @@ export class Llama implements Disposable {
     await begin("reading the file", 0);
     const file = readModelFile(path);
     const modelOptions = resolveOptions(options, file.config);
-    await begin("opening the device", 0.3);
+    await begin("opening the device", 0.1);
     using owned = new DisposableStack();
     const device =
       typeof options.device === "object" ? options.device : owned.use(Device.open(options.device));
-    await begin("preparing kernels", 0.4);
-    const model = owned.use(new Model(device, path, file.config, file.places, modelOptions));
+    await begin("placing the weights", PLACING_BEGINS);
+    const weights = owned.use(await placeWeights(device, path, file, options, modelOptions));
+    await begin("preparing kernels", PLACING_ENDS);
+    const model = owned.use(new Model(device, file.config, file.places, weights, modelOptions));
     await begin("ready", 1);
     return new Llama(file, device, model, owned.move(), (performance.now() - start) / 1e3);
   }
@@ -193,7 +217,7 @@ export class Llama implements Disposable {
   }
 
   get statistics(): LlamaStatistics {
-    const { cache, single, activationBytes } = this.#model;
+    const { cache, single, activationBytes, weights } = this.#model;
     return {
       loadSeconds: this.#loadSeconds,
       promptTokens: this.#prompt.tokens,
@@ -201,6 +225,8 @@ export class Llama implements Disposable {
       generatedTokens: this.#generated.tokens,
       generationTokensPerSecond: this.#generated.tokens / this.#generated.seconds,
       weightBytes: this.#weightBytes,
+      weightPlacement: weights.placement,
+      weightBuffers: weights.buffers.length,
       kvBytes: cache.byteLength,
       activationBytes,
       dispatchesPerToken: single.plan.dispatchCount,
@@ -227,6 +253,29 @@ export function readModelFile(path: string): ModelFile {
   const config = readConfig(gguf);
   const places = findWeights(gguf, config);
   return { gguf, config, places, tokenizer: tokenizerFromMetadata(gguf.metadata) };
+}
+
+/** Checks that there is room, then brings the weights there. */
+async function placeWeights(
+  device: Device,
+  path: string,
+  { config, places, gguf }: ModelFile,
+  options: LoadOptions,
+  modelOptions: ModelOptions,
+): Promise<WeightBuffers> {
+  const layout = layoutWeights(places, device.info);
+  checkMemory(device.info, config, places, layout, {
+    ...modelOptions,
+    exceedWorkingSet: options.exceedWorkingSet ?? false,
+  });
+  return loadWeights(device, { path, fileSize: gguf.fileSize }, layout, {
+    signal: options.signal,
+    onProgress: (done) =>
+      options.onProgress?.({
+        stage: "placing the weights",
+        fraction: PLACING_BEGINS + done * (PLACING_ENDS - PLACING_BEGINS),
+      }),
+  });
 }
 
 /** The options with defaults filled in. @throws {RangeError} if one is out of range */

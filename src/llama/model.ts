@@ -1,10 +1,11 @@
 import { type Device, ReleasedError } from "../runtime/index.ts";
 import { MATMUL_MIN_ROWS, ropeFrequencies } from "../tensor/index.ts";
-import { checkRows, type Row, splitRows } from "./batch.ts";
+import { type BatchLimits, checkRows, type Row, splitRows } from "./batch.ts";
 import { KvCache, type KvType } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
 import { Sequence } from "./sequence.ts";
 import { Step, type StepParts } from "./step.ts";
+import type { WeightBuffers } from "./weight_buffers.ts";
 import type { LlamaWeights, WeightPlace } from "./weights.ts";
 
 /** Rows of one step that can have logits: each costs a product with the vocabulary and a row of output memory. */
@@ -18,11 +19,12 @@ export type ModelOptions = {
 };
 
 /**
- * A model on a device: the mapped weights, the KV cache and the compiled steps. There is one for a single row (a generated
+ * A model on a device: the weights, the KV cache and the compiled steps. There is one for a single row (a generated
  * token), one for the few rows that are best multiplied one by one (tokens of several sequences), and one for up to
  * `batchSize` rows (prompts). Rows go in, logits come out; text is not its business.
  */
 export class Model implements Disposable {
+  readonly weights: WeightBuffers;
   readonly cache: KvCache;
   /** By size, the smallest first. */
   readonly steps: readonly Step[];
@@ -31,25 +33,25 @@ export class Model implements Disposable {
   /** Settles when the call that runs now, and all that wait before the next one, are done. */
   #turn: Promise<void> = Promise.resolve();
 
+  /** The weights stay the caller's, who disposes them after the model. */
   constructor(
     device: Device,
-    path: string,
     config: LlamaConfig,
     places: LlamaWeights<WeightPlace>,
+    weights: WeightBuffers,
     options: ModelOptions,
   ) {
     using owned = new DisposableStack();
-    const weights = owned.use(device.mapFile(path));
+    this.weights = weights;
     const frequencies = owned.use(
       device.bufferFrom(ropeFrequencies(config.ropeFrequencyBase, config.ropeDimensionCount), {
         label: "rope frequencies",
+        storage: weights.placement === "private" ? "private" : "shared",
       }),
     );
     this.cache = owned.use(new KvCache(device, config, options));
     const parts: StepParts = { config, places, weights, frequencies, cache: this.cache };
-    this.steps = stepSizes(options.batchSize).map((rows) =>
-      owned.use(new Step(device, parts, { rows, logitRows: Math.min(rows, LOGIT_ROWS) })),
-    );
+    this.steps = stepLimits(options.batchSize).map((limits) => owned.use(new Step(device, parts, limits)));
     this.#vocabularySize = config.vocabularySize;
     this.#owned = owned.move();
   }
@@ -133,4 +135,9 @@ export function stepSizes(batchSize: number): number[] {
   return [1, MATMUL_MIN_ROWS - 1, batchSize].filter(
     (size, i, sizes) => size <= batchSize && sizes.indexOf(size) === i,
   );
+}
+
+/** Limits of each step. */
+export function stepLimits(batchSize: number): BatchLimits[] {
+  return stepSizes(batchSize).map((rows) => ({ rows, logitRows: Math.min(rows, LOGIT_ROWS) }));
 }

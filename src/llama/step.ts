@@ -4,14 +4,14 @@ import type { BatchLimits, Row } from "./batch.ts";
 import type { KvCache } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
 import { buildStep, picksRows } from "./step_graph.ts";
+import type { WeightBuffers } from "./weight_buffers.ts";
 import type { LlamaWeights, WeightPlace } from "./weights.ts";
 
 /** What steps are built of; all of it is the model's. */
 export type StepParts = {
   readonly config: LlamaConfig;
   readonly places: LlamaWeights<WeightPlace>;
-  /** The mapped file. */
-  readonly weights: Buffer;
+  readonly weights: WeightBuffers;
   /** f32 [ropeDimensionCount / 2] */
   readonly frequencies: Buffer;
   readonly cache: KvCache;
@@ -90,9 +90,9 @@ function compile(device: Device, parts: StepParts, limits: BatchLimits): Plan {
   buildStep(graph, limits, {
     config: parts.config,
     places: parts.places,
-    weight: ({ offset }) => ({ memory: parts.weights, offset }),
+    weight: (place) => parts.weights.locate(place),
     frequencies: parts.frequencies,
-    cache: { memory: cache.buffer, type: cache.type, layout: cache.layout },
+    cache: { memories: cache.buffers, type: cache.type, layout: cache.layout },
     sequenceCount: cache.blocks.options.sequenceCount,
   });
   return graph.compile();

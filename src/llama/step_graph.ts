@@ -14,7 +14,8 @@ export type StepMemory = {
   readonly weight: (place: WeightPlace) => { readonly memory: Memory; readonly offset: number };
   /** f32 [ropeDimensionCount / 2] */
   readonly frequencies: Memory;
-  readonly cache: { readonly memory: Memory; readonly type: KvType; readonly layout: KvLayout };
+  /** `memories`: one for each buffer of the layout. */
+  readonly cache: { readonly memories: readonly Memory[]; readonly type: KvType; readonly layout: KvLayout };
   /** Rows of the block tables. */
   readonly sequenceCount: number;
 };
@@ -50,8 +51,8 @@ export function buildStep(graph: Nodes, limits: BatchLimits, memory: StepMemory)
   });
   const cacheShape = [cache.layout.slots, config.headCountKv * config.headLength];
   const caches: PagedCache[] = cache.layout.layers.map(({ keys, values }) => ({
-    keys: graph.constant(cache.memory, cache.type, cacheShape, keys),
-    values: graph.constant(cache.memory, cache.type, cacheShape, values),
+    keys: graph.constant(cache.memories[keys.buffer], cache.type, cacheShape, keys.offset),
+    values: graph.constant(cache.memories[values.buffer], cache.type, cacheShape, values.offset),
     blockTables,
     blockSize: BLOCK_SIZE,
   }));

@@ -1,6 +1,6 @@
 /**
  * Which tensors of the file are which weights. Types and shapes are checked against the configuration before a device is
- * touched; then the file is mapped once and each weight is a byte offset into it. Nothing is copied.
+ * touched; `weight_buffers.ts` brings their bytes there.
  */
 import type { GgufFile, GgufTensor } from "../gguf/index.ts";
 import type { LlamaConfig } from "./config.ts";
@@ -12,6 +12,8 @@ export type WeightType = (typeof matrixTypes)[number];
 
 /** Where a weight lies in the file. */
 export type WeightPlace = {
+  /** The tensor's name. */
+  readonly name: string;
   readonly type: WeightType;
   /** Rows first, as in the paper (GGUF writes the row length first). */
   readonly shape: readonly number[];
@@ -94,22 +96,16 @@ export function bindWeights<T>(
   };
 }
 
-/** All weights with names for messages, each once. */
-export function namedPlaces(weights: LlamaWeights<WeightPlace>): readonly (readonly [string, WeightPlace])[] {
-  const named: [string, WeightPlace][] = [["embedding", weights.embedding]];
-  weights.layers.forEach((layer, i) => {
-    for (const [name, place] of Object.entries(layer)) named.push([`layer ${i} ${name}`, place]);
-  });
-  named.push(["output norm", weights.outputNorm]);
-  if (weights.output !== weights.embedding) named.push(["output", weights.output]);
-  return named;
+/** All weights, each once. */
+export function distinctPlaces(weights: LlamaWeights<WeightPlace>): readonly WeightPlace[] {
+  const places = new Set<WeightPlace>([weights.embedding]);
+  for (const layer of weights.layers) for (const place of Object.values(layer)) places.add(place);
+  return [...places.add(weights.outputNorm).add(weights.output)];
 }
 
 /** Bytes of all weights, each counted once. */
 export function weightBytes(weights: LlamaWeights<WeightPlace>): number {
-  const places = new Set<WeightPlace>([weights.embedding, weights.outputNorm, weights.output]);
-  for (const layer of weights.layers) for (const place of Object.values(layer)) places.add(place);
-  return [...places].reduce((sum, place) => sum + place.byteLength, 0);
+  return distinctPlaces(weights).reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 /** Looks tensors up, checks them, and remembers which were missing and which were asked for. */
@@ -149,7 +145,7 @@ class Finder {
     const tensor = this.#file.tensors.get(name);
     if (tensor === undefined) {
       this.#missing.push(name);
-      return { type: "f32", shape, offset: 0, byteLength: 0 }; // never seen: finish() throws
+      return { name, type: "f32", shape, offset: 0, byteLength: 0 }; // never seen: finish() throws
     }
     this.#used.add(name);
     const type = types.find((known) => known === tensor.type);
@@ -160,7 +156,7 @@ class Finder {
       );
     }
     checkShape(tensor, shape);
-    return { type, shape, offset: tensor.offset, byteLength: tensor.byteLength };
+    return { name, type, shape, offset: tensor.offset, byteLength: tensor.byteLength };
   }
 }
 

@@ -155,6 +155,7 @@ test("Llama.load() tells its progress, and stops at any part of it when aborted"
   expect(progress.map(({ stage }) => stage)).toEqual([
     "reading the file",
     "opening the device",
+    "placing the weights",
     "preparing kernels",
     "ready",
   ]);

@@ -1,0 +1,184 @@
+/** The weights on a device: which bytes of the file lie in which buffer, and how they get there. */
+import { BridgeError, type Buffer, type Device } from "../runtime/index.ts";
+import { type Chunk, type ChunkLimits, type ChunkPlace, planChunks } from "./chunks.ts";
+import { STAGING_BYTES, Staging } from "./staging.ts";
+import { WeightFile } from "./weight_file.ts";
+import { distinctPlaces, type LlamaWeights, type WeightPlace } from "./weights.ts";
+
+/**
+ * Where weights are: `mapped`, in the file itself, which is read as they are used; `copied` into memory that CPU and
+ * device share, where the device does not take mapped files; or `private`, copied into memory of the device's own.
+ */
+export type WeightPlacement = "mapped" | "copied" | "private";
+
+/** Parts of the file that become buffers, and where each weight lies. */
+export type WeightLayout = {
+  readonly chunks: readonly Chunk[];
+  readonly places: ReadonlyMap<WeightPlace, ChunkPlace>;
+  /** Bytes of all chunks. */
+  readonly byteLength: number;
+};
+
+export type WeightHooks = {
+  /** Told between pieces how much is done, from 0 to 1. */
+  readonly onProgress?: (fraction: number) => void;
+  readonly signal?: AbortSignal | undefined;
+};
+
+/**
+ * Spreads the weights over as few buffers as the device allows.
+ *
+ * @throws {ModelError} If one tensor alone is over the device's largest buffer; `field` is its name.
+ */
+export function layoutWeights(weights: LlamaWeights<WeightPlace>, limits: ChunkLimits): WeightLayout {
+  const places = distinctPlaces(weights);
+  const plan = planChunks(places, limits);
+  return {
+    chunks: plan.chunks,
+    places: new Map(places.map((place, i) => [place, plan.places[i]])),
+    byteLength: plan.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0),
+  };
+}
+
+/** The buffers of a model's weights. It owns them. */
+export class WeightBuffers implements Disposable {
+  readonly placement: WeightPlacement;
+  readonly buffers: readonly Buffer[];
+  readonly #places: ReadonlyMap<WeightPlace, ChunkPlace>;
+
+  constructor(placement: WeightPlacement, buffers: readonly Buffer[], layout: WeightLayout) {
+    this.placement = placement;
+    this.buffers = buffers;
+    this.#places = layout.places;
+  }
+
+  /** The buffer that a weight lies in, and where. */
+  locate(place: WeightPlace): { readonly memory: Buffer; readonly offset: number } {
+    const found = this.#places.get(place);
+    if (found === undefined) throw new TypeError(`Tensor "${place.name}" is none of the weights here`);
+    return { memory: this.buffers[found.chunk], offset: found.offset };
+  }
+
+  [Symbol.dispose](): void {
+    for (const buffer of this.buffers) buffer.dispose();
+  }
+}
+
+/**
+ * Brings the weights to where the device wants them. If it fails or is aborted, nothing stays behind.
+ *
+ * @param fileSize Bytes that the file had when its header was read.
+ * @throws {GgufError} If the file has changed since.
+ * @throws {BridgeError} `memory` where there is no room.
+ */
+export async function loadWeights(
+  device: Device,
+  source: { readonly path: string; readonly fileSize: number },
+  layout: WeightLayout,
+  hooks: WeightHooks = {},
+): Promise<WeightBuffers> {
+  await using file = await WeightFile.open(source.path, source.fileSize);
+  using owned = new DisposableStack();
+  const own = (buffer: Buffer): Buffer => owned.use(buffer);
+  const progress = new Progress(layout.byteLength, hooks);
+  const isPrivate = !device.info.unifiedMemory;
+  const buffers = isPrivate
+    ? await stage(device, file, layout.chunks, own, progress)
+    : await mapOrCopy(device, file, layout.chunks, own, progress);
+  await file.checkUnchanged();
+  const isMapped = progress.copiedBytes === 0;
+  const weights = new WeightBuffers(isPrivate ? "private" : isMapped ? "mapped" : "copied", buffers, layout);
+  owned.move(); // the weights own the buffers from here on
+  return weights;
+}
+
+/** Counts bytes, tells of them, and is where work ends that was aborted. */
+class Progress {
+  copiedBytes = 0;
+  readonly #totalBytes: number;
+  readonly #hooks: WeightHooks;
+
+  constructor(totalBytes: number, hooks: WeightHooks) {
+    this.#totalBytes = totalBytes;
+    this.#hooks = hooks;
+  }
+
+  add(bytes: number): void {
+    this.copiedBytes += bytes;
+    this.#hooks.onProgress?.(this.copiedBytes / this.#totalBytes);
+    this.#hooks.signal?.throwIfAborted();
+  }
+}
+
+type Own = (buffer: Buffer) => Buffer;
+
+/** Copies chunks into private buffers, through staging buffers: never more than these in memory of the CPU's. */
+async function stage(
+  device: Device,
+  file: WeightFile,
+  chunks: readonly Chunk[],
+  own: Own,
+  progress: Progress,
+): Promise<Buffer[]> {
+  await using staging = new Staging(device);
+  const buffers: Buffer[] = [];
+  for (const [i, chunk] of chunks.entries()) {
+    // Whole words, which is what a device copies.
+    const byteLength = Math.ceil(chunk.byteLength / 4) * 4;
+    const buffer = own(device.buffer(byteLength, { storage: "private", label: labelOf(i) }));
+    for (const [offset, length] of pieces(chunk)) {
+      await staging.write(buffer, offset, length, (into) => file.read(into, chunk.offset + offset));
+      progress.add(length);
+    }
+    buffers.push(buffer);
+  }
+  await staging.finish();
+  return buffers;
+}
+
+/** Maps chunks of the file, and copies those that the device does not take as they are. */
+async function mapOrCopy(
+  device: Device,
+  file: WeightFile,
+  chunks: readonly Chunk[],
+  own: Own,
+  progress: Progress,
+): Promise<Buffer[]> {
+  const buffers: Buffer[] = [];
+  for (const [i, chunk] of chunks.entries()) {
+    const mapped = map(device, file.path, chunk, labelOf(i));
+    if (mapped !== undefined) {
+      buffers.push(own(mapped));
+      continue;
+    }
+    const buffer = own(device.buffer(chunk.byteLength, { label: labelOf(i) }));
+    for (const [offset, length] of pieces(chunk)) {
+      await file.read(buffer.bytes(offset, length), chunk.offset + offset);
+      progress.add(length);
+    }
+    buffers.push(buffer);
+  }
+  return buffers;
+}
+
+/** `undefined` where the device refuses: virtual Macs wrap no memory, and address space may be short. */
+function map(device: Device, path: string, chunk: Chunk, label: string): Buffer | undefined {
+  const { offset, byteLength: length } = chunk;
+  try {
+    return device.mapFile(path, { offset, length, label });
+  } catch (error) {
+    if (error instanceof BridgeError && error.code === "memory") return undefined;
+    throw error;
+  }
+}
+
+/** Offset and length of each part of a chunk that is copied at once. */
+function* pieces({ byteLength }: Chunk): Generator<readonly [number, number]> {
+  for (let offset = 0; offset < byteLength; offset += STAGING_BYTES) {
+    yield [offset, Math.min(STAGING_BYTES, byteLength - offset)];
+  }
+}
+
+function labelOf(index: number): string {
+  return `weights ${index}`;
+}

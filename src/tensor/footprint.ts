@@ -1,0 +1,26 @@
+/** How much memory a plan would take, asked before any is. */
+import type { Nodes } from "./nodes.ts";
+import type { KernelTarget } from "./operation.ts";
+import { schedule } from "./schedule.ts";
+
+/** Bytes of the buffers that a plan owns. */
+export interface Footprint {
+  /** Of the one that intermediates share. */
+  readonly arenaBytes: number;
+  /** Of each input and output. */
+  readonly namedBytes: readonly number[];
+}
+
+/**
+ * What `Graph.compile` would allocate for a graph on a device. Its constants may be any `Memory`.
+ *
+ * @throws {RangeError} if there is nothing to compute
+ */
+export function footprint(nodes: Nodes, target: KernelTarget): Footprint {
+  const inputs = nodes.tensors.filter(({ source }) => source.kind === "input");
+  const outputs = nodes.outputs.map(({ tensor }) => tensor);
+  return {
+    arenaBytes: schedule(nodes, target).arenaBytes,
+    namedBytes: [...inputs, ...outputs].map(({ byteLength }) => byteLength),
+  };
+}
