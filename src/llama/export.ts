@@ -2,7 +2,17 @@
  * A model without JavaScript: its compiled steps, buffers and tokenizer in one `.bmplan` file, which the C API runs
  * with the weights of the GGUF file beside it ("models without JavaScript" in bridge/bun_metal.h).
  */
-import { closeSync, existsSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { basename, dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import { abiVersion } from "../runtime/index.ts";
 import type { KernelTarget } from "../tensor/index.ts";
@@ -82,9 +92,7 @@ export function exportModel(path: string, out: string, options: ExportOptions = 
   }
   checkPages(maxBufferLength, pageSize);
   const { contextLength, batchSize, kvType } = resolveOptions(options, model.config);
-  if (options.overwrite !== true && existsSync(out)) {
-    throw new Error(`Cannot write "${out}": it exists already, and may not be replaced`);
-  }
+  checkTarget(path, out, options.overwrite === true);
   const steps = compileSteps(model.config, model.places, {
     target: targets[target],
     contextLength,
@@ -120,6 +128,14 @@ export function exportModel(path: string, out: string, options: ExportOptions = 
     weightBuffers: steps.weightBuffers,
     cacheBytes: steps.cacheBytes,
   };
+}
+
+/** Refuses to replace what must stay: the model always, other files unless told. */
+function checkTarget(path: string, out: string, overwrite: boolean): void {
+  if (!existsSync(out)) return;
+  if (realpathSync(out) === realpathSync(path))
+    throw new Error(`Cannot write "${out}": it is the model itself`);
+  if (!overwrite) throw new Error(`Cannot write "${out}": it exists already, and may not be replaced`);
 }
 
 function checkPages(maxBufferLength: number, pageSize: number): void {
@@ -160,8 +176,10 @@ function readHeaderBytes(path: string, { places }: ModelFile): Uint8Array {
 /** Writes beside the target first, so that a full disk or an interruption leaves nothing half-written behind. */
 function writeWhole(out: string, bytes: Uint8Array): void {
   const temporary = `${out}.${crypto.randomUUID()}.part`;
+  let isThere = false;
   try {
     const file = openSync(temporary, "wx");
+    isThere = true;
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
       fsyncSync(file);
@@ -170,7 +188,7 @@ function writeWhole(out: string, bytes: Uint8Array): void {
     }
     renameSync(temporary, out);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    if (isThere) rmSync(temporary, { force: true });
     throw new Error(`Cannot write "${out}": ${reasonOf(error)}`, { cause: error });
   }
 }
