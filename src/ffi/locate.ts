@@ -1,6 +1,6 @@
 /** Finds the native library. The only place that knows platforms and file names. */
 import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { environmentVariable } from "./environment.ts";
 import { type LinuxLibc, linuxLibc, shippedLibrary, unsupportedReason } from "./platform.ts";
 import { BridgeError } from "./status.ts";

@@ -74,7 +74,10 @@ export class Device extends Owned implements DeviceContext {
    * @throws {BridgeError} `not-found`, with a list of what there is, and why other devices cannot be used.
    * @throws {RangeError} for a name that is not a feature's, with a list of those that are.
    */
-  static open(name: string = environmentVariable("BUN_METAL_DEVICE") || "auto", options: OpenOptions = {}): Device {
+  static open(
+    name: string = environmentVariable("BUN_METAL_DEVICE") || "auto",
+    options: OpenOptions = {},
+  ): Device {
     const disabled = featureMask(options.disable ?? [], "the option disable") | disabledByEnvironment();
     const bridge = loadBridge();
     const { infos, refusals } = survey(bridge);

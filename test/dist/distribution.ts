@@ -70,7 +70,10 @@ export interface Outcome {
 /** Runs a program to its end. `environment` is all of its environment. */
 export async function execute(
   command: readonly string[],
-  options: { readonly cwd?: string; readonly environment?: Readonly<Record<string, string | undefined>> } = {},
+  options: {
+    readonly cwd?: string;
+    readonly environment?: Readonly<Record<string, string | undefined>>;
+  } = {},
 ): Promise<Outcome> {
   const child = Bun.spawn([...command], {
     cwd: options.cwd ?? root,
@@ -93,7 +96,8 @@ export async function outputOf(...invocation: Parameters<typeof execute>): Promi
 /** The path of a program that was brought by `scripts/deps.sh test-dist`. */
 export function tool(...names: readonly string[]): string {
   const brought = names.map((name) => (name.includes("/") ? join(root, ".tools", name) : Bun.which(name)));
-  for (const path of brought) if (path !== null && (!path.startsWith(root) || Bun.file(path).size > 0)) return path;
+  for (const path of brought)
+    if (path !== null && (!path.startsWith(root) || Bun.file(path).size > 0)) return path;
   throw new Error(`None of these programs is here: ${names.join(", ")}. Run "make test-dist"`);
 }
 

@@ -109,7 +109,9 @@ describe("the libraries for Linux", () => {
 
     test(`${platform} exports the functions of bun_metal.h, and nothing else`, async () => {
       const symbols = await readelf(library, "--dyn-syms", "--wide");
-      const exported = [...symbols.matchAll(/ (?:GLOBAL|WEAK) +\w+ +(?!UND)\w+ +(\S+)$/gm)].map(([, name]) => name);
+      const exported = [...symbols.matchAll(/ (?:GLOBAL|WEAK) +\w+ +(?!UND)\w+ +(\S+)$/gm)].map(
+        ([, name]) => name,
+      );
       expect(declared.length).toBeGreaterThan(20);
       expect(exported.sort()).toEqual(declared);
     });
