@@ -26,7 +26,22 @@ typedef struct DriverProperties {
   uint32_t maxThreadsPerThreadgroup[3];
   uint32_t maxTotalThreadsPerThreadgroup;
   uint32_t threadExecutionWidth;
+  const uint16_t *families;       /* MTLGPUFamily values, 0 at the end */
+  uint32_t constantAlignment;     /* of an offset that is bound to a `constant` argument */
+  uint32_t maxConstantBuffers;    /* of one kernel */
+  bool nonuniformThreadgroups;
+  bool indirectCommands;          /* indirect command buffers, and indirect dispatch */
+  const char *const *missing;     /* selectors that the profile's system lacks, NULL at the end */
+  bool hasDeviceList;             /* MTLCopyAllDevices is there */
+  uint32_t refused;               /* DriverRefuse bits: creation fails, so that tests see the fallbacks */
 } DriverProperties;
+
+enum {
+  DriverRefuseNoCopy = 1,
+  DriverRefuseIndirectCommands = 2,
+  DriverRefuseResidencySets = 4,
+  DriverRefuseBinaryArchives = 8
+};
 
 typedef enum DriverArgumentKind {
   DriverArgumentBuffer = 0,            /* MTLBindingTypeBuffer */
@@ -58,19 +73,23 @@ typedef struct DriverFunction {
 typedef struct DriverLibrary {
   const DriverFunction *functions;
   uint32_t functionCount;
+  uint64_t identity;    /* of the source, or of the compiled code: equal for equal ones */
   void *implementation; /* the driver's own */
 } DriverLibrary;
 
 typedef enum DriverCommandKind {
+  DriverCommandNone, /* does nothing: zeroed memory is this */
   DriverCommandDispatch,
   DriverCommandCopy,
   DriverCommandFill,
-  DriverCommandBarrier
+  DriverCommandBarrier,
+  DriverCommandExecute
 } DriverCommandKind;
 
 /** A command of a command buffer. Commands between two barriers may run in any order or at once. */
 typedef struct DriverCommand {
   DriverCommandKind kind;
+  bool waits; /* for all commands before it, as behind a barrier */
   union {
     struct {
       const DriverFunction *function;
@@ -79,15 +98,21 @@ typedef struct DriverCommand {
       uint32_t threadgroupLengths[DriverMaxThreadgroupMemories];
       uint64_t threads[3];                     /* the whole grid in threads; edge threadgroups may be smaller */
       uint32_t threadsPerThreadgroup[3];
+      const uint32_t *indirectGroups;          /* NULL, or 3 counts of threadgroups to be read when it runs */
     } dispatch;
     struct { const void *source; void *destination; uint64_t length; } copy;
     struct { void *destination; uint64_t length; uint8_t value; } fill;
+    /* Other commands, which do not change while it runs; none of this kind among them. With `range` the part of them to
+     * run, location and length, is read when it runs. */
+    struct { const struct DriverCommand *commands; uint32_t count; const uint32_t *range; } execute;
   };
 } DriverCommand;
 
 typedef struct Driver {
   const char *name; /* "cpu" */
 
+  /** NULL, or why there are no devices: settings that cannot be meant. The text lives as long as the process. */
+  const char *(*problem)(void);
   uint32_t (*deviceCount)(void);
   void (*properties)(uint32_t device, DriverProperties *out);
 
@@ -98,8 +123,9 @@ typedef struct Driver {
   /** Compiles MSL. NULL on failure; *message is malloc'ed text, the caller frees it (also warnings on success, or
    *  NULL). */
   DriverLibrary *(*compile)(uint32_t device, const char *source, size_t length, const char *name, char **message);
-  /** Loads a compiled library from a file. */
+  /** Loads a compiled library from a file, or from memory, which it copies. */
   DriverLibrary *(*load)(uint32_t device, const char *path, char **message);
+  DriverLibrary *(*loadBytes)(uint32_t device, const void *bytes, size_t length, char **message);
   void (*unload)(DriverLibrary *library);
 
   /** Runs commands and returns when all are done; called from queue threads, from several at once. On failure false

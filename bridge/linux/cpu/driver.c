@@ -5,7 +5,9 @@
 #include "check.h"
 #include "compile.h"
 #include "dispatch.h"
+#include "image.h"
 #include "library.h"
+#include "profile.h"
 #include "toolchain.h"
 
 #include <pthread.h>
@@ -54,6 +56,7 @@ static void properties(uint32_t device, DriverProperties *out) {
                             .maxThreadsPerThreadgroup = {1024, 1024, 1024},
                             .maxTotalThreadsPerThreadgroup = 1024,
                             .threadExecutionWidth = 32};
+  cpuProfileApply(out);
 }
 
 static size_t wholePages(uint64_t length) {
@@ -99,6 +102,7 @@ static DriverLibrary *compile(uint32_t device, const char *source, size_t length
   *message = NULL;
   if (mslCompile(&input, 1, NULL, &image, &messages)) {
     library = cpuLibraryLoadBytes(image.bytes, image.length, input.name, message);
+    if (library) library->identity = cpuImageHash(input.text, input.length);
     if (library && messages.length) *message = cpuTextTake(&messages);
   } else {
     *message = cpuTextTake(&messages);
@@ -113,9 +117,38 @@ static DriverLibrary *load(uint32_t device, const char *path, char **message) {
   return cpuLibraryLoadFile(path, message);
 }
 
+static DriverLibrary *loadBytes(uint32_t device, const void *bytes, size_t length, char **message) {
+  (void)device;
+  return cpuLibraryLoadBytes(bytes, length, "library in memory", message);
+}
+
+static bool run(const DriverCommand *commands, uint32_t count, char **message);
+
+/** The grid of an indirect dispatch is what the buffer says now. A count of 0 means nothing to do. */
+static bool runIndirectDispatch(const DriverCommand *command, char **message) {
+  DriverCommand direct = *command;
+  for (int i = 0; i < 3; i++)
+    direct.dispatch.threads[i] =
+        (uint64_t)command->dispatch.indirectGroups[i] * command->dispatch.threadsPerThreadgroup[i];
+  return cpuDispatch(&direct, message);
+}
+
+static bool runExecute(const DriverCommand *command, char **message) {
+  const uint32_t count = command->execute.count, *range = command->execute.range;
+  if (!range) return run(command->execute.commands, count, message);
+  if (range[0] > count || range[1] > count - range[0]) {
+    *message = cpuFormat("%u indirect commands from %u on are outside of %u", range[1], range[0], count);
+    return false;
+  }
+  return run(command->execute.commands + range[0], range[1], message);
+}
+
 static bool runCommand(const DriverCommand *command, char **message) {
   switch (command->kind) {
-    case DriverCommandDispatch: return cpuDispatch(command, message);
+    case DriverCommandNone: return true;
+    case DriverCommandDispatch:
+      return command->dispatch.indirectGroups ? runIndirectDispatch(command, message) : cpuDispatch(command, message);
+    case DriverCommandExecute: return runExecute(command, message);
     case DriverCommandCopy:
       memmove(command->copy.destination, command->copy.source, command->copy.length);
       return true;
@@ -132,12 +165,19 @@ static bool runShuffled(const DriverCommand *commands, uint32_t count, char **me
   if (!ok) *message = strdup("Out of memory");
   for (uint32_t from = 0; ok && from < count;) {
     uint32_t to = from;
-    while (to < count && commands[to].kind != DriverCommandBarrier) to++;
+    while (to < count && commands[to].kind != DriverCommandBarrier && !(to > from && commands[to].waits)) to++;
     cpuCheckShuffled(order, to - from);
     for (uint32_t i = 0; ok && i < to - from; i++) ok = runCommand(&commands[from + order[i]], message);
-    from = to + 1;
+    from = to < count && commands[to].kind == DriverCommandBarrier ? to + 1 : to;
   }
   free(order);
+  return ok;
+}
+
+static bool run(const DriverCommand *commands, uint32_t count, char **message) {
+  if (cpuChecks() & CpuCheckShuffle) return runShuffled(commands, count, message);
+  bool ok = true;
+  for (uint32_t i = 0; ok && i < count; i++) ok = runCommand(&commands[i], message);
   return ok;
 }
 
@@ -155,24 +195,21 @@ static bool execute(uint32_t device, const DriverCommand *commands, uint32_t cou
   sigdelset(&all, SIGABRT);
   sigdelset(&all, SIGTRAP);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool ok = true;
-  if (cpuChecks() & CpuCheckShuffle) {
-    ok = runShuffled(commands, count, message);
-  } else {
-    for (uint32_t i = 0; ok && i < count; i++) ok = runCommand(&commands[i], message);
-  }
+  const bool ok = run(commands, count, message);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return ok;
 }
 
 const Driver cpuDriver = {
     .name = "cpu",
+    .problem = cpuProfileProblem,
     .deviceCount = deviceCount,
     .properties = properties,
     .allocate = allocate,
     .deallocate = deallocate,
     .compile = compile,
     .load = load,
+    .loadBytes = loadBytes,
     .unload = cpuLibraryUnload,
     .execute = execute,
 };

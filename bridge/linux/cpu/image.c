@@ -17,8 +17,7 @@ typedef struct Signature {
 
 static const char magic[12] = "bun-metalcpu";
 
-/** FNV-1a over words of eight bytes: against damage, not against intent. */
-static uint64_t hashOf(const char *bytes, size_t length) {
+uint64_t cpuImageHash(const char *bytes, size_t length) {
   uint64_t hash = 14695981039346656037ull ^ length;
   for (size_t i = 0; i < length; i += 8) {
     uint64_t word = 0;
@@ -30,7 +29,7 @@ static uint64_t hashOf(const char *bytes, size_t length) {
 }
 
 void cpuImageSign(CpuText *image, const char *level) {
-  Signature s = {.objectLength = image->length, .hash = hashOf(image->bytes, image->length), .abi = CPU_ABI_VERSION};
+  Signature s = {.objectLength = image->length, .hash = cpuImageHash(image->bytes, image->length), .abi = CPU_ABI_VERSION};
   snprintf(s.level, sizeof s.level, "%s", level);
   memcpy(s.magic, magic, sizeof magic);
   cpuTextAppend(image, (const char *)&s, sizeof s);
@@ -54,7 +53,7 @@ char *cpuImageCheck(const char *bytes, size_t length, const char *name, size_t *
     return cpuFormat(
         "'%s' was compiled for version %u of this layer, which is version %u: compile it again with mslc", name,
         s.abi, (unsigned)CPU_ABI_VERSION);
-  if (s.objectLength != length - sizeof s || s.hash != hashOf(bytes, length - sizeof s))
+  if (s.objectLength != length - sizeof s || s.hash != cpuImageHash(bytes, length - sizeof s))
     return cpuFormat("'%s' is damaged: compile it again with mslc", name);
   if (!cpuHasLevel(s.level))
     return cpuFormat(

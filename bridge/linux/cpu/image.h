@@ -9,6 +9,11 @@
 
 #include "text.h"
 
+#include <stdint.h>
+
+/** FNV-1a over words of eight bytes: against damage, not against intent. */
+uint64_t cpuImageHash(const char *bytes, size_t length);
+
 /** Appends the signature to a shared object compiled for `level`. */
 void cpuImageSign(CpuText *image, const char *level);
 

@@ -119,6 +119,7 @@ DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char 
     }
     if (ok) {
       cpuFaultCatchDivisions();
+      library->base.identity = cpuImageHash(bytes, objectLength);
       library->base.functions = library->functions;
       library->base.implementation = library;
       return &library->base;

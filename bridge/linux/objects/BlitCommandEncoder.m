@@ -1,5 +1,5 @@
 /* MTLBlitCommandEncoder: copies and fills. They run one after the other, in whole words of 4 bytes, as macOS has it. */
-#import "Objects.h"
+#import "Indirect.h"
 
 enum { Granularity = 4 };
 
@@ -8,9 +8,9 @@ static void checkRange(LinuxBuffer *buffer, NSUInteger offset, NSUInteger length
   if (offset % Granularity != 0 || length % Granularity != 0)
     MTLBreakRule(@"MTLBlitAlignment", @"%s: offset %lu and length %lu must be multiples of %d", what, offset, length,
                  Granularity);
-  if (offset > buffer->size || length > buffer->size - offset)
+  if (offset > buffer->memory->size || length > buffer->memory->size - offset)
     MTLBreakRule(@"MTLBlitRange", @"%s: %lu bytes from %lu on are outside of a buffer of %lu", what, length, offset,
-                 buffer->size);
+                 buffer->memory->size);
 }
 
 @implementation LinuxBlitCommandEncoder
@@ -19,7 +19,7 @@ static void checkRange(LinuxBuffer *buffer, NSUInteger offset, NSUInteger length
   [self requireOpen];
   if (!buffer) MTLBreakRule(@"MTLBlitBuffer", @"the %s buffer is nil", what);
   [self requireDevice:[buffer device] of:"buffer"];
-  [commandBuffer keep:buffer];
+  [commandBuffer keep:(LinuxBuffer *)buffer];
   return (LinuxBuffer *)buffer;
 }
 
@@ -36,8 +36,8 @@ static void checkRange(LinuxBuffer *buffer, NSUInteger offset, NSUInteger length
     MTLBreakRule(@"MTLBlitOverlap", @"%lu bytes from %lu and from %lu on in one buffer overlap", size, sourceOffset,
                  destinationOffset);
   DriverCommand *command = [commandBuffer append:DriverCommandCopy];
-  command->copy.source = (char *)source->memory + sourceOffset;
-  command->copy.destination = (char *)destination->memory + destinationOffset;
+  command->copy.source = (char *)source->memory->bytes + sourceOffset;
+  command->copy.destination = (char *)destination->memory->bytes + destinationOffset;
   command->copy.length = size;
   [commandBuffer append:DriverCommandBarrier];
 }
@@ -46,10 +46,62 @@ static void checkRange(LinuxBuffer *buffer, NSUInteger offset, NSUInteger length
   LinuxBuffer *destination = [self use:buffer for:"filled"];
   checkRange(destination, range.location, range.length, "fill");
   DriverCommand *command = [commandBuffer append:DriverCommandFill];
-  command->fill.destination = (char *)destination->memory + range.location;
+  command->fill.destination = (char *)destination->memory->bytes + range.location;
   command->fill.length = range.length;
   command->fill.value = value;
   [commandBuffer append:DriverCommandBarrier];
+}
+
+/* ---- indirect commands: the driver sees arrays of commands, zeroed where empty ------------------------------------- */
+
+- (IndirectCommands *)useCommands:(id<MTLIndirectCommandBuffer>)buffer range:(NSRange)range {
+  [self requireOpen];
+  if (!buffer) MTLBreakRule(@"MTLIndirectCommandBuffer", @"the indirect command buffer is nil");
+  [self requireDevice:[buffer device] of:"indirect command buffer"];
+  IndirectCommands *commands = ((LinuxIndirectCommandBuffer *)buffer)->commands;
+  MTLCheckCommandRange(commands, range);
+  [commandBuffer keep:(LinuxIndirectCommandBuffer *)buffer];
+  return commands;
+}
+
+- (void)resetCommandsInBuffer:(id<MTLIndirectCommandBuffer>)buffer withRange:(NSRange)range {
+  IndirectCommands *commands = [self useCommands:buffer range:range];
+  if (range.length == 0) return;
+  DriverCommand *command = [commandBuffer append:DriverCommandFill];
+  command->fill.destination = commands->encoded + range.location;
+  command->fill.length = range.length * sizeof *commands->encoded;
+  [commandBuffer append:DriverCommandBarrier];
+  IndirectOperation *operation = [commandBuffer appendOperation];
+  operation->kind = IndirectReset;
+  operation->commands = commands;
+  operation->range = range;
+}
+
+- (void)copyIndirectCommandBuffer:(id<MTLIndirectCommandBuffer>)source
+                      sourceRange:(NSRange)range
+                      destination:(id<MTLIndirectCommandBuffer>)destination
+                 destinationIndex:(NSUInteger)index {
+  IndirectCommands *from = [self useCommands:source range:range];
+  IndirectCommands *to = [self useCommands:destination range:NSMakeRange(index, range.length)];
+  if (from->types != to->types || from->inheritsPipeline != to->inheritsPipeline ||
+      from->inheritsBuffers != to->inheritsBuffers || from->mostBuffers > to->mostBuffers)
+    MTLBreakRule(@"MTLIndirectCommandBuffer", @"commands are copied between indirect command buffers of different kinds");
+  if (range.length == 0) return;
+  DriverCommand *command = [commandBuffer append:DriverCommandCopy];
+  command->copy.source = from->encoded + range.location;
+  command->copy.destination = to->encoded + index;
+  command->copy.length = range.length * sizeof *from->encoded;
+  [commandBuffer append:DriverCommandBarrier];
+  IndirectOperation *operation = [commandBuffer appendOperation];
+  operation->kind = IndirectCopy;
+  operation->commands = from;
+  operation->range = range;
+  operation->destination = to;
+  operation->destinationIndex = index;
+}
+
+- (void)optimizeIndirectCommandBuffer:(id<MTLIndirectCommandBuffer>)buffer withRange:(NSRange)range {
+  [self useCommands:buffer range:range]; // the commands are the driver's already
 }
 
 @end

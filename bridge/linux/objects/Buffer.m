@@ -3,22 +3,45 @@
 
 #include <Block.h>
 
+static void endMemory(Lifetime *lifetime) {
+  BufferMemory *memory = (BufferMemory *)lifetime;
+  atomic_fetch_sub(&memory->owner->allocated, memory->size);
+  if (memory->isDriverMemory && memory->bytes)
+    memory->owner->driver->deallocate(memory->owner->index, memory->bytes, memory->size);
+  if (memory->deallocator) {
+    memory->deallocator(memory->bytes, memory->size);
+    Block_release(memory->deallocator);
+  }
+}
 
 @implementation LinuxBuffer
 
-- (id)initWithDevice:(LinuxDevice *)device length:(NSUInteger)length options:(MTLResourceOptions)resourceOptions {
+- (id)initWithDevice:(LinuxDevice *)device options:(MTLResourceOptions)resourceOptions {
   self = [super init];
   if (!self) return nil;
-  bool isZeroed = (resourceOptions & 0xF0) >> 4 != MTLStorageModePrivate;
-  memory = device->driver->allocate(device->index, length, isZeroed);
+  memory = MTLNewLifetime(sizeof *memory, "buffer", endMemory);
   if (!memory) {
     [self release];
     return nil;
   }
-  owner = [device retain];
-  isDriverMemory = true;
-  size = length;
+  lifetime = &memory->lifetime;
+  owner = device;
+  memory->owner = device;
   options = resourceOptions;
+  return self;
+}
+
+- (id)initWithDevice:(LinuxDevice *)device length:(NSUInteger)length options:(MTLResourceOptions)resourceOptions {
+  self = [self initWithDevice:device options:resourceOptions];
+  if (!self) return nil;
+  bool isZeroed = (resourceOptions & 0xF0) >> 4 != MTLStorageModePrivate;
+  memory->isDriverMemory = true;
+  memory->bytes = device->driver->allocate(device->index, length, isZeroed);
+  if (!memory->bytes) {
+    [self release];
+    return nil;
+  }
+  memory->size = length;
   atomic_fetch_add(&owner->allocated, length);
   return self;
 }
@@ -28,26 +51,13 @@
               length:(NSUInteger)length
              options:(MTLResourceOptions)resourceOptions
          deallocator:(void (^)(void *, NSUInteger))block {
-  self = [super init];
+  self = [self initWithDevice:device options:resourceOptions];
   if (!self) return nil;
-  owner = [device retain];
-  memory = pointer;
-  size = length;
-  options = resourceOptions;
-  deallocator = block ? Block_copy(block) : NULL;
+  memory->bytes = pointer;
+  memory->size = length;
+  memory->deallocator = block ? Block_copy(block) : NULL;
   atomic_fetch_add(&owner->allocated, length);
   return self;
-}
-
-- (void)dealloc {
-  if (owner) atomic_fetch_sub(&owner->allocated, size);
-  if (isDriverMemory) owner->driver->deallocate(owner->index, memory, size);
-  if (deallocator) {
-    deallocator(memory, size);
-    Block_release(deallocator);
-  }
-  [owner release];
-  [super dealloc];
 }
 
 - (id<MTLDevice>)device {
@@ -55,19 +65,19 @@
 }
 
 - (NSUInteger)length {
-  return size;
+  return memory->size;
 }
 
 - (NSUInteger)allocatedSize {
-  return size;
+  return memory->size;
 }
 
 - (void *)contents {
-  return [self storageMode] == MTLStorageModePrivate ? NULL : memory;
+  return [self storageMode] == MTLStorageModePrivate ? NULL : memory->bytes;
 }
 
 - (uint64_t)gpuAddress {
-  return (uint64_t)memory;
+  return (uint64_t)memory->bytes;
 }
 
 - (MTLResourceOptions)resourceOptions {
@@ -94,6 +104,7 @@
 
 - (void)addDebugMarker:(NSString *)marker range:(NSRange)range {
   (void)marker;
+  NSUInteger size = memory->size;
   if (range.location > size || range.length > size - range.location)
     MTLBreakRule(@"MTLBufferRange", @"marker range %lu+%lu is outside of %lu bytes", range.location, range.length, size);
 }

@@ -1,5 +1,5 @@
 /* MTLCommandBuffer: a list of driver commands, what they use, and who wants to know when they are done. */
-#import "Objects.h"
+#import "Indirect.h"
 
 #include <Block.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FirstCommands = 32, FirstKept = 128, BlockBytes = 16384 };
+enum { FirstCommands = 32, FirstKept = 128, FirstOperations = 4, BlockBytes = 16384 };
 
 static double now(void) {
   struct timespec time;
@@ -31,7 +31,32 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   return self;
 }
 
+/* Operations on indirect command buffers are in flight from commit to here; then commands may change again. */
+- (void)releaseOperations {
+  for (NSUInteger i = 0; i < operationCount; i++) {
+    IndirectOperation *operation = &operations[i];
+    if (isInFlight) {
+      atomic_fetch_sub(&operation->commands->inFlight, 1);
+      if (operation->destination) atomic_fetch_sub(&operation->destination->inFlight, 1);
+    }
+    free(operation->arguments);
+    free(operation->memoryLengths);
+    free(operation->expanded);
+  }
+  free(operations);
+  operations = NULL;
+  operationCount = operationCapacity = 0;
+}
+
 - (void)releaseWhatIsKept {
+  [self releaseOperations];
+  for (NSUInteger i = 0; i < usedCount; i++) MTLEndUse(used[i]);
+  free(used);
+  used = NULL;
+  usedCount = usedCapacity = 0;
+  free(declared);
+  declared = NULL;
+  declaredCount = declaredCapacity = 0;
   for (NSUInteger i = 0; i < keptCount; i++) [kept[i] release];
   free(kept);
   kept = NULL;
@@ -51,7 +76,10 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   [scheduledHandlers release];
   [completedHandlers release];
   [failure release];
-  if (sequence == 0) [queue forget]; // otherwise the queue counted it when it was done
+  [residencySets release];
+  MTLCommandBufferStatus status = atomic_load(&state);
+  if (status == MTLCommandBufferStatusEnqueued) [queue withdraw:self];
+  if (status < MTLCommandBufferStatusCommitted) [queue forget]; // otherwise the queue counted it when it was done
   [queue release];
   [super dealloc];
 }
@@ -70,14 +98,49 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   return command;
 }
 
-- (void)keep:(id)object {
-  if (!retainsReferences || !object) return;
+- (void)keep:(LinuxTracked *)object {
+  if (!retainsReferences) {
+    [self use:object->lifetime];
+    return;
+  }
   if (keptCount == keptCapacity) {
     NSUInteger capacity = keptCapacity ? keptCapacity * 2 : FirstKept;
     kept = grow(kept, capacity, sizeof *kept);
     keptCapacity = capacity;
   }
   kept[keptCount++] = [object retain];
+}
+
+- (void)use:(Lifetime *)lifetime {
+  if (usedCount == usedCapacity) {
+    NSUInteger capacity = usedCapacity ? usedCapacity * 2 : FirstKept;
+    used = grow(used, capacity, sizeof *used);
+    usedCapacity = capacity;
+  }
+  MTLUse(lifetime);
+  used[usedCount++] = lifetime;
+}
+
+- (void)declare:(LinuxTracked *)object {
+  [self keep:object];
+  if (declaredCount == declaredCapacity) {
+    NSUInteger capacity = declaredCapacity ? declaredCapacity * 2 : FirstKept;
+    declared = grow(declared, capacity, sizeof *declared);
+    declaredCapacity = capacity;
+  }
+  declared[declaredCount++] = object->lifetime;
+}
+
+- (IndirectOperation *)appendOperation {
+  if (operationCount == operationCapacity) {
+    NSUInteger capacity = operationCapacity ? operationCapacity * 2 : FirstOperations;
+    operations = grow(operations, capacity, sizeof *operations);
+    operationCapacity = capacity;
+  }
+  IndirectOperation *operation = &operations[operationCount++];
+  memset(operation, 0, sizeof *operation);
+  operation->command = commandCount - 1;
+  return operation;
 }
 
 - (void *)copyBytes:(const void *)bytes length:(NSUInteger)length {
@@ -129,6 +192,23 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   return [self begin:[[LinuxBlitCommandEncoder alloc] initWithCommandBuffer:self]];
 }
 
+/* ---- residency ----------------------------------------------------------------------------------------------------- */
+
+- (void)useResidencySet:(id<MTLResidencySet>)residencySet {
+  [self requireUncommitted:"useResidencySet:"];
+  if (!residencySet) MTLBreakRule(@"MTLResidencySet", @"the residency set is nil");
+  if ([residencySet device] != queue->owner) MTLBreakRule(@"MTLDeviceMismatch", @"the residency set is of another device");
+  if (!residencySets) residencySets = [[NSMutableArray alloc] init];
+  if ([residencySets containsObject:residencySet]) return;
+  if ([residencySets count] == MostResidencySets)
+    MTLBreakRule(@"MTLResidencySetCount", @"more than %d residency sets on a command buffer", MostResidencySets);
+  [residencySets addObject:residencySet];
+}
+
+- (void)useResidencySets:(const id<MTLResidencySet>[])sets count:(NSUInteger)count {
+  for (NSUInteger i = 0; i < count; i++) [self useResidencySet:sets[i]];
+}
+
 - (void)pushDebugGroup:(NSString *)string {
   (void)string;
 }
@@ -167,6 +247,12 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   // Metal aborts in the encoder's dealloc. An exception cannot leave a dealloc, so the rule is told here.
   if (hasLostEncoder)
     MTLBreakRule(@"MTLCommandEncoderNotEnded", @"a command encoder was released without endEncoding");
+  for (NSUInteger i = 0; i < operationCount; i++) MTLPrepareOperation(self, &operations[i]);
+  for (NSUInteger i = 0; i < operationCount; i++) {
+    atomic_fetch_add(&operations[i].commands->inFlight, 1);
+    if (operations[i].destination) atomic_fetch_add(&operations[i].destination->inFlight, 1);
+  }
+  isInFlight = true;
   [queue enqueue:self commit:true];
 }
 
@@ -210,6 +296,19 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   }
 }
 
+/* What the caller had to keep alive and did not; +1 or nil. Its memory is still there: the uses saw to that. */
+- (NSError *)newErrorOfReleased {
+  for (NSUInteger i = 0; i < usedCount; i++) {
+    const Lifetime *lifetime = used[i];
+    if (!atomic_load(&lifetime->isReleased)) continue;
+    char message[512];
+    snprintf(message, sizeof message, "The %s \"%s\" was released before a command buffer that does not retain it completed",
+             lifetime->kind, lifetime->label ? lifetime->label : "(no label)");
+    return MTLNewError(MTLCommandBufferErrorDomain, MTLCommandBufferErrorInvalidResource, message);
+  }
+  return nil;
+}
+
 - (void)execute {
   pthread_mutex_lock(&queue->state->lock);
   atomic_store(&state, MTLCommandBufferStatusScheduled);
@@ -223,8 +322,9 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   endTime = now();
   if (!isDone) failure = MTLNewError(MTLCommandBufferErrorDomain, MTLCommandBufferErrorInternal, message);
   free(message);
+  if (!failure) failure = [self newErrorOfReleased];
   [self releaseWhatIsKept];
-  atomic_store(&state, isDone ? MTLCommandBufferStatusCompleted : MTLCommandBufferStatusError);
+  atomic_store(&state, !failure ? MTLCommandBufferStatusCompleted : MTLCommandBufferStatusError);
   [queue forget]; // before the handlers: one of them may want the next command buffer
   [self call:completedHandlers];
   // What a handler captures goes now, not when the last owner of the command buffer does.

@@ -73,6 +73,8 @@ static void *runQueue(void *context) {
   owner = [device retain];
   pthread_mutex_init(&state->lock, NULL);
   pthread_cond_init(&state->changed, NULL);
+  pthread_mutex_init(&residencyLock, NULL);
+  residencySets = [[NSMutableArray alloc] init];
   state->most = most;
   return self;
 }
@@ -94,7 +96,9 @@ static void *runQueue(void *context) {
       if (hasThread) pthread_join(worker, NULL);
       freeState(state);
     }
+    pthread_mutex_destroy(&residencyLock);
   }
+  [residencySets release];
   [owner release];
   [super dealloc];
 }
@@ -137,15 +141,16 @@ static void *runQueue(void *context) {
   pthread_mutex_unlock(&state->lock);
 }
 
+/* Only a committed command buffer is retained: one that is dropped before gives its place up. */
 - (void)enqueue:(LinuxCommandBuffer *)commands commit:(bool)isCommitted {
   pthread_mutex_lock(&state->lock);
   if (commands->sequence == 0) {
     commands->sequence = ++state->enqueued;
-    [commands retain];
     if (state->last) state->last->next = commands;
     else state->first = commands;
     state->last = commands;
   }
+  if (isCommitted) [commands retain];
   atomic_store(&commands->state, isCommitted ? MTLCommandBufferStatusCommitted : MTLCommandBufferStatusEnqueued);
   int failure = 0;
   if (isCommitted && !state->hasThread) {
@@ -159,6 +164,45 @@ static void *runQueue(void *context) {
     LinuxCommandBuffer *next;
     while (state->first && (next = takeNext(state))) runAndRelease(state, next);
   }
+}
+
+- (void)withdraw:(LinuxCommandBuffer *)commands {
+  pthread_mutex_lock(&state->lock);
+  LinuxCommandBuffer *before = nil;
+  for (LinuxCommandBuffer *at = state->first; at != commands; at = at->next) before = at;
+  if (before) before->next = commands->next;
+  else state->first = commands->next;
+  if (state->last == commands) state->last = before;
+  pthread_cond_broadcast(&state->changed); // who waited behind it may go
+  pthread_mutex_unlock(&state->lock);
+}
+
+/* ---- residency ----------------------------------------------------------------------------------------------------- */
+
+- (void)addResidencySet:(id<MTLResidencySet>)residencySet {
+  if (!residencySet) MTLBreakRule(@"MTLResidencySet", @"the residency set is nil");
+  if ([residencySet device] != owner) MTLBreakRule(@"MTLDeviceMismatch", @"the residency set is of another device");
+  pthread_mutex_lock(&residencyLock);
+  bool isThere = [residencySets containsObject:residencySet];
+  bool isFull = !isThere && [residencySets count] == MostResidencySets;
+  if (!isThere && !isFull) [residencySets addObject:residencySet];
+  pthread_mutex_unlock(&residencyLock);
+  if (isFull) MTLBreakRule(@"MTLResidencySetCount", @"more than %d residency sets on a queue", MostResidencySets);
+}
+
+- (void)addResidencySets:(const id<MTLResidencySet>[])sets count:(NSUInteger)count {
+  for (NSUInteger i = 0; i < count; i++) [self addResidencySet:sets[i]];
+}
+
+- (void)removeResidencySet:(id<MTLResidencySet>)residencySet {
+  if (!residencySet) MTLBreakRule(@"MTLResidencySet", @"the residency set is nil");
+  pthread_mutex_lock(&residencyLock);
+  [residencySets removeObject:residencySet];
+  pthread_mutex_unlock(&residencyLock);
+}
+
+- (void)removeResidencySets:(const id<MTLResidencySet>[])sets count:(NSUInteger)count {
+  for (NSUInteger i = 0; i < count; i++) [self removeResidencySet:sets[i]];
 }
 
 @end

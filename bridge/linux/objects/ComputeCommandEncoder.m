@@ -1,15 +1,18 @@
 /* MTLComputeCommandEncoder: arguments, and dispatches that are checked against what the kernel declares. */
-#import "Objects.h"
+#import "Indirect.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { MostBytes = 4096, ConstantAlignment = 4, MostAlignment = 16, MemoryAlignment = 16 };
+enum { MostBytes = 4096 };
 
 @implementation LinuxComputeCommandEncoder
 
 - (id)initWithCommandBuffer:(LinuxCommandBuffer *)commands dispatchType:(MTLDispatchType)dispatchType {
   self = [super initWithCommandBuffer:commands];
-  if (self) type = dispatchType;
+  if (!self) return nil;
+  type = dispatchType;
+  firstDeclared = commands->declaredCount;
   return self;
 }
 
@@ -21,8 +24,8 @@ enum { MostBytes = 4096, ConstantAlignment = 4, MostAlignment = 16, MemoryAlignm
   [self requireOpen];
   if (!state) MTLBreakRule(@"MTLPipelineState", @"the pipeline state is nil");
   [self requireDevice:[state device] of:"pipeline state"];
-  pipeline = (LinuxPipelineState *)state;
-  [commandBuffer keep:pipeline];
+  pipeline = ((LinuxPipelineState *)state)->code;
+  [commandBuffer keep:(LinuxPipelineState *)state];
 }
 
 /* ---- arguments --------------------------------------------------------------------------------------------------- */
@@ -43,17 +46,6 @@ enum { MostBytes = 4096, ConstantAlignment = 4, MostAlignment = 16, MemoryAlignm
   *argument = (BoundArgument){.bytes = copy, .length = length};
 }
 
-static void checkOffset(LinuxBuffer *buffer, NSUInteger offset, NSUInteger index) {
-  if (offset >= buffer->size)
-    MTLBreakRule(@"MTLBufferOffset", @"offset %lu at index %lu is not below the buffer's length %lu", offset, index,
-                 buffer->size);
-}
-
-static void bind(BoundArgument *argument, LinuxBuffer *buffer, NSUInteger offset) {
-  *argument = (BoundArgument){
-      .buffer = buffer, .bytes = (char *)buffer->memory + offset, .length = buffer->size - offset, .offset = offset};
-}
-
 - (void)setBuffer:(id<MTLBuffer>)buffer offset:(NSUInteger)offset atIndex:(NSUInteger)index {
   BoundArgument *argument = [self argumentAt:index];
   if (!buffer) {
@@ -62,17 +54,16 @@ static void bind(BoundArgument *argument, LinuxBuffer *buffer, NSUInteger offset
   }
   LinuxBuffer *bound = (LinuxBuffer *)buffer;
   [self requireDevice:bound->owner of:"buffer"];
-  checkOffset(bound, offset, index);
-  if (argument->buffer != bound) [commandBuffer keep:bound];
-  bind(argument, bound, offset);
+  BoundArgument binding = MTLBind(bound->memory, offset, index);
+  if (argument->buffer != bound->memory) [commandBuffer keep:bound];
+  *argument = binding;
 }
 
 - (void)setBufferOffset:(NSUInteger)offset atIndex:(NSUInteger)index {
   BoundArgument *argument = [self argumentAt:index];
-  LinuxBuffer *buffer = argument->buffer;
+  BufferMemory *buffer = argument->buffer;
   if (!buffer) MTLBreakRule(@"MTLBufferBinding", @"an offset at index %lu, where no buffer is bound", index);
-  checkOffset(buffer, offset, index);
-  bind(argument, buffer, offset);
+  *argument = MTLBind(buffer, offset, index);
 }
 
 - (void)setBuffers:(const id<MTLBuffer>[])buffers offsets:(const NSUInteger[])offsets withRange:(NSRange)range {
@@ -80,127 +71,131 @@ static void bind(BoundArgument *argument, LinuxBuffer *buffer, NSUInteger offset
     [self setBuffer:buffers[i] offset:offsets[i] atIndex:range.location + i];
 }
 
+- (LinuxDevice *)owner {
+  return commandBuffer->queue->owner;
+}
+
 - (void)setThreadgroupMemoryLength:(NSUInteger)length atIndex:(NSUInteger)index {
   [self requireOpen];
-  if (index >= DriverMaxThreadgroupMemories)
-    MTLBreakRule(@"MTLThreadgroupMemoryIndex", @"threadgroup memory index %lu is not below %d", index,
-                 DriverMaxThreadgroupMemories);
-  NSUInteger most = commandBuffer->queue->owner->properties.maxThreadgroupMemoryLength;
-  if (length % MemoryAlignment != 0 || length > most)
-    MTLBreakRule(@"MTLThreadgroupMemoryLength", @"threadgroup memory length %lu: it must be a multiple of %d, at most %lu",
-                 length, MemoryAlignment, most);
-  memoryTotal += length - memoryLengths[index];
+  MTLCheckThreadgroupMemory([self owner], length, index);
   memoryLengths[index] = (uint32_t)length;
-}
-
-/* ---- the rules of a dispatch --------------------------------------------------------------------------------------- */
-
-static void checkBuffer(const DriverArgument *declared, const BoundArgument *bound, const char *kernel) {
-  if (!bound->bytes)
-    MTLBreakRule(@"MTLBufferBinding", @"missing buffer binding at index %u for \"%s\" of \"%s\"", declared->index,
-                 declared->name, kernel);
-  uint32_t alignment = declared->constantSpace          ? ConstantAlignment
-                       : declared->alignment > MostAlignment ? MostAlignment
-                                                             : declared->alignment;
-  if (alignment > 1 && bound->offset % alignment != 0)
-    MTLBreakRule(@"MTLBufferOffset", @"offset %lu of \"%s\" of \"%s\" is not a multiple of %u", bound->offset,
-                 declared->name, kernel, alignment);
-  if (declared->reference && bound->length < declared->dataSize)
-    MTLBreakRule(@"MTLBufferLength", @"\"%s\" of \"%s\" needs %u bytes, %lu are bound", declared->name, kernel,
-                 declared->dataSize, bound->length);
-  if (declared->writable && !bound->buffer)
-    MTLBreakRule(@"MTLSetBytes", @"read-only bytes are bound to \"%s\" of \"%s\", which can be written", declared->name,
-                 kernel);
-}
-
-- (void)checkArguments:(const DriverFunction *)function {
-  for (uint32_t i = 0; i < function->argumentCount; i++) {
-    const DriverArgument *declared = &function->arguments[i];
-    if (declared->kind == DriverArgumentBuffer) {
-      checkBuffer(declared, &arguments[declared->index], function->name);
-    } else if (memoryLengths[declared->index] == 0) {
-      MTLBreakRule(@"MTLThreadgroupMemoryLength", @"threadgroup memory \"%s\" (index %u) of \"%s\" has no length",
-                   declared->name, declared->index, function->name);
-    }
-  }
-  NSUInteger most = commandBuffer->queue->owner->properties.maxThreadgroupMemoryLength;
-  uint64_t total = memoryTotal + function->staticThreadgroupMemoryLength;
-  if (total > most)
-    MTLBreakRule(@"MTLThreadgroupMemoryLength", @"\"%s\" takes %lu bytes of threadgroup memory, the device has %lu",
-                 function->name, total, most);
-}
-
-- (void)checkThreads:(MTLSize)threads {
-  const DriverProperties *properties = &commandBuffer->queue->owner->properties;
-  NSUInteger sizes[] = {threads.width, threads.height, threads.depth};
-  for (int i = 0; i < 3; i++)
-    if (sizes[i] == 0 || sizes[i] > properties->maxThreadsPerThreadgroup[i])
-      MTLBreakRule(@"MTLThreadsPerThreadgroup", @"%lu threads per threadgroup in dimension %d: 1 to %u are possible", sizes[i],
-                   i, properties->maxThreadsPerThreadgroup[i]);
-  NSUInteger product = threads.width * threads.height * threads.depth; // at most 1024^3
-  if (product > pipeline->mostThreads)
-    MTLBreakRule(@"MTLThreadsPerThreadgroup", @"%lu threads per threadgroup, the pipeline's most are %lu", product,
-                 pipeline->mostThreads);
-  if (pipeline->needsWholeSimdgroups && product % properties->threadExecutionWidth != 0)
-    MTLBreakRule(@"MTLThreadsPerThreadgroup", @"%lu threads are not whole SIMD groups, as the pipeline was promised", product);
 }
 
 /* ---- dispatching --------------------------------------------------------------------------------------------------- */
 
-- (void)dispatch:(const uint64_t[3])threads threadsPerThreadgroup:(MTLSize)size {
-  const DriverFunction *function = pipeline->kernel->function;
-  [self checkArguments:function];
+- (DriverCommand *)appendDispatch:(MTLSize)size {
+  MTLCheckArguments([self owner], pipeline->function, arguments, memoryLengths);
   DriverCommand *command = [commandBuffer append:DriverCommandDispatch];
-  command->dispatch.function = function;
-  for (uint32_t i = 0; i < function->argumentCount; i++) {
-    const DriverArgument *declared = &function->arguments[i];
-    if (declared->kind == DriverArgumentBuffer) {
-      command->dispatch.buffers[declared->index] = arguments[declared->index].bytes;
-      command->dispatch.bufferLengths[declared->index] = arguments[declared->index].length;
-    } else {
-      command->dispatch.threadgroupLengths[declared->index] = memoryLengths[declared->index];
-    }
-  }
-  memcpy(command->dispatch.threads, threads, sizeof command->dispatch.threads);
+  MTLWriteArguments(command, pipeline->function, arguments, memoryLengths);
   command->dispatch.threadsPerThreadgroup[0] = (uint32_t)size.width;
   command->dispatch.threadsPerThreadgroup[1] = (uint32_t)size.height;
   command->dispatch.threadsPerThreadgroup[2] = (uint32_t)size.depth;
+  return command;
+}
+
+- (void)finishCommand {
   if (type == MTLDispatchTypeSerial) [commandBuffer append:DriverCommandBarrier];
 }
 
-- (void)requirePipelineFor:(MTLSize)grid counting:(const char *)what {
+- (void)requirePipelineFor:(MTLSize)size {
   [self requireOpen];
   if (!pipeline) MTLBreakRule(@"MTLPipelineState", @"a dispatch without a pipeline state");
-  if (grid.width == 0 || grid.height == 0 || grid.depth == 0)
-    MTLBreakRule(@"MTLGrid", @"%s %lu x %lu x %lu must not be 0 in any dimension", what, grid.width, grid.height, grid.depth);
+  MTLCheckThreads([self owner], pipeline, size);
+}
+
+- (void)dispatch:(MTLSize)grid threadsPerThreadgroup:(MTLSize)size countsThreads:(bool)countsThreads {
+  [self requirePipelineFor:size];
+  uint64_t threads[3];
+  MTLReadGrid([self owner], grid, size, countsThreads, threads);
+  DriverCommand *command = [self appendDispatch:size];
+  memcpy(command->dispatch.threads, threads, sizeof command->dispatch.threads);
+  [self finishCommand];
 }
 
 - (void)dispatchThreads:(MTLSize)grid threadsPerThreadgroup:(MTLSize)size {
-  [self requirePipelineFor:grid counting:"threadsPerGrid"];
-  [self checkThreads:size];
-  uint64_t threads[3] = {grid.width, grid.height, grid.depth};
-  for (int i = 0; i < 3; i++)
-    if (threads[i] > UINT32_MAX) MTLBreakRule(@"MTLGrid", @"%lu threads in dimension %d are over 2^32 - 1", threads[i], i);
-  [self dispatch:threads threadsPerThreadgroup:size];
+  [self dispatch:grid threadsPerThreadgroup:size countsThreads:true];
 }
 
 - (void)dispatchThreadgroups:(MTLSize)groups threadsPerThreadgroup:(MTLSize)size {
-  [self requirePipelineFor:groups counting:"threadgroupsPerGrid"];
-  [self checkThreads:size];
-  if (groups.width > UINT32_MAX / size.width || groups.height > UINT32_MAX / size.height ||
-      groups.depth > UINT32_MAX / size.depth)
-    MTLBreakRule(@"MTLGrid", @"%lu x %lu x %lu threadgroups have over 2^32 - 1 threads in a dimension", groups.width,
-                 groups.height, groups.depth);
-  uint64_t threads[3] = {groups.width * size.width, groups.height * size.height, groups.depth * size.depth};
-  [self dispatch:threads threadsPerThreadgroup:size];
+  [self dispatch:groups threadsPerThreadgroup:size countsThreads:false];
+}
+
+/** What the device reads when the command runs. */
+- (const uint32_t *)useIndirect:(id<MTLBuffer>)buffer offset:(NSUInteger)offset size:(NSUInteger)size {
+  [self requireOpen];
+  if (!buffer) MTLBreakRule(@"MTLIndirectBuffer", @"the indirect buffer is nil");
+  [self requireDevice:[buffer device] of:"indirect buffer"];
+  const BufferMemory *memory = ((LinuxBuffer *)buffer)->memory;
+  if (offset % sizeof(uint32_t) != 0 || memory->size < size || offset > memory->size - size)
+    MTLBreakRule(@"MTLIndirectBuffer", @"%lu bytes from %lu on: the offset must be a multiple of 4, inside of %lu bytes", size,
+                 offset, memory->size);
+  [commandBuffer keep:(LinuxBuffer *)buffer];
+  return (const uint32_t *)(const void *)((const char *)memory->bytes + offset);
 }
 
 - (void)dispatchThreadgroupsWithIndirectBuffer:(id<MTLBuffer>)buffer
                           indirectBufferOffset:(NSUInteger)offset
                          threadsPerThreadgroup:(MTLSize)size {
-  (void)buffer, (void)offset, (void)size;
+  [self requirePipelineFor:size];
+  if (![self owner]->properties.indirectCommands)
+    MTLBreakRule(@"MTLIndirectBuffer", @"this device has no indirect dispatch");
+  const uint32_t *groups = [self useIndirect:buffer offset:offset size:sizeof(MTLDispatchThreadgroupsIndirectArguments)];
+  [self appendDispatch:size]->dispatch.indirectGroups = groups;
+  [self finishCommand];
+}
+
+- (void)execute:(LinuxIndirectCommandBuffer *)buffer range:(NSRange)range from:(const uint32_t *)indirectRange {
+  IndirectCommands *executed = buffer->commands;
+  DriverCommand *command = [commandBuffer append:DriverCommandExecute];
+  command->execute.commands = executed->encoded + range.location;
+  command->execute.count = (uint32_t)range.length;
+  command->execute.range = indirectRange;
+  [commandBuffer keep:buffer];
+  IndirectOperation *operation = [commandBuffer appendOperation];
+  operation->kind = IndirectExecute;
+  operation->commands = executed;
+  operation->range = range;
+  operation->firstDeclared = firstDeclared;
+  operation->declaredCount = commandBuffer->declaredCount - firstDeclared;
+  if (executed->inheritsPipeline) operation->pipeline = pipeline;
+  if (executed->inheritsBuffers) {
+    operation->arguments = malloc(sizeof arguments);
+    operation->memoryLengths = malloc(sizeof memoryLengths);
+    if (!operation->arguments || !operation->memoryLengths)
+      [NSException raise:NSMallocException format:@"no memory to inherit buffers"];
+    memcpy(operation->arguments, arguments, sizeof arguments);
+    memcpy(operation->memoryLengths, memoryLengths, sizeof memoryLengths);
+  }
+  [self finishCommand];
+}
+
+- (LinuxIndirectCommandBuffer *)requireCommands:(id<MTLIndirectCommandBuffer>)buffer {
   [self requireOpen];
-  MTLBreakRule(@"MTLUnsupported", @"this layer has no indirect dispatch");
+  if (!buffer) MTLBreakRule(@"MTLIndirectCommandBuffer", @"the indirect command buffer is nil");
+  [self requireDevice:[buffer device] of:"indirect command buffer"];
+  LinuxIndirectCommandBuffer *executed = (LinuxIndirectCommandBuffer *)buffer;
+  if (executed->commands->inheritsPipeline && !pipeline)
+    MTLBreakRule(@"MTLPipelineState", @"commands inherit the encoder's pipeline state, and it has none");
+  return executed;
+}
+
+- (void)executeCommandsInBuffer:(id<MTLIndirectCommandBuffer>)buffer withRange:(NSRange)range {
+  LinuxIndirectCommandBuffer *executed = [self requireCommands:buffer];
+  MTLCheckCommandRange(executed->commands, range);
+  if (range.length > IndirectMostCommands)
+    MTLBreakRule(@"MTLIndirectCommandRange", @"%lu commands at once: at most %d are possible", range.length,
+                 IndirectMostCommands);
+  if (range.length > 0) [self execute:executed range:range from:NULL];
+}
+
+- (void)executeCommandsInBuffer:(id<MTLIndirectCommandBuffer>)buffer
+                 indirectBuffer:(id<MTLBuffer>)rangeBuffer
+           indirectBufferOffset:(NSUInteger)offset {
+  LinuxIndirectCommandBuffer *executed = [self requireCommands:buffer];
+  const uint32_t *range = [self useIndirect:rangeBuffer
+                                     offset:offset
+                                       size:sizeof(MTLIndirectCommandBufferExecutionRange)];
+  [self execute:executed range:NSMakeRange(0, executed->commands->count) from:range];
 }
 
 - (void)memoryBarrierWithScope:(MTLBarrierScope)scope {
@@ -217,10 +212,11 @@ static void checkBuffer(const DriverArgument *declared, const BoundArgument *bou
 }
 
 - (void)useResource:(id<MTLResource>)resource usage:(MTLResourceUsage)usage {
-  (void)usage; // everything is resident here
+  (void)usage;
   [self requireOpen];
+  if (!resource) MTLBreakRule(@"MTLResource", @"the resource is nil");
   [self requireDevice:[resource device] of:"resource"];
-  [commandBuffer keep:resource];
+  [commandBuffer declare:(LinuxTracked *)resource];
 }
 
 - (void)useResources:(const id<MTLResource>[])resources count:(NSUInteger)count usage:(MTLResourceUsage)usage {

@@ -93,21 +93,87 @@
 
 @end
 
+@implementation MTLIndirectCommandBufferDescriptor
+@synthesize commandTypes = _commandTypes, inheritPipelineState = _inheritPipelineState, inheritBuffers = _inheritBuffers;
+@synthesize maxVertexBufferBindCount = _maxVertexBufferBindCount, maxFragmentBufferBindCount = _maxFragmentBufferBindCount;
+@synthesize maxKernelBufferBindCount = _maxKernelBufferBindCount;
+@synthesize maxKernelThreadgroupMemoryBindCount = _maxKernelThreadgroupMemoryBindCount;
+
+- (id)init {
+  self = [super init];
+  if (self) _maxKernelThreadgroupMemoryBindCount = DriverMaxThreadgroupMemories;
+  return self;
+}
+
+- (id)copyWithZone:(NSZone *)zone {
+  (void)zone;
+  MTLIndirectCommandBufferDescriptor *copy = [[MTLIndirectCommandBufferDescriptor alloc] init];
+  [copy setCommandTypes:_commandTypes];
+  [copy setInheritPipelineState:_inheritPipelineState];
+  [copy setInheritBuffers:_inheritBuffers];
+  [copy setMaxVertexBufferBindCount:_maxVertexBufferBindCount];
+  [copy setMaxFragmentBufferBindCount:_maxFragmentBufferBindCount];
+  [copy setMaxKernelBufferBindCount:_maxKernelBufferBindCount];
+  [copy setMaxKernelThreadgroupMemoryBindCount:_maxKernelThreadgroupMemoryBindCount];
+  return copy;
+}
+
+@end
+
+@implementation MTLResidencySetDescriptor
+@synthesize label = _label, initialCapacity = _initialCapacity;
+
+- (void)dealloc {
+  [_label release];
+  [super dealloc];
+}
+
+- (id)copyWithZone:(NSZone *)zone {
+  (void)zone;
+  MTLResidencySetDescriptor *copy = [[MTLResidencySetDescriptor alloc] init];
+  [copy setLabel:_label];
+  [copy setInitialCapacity:_initialCapacity];
+  return copy;
+}
+
+@end
+
+@implementation MTLBinaryArchiveDescriptor
+@synthesize url = _url;
+
+- (void)dealloc {
+  [_url release];
+  [super dealloc];
+}
+
+- (id)copyWithZone:(NSZone *)zone {
+  (void)zone;
+  MTLBinaryArchiveDescriptor *copy = [[MTLBinaryArchiveDescriptor alloc] init];
+  [copy setUrl:_url];
+  return copy;
+}
+
+@end
+
 @implementation MTLComputePipelineDescriptor
 @synthesize label = _label, computeFunction = _computeFunction;
 @synthesize threadGroupSizeIsMultipleOfThreadExecutionWidth = _threadGroupSizeIsMultipleOfThreadExecutionWidth;
 @synthesize maxTotalThreadsPerThreadgroup = _maxTotalThreadsPerThreadgroup;
+@synthesize supportIndirectCommandBuffers = _supportIndirectCommandBuffers, binaryArchives = _binaryArchives;
 
 - (void)reset {
   [self setLabel:nil];
   [self setComputeFunction:nil];
   [self setThreadGroupSizeIsMultipleOfThreadExecutionWidth:NO];
   [self setMaxTotalThreadsPerThreadgroup:0];
+  [self setSupportIndirectCommandBuffers:NO];
+  [self setBinaryArchives:nil];
 }
 
 - (void)dealloc {
   [_label release];
   [_computeFunction release];
+  [_binaryArchives release];
   [super dealloc];
 }
 
@@ -118,6 +184,8 @@
   [copy setComputeFunction:_computeFunction];
   [copy setThreadGroupSizeIsMultipleOfThreadExecutionWidth:_threadGroupSizeIsMultipleOfThreadExecutionWidth];
   [copy setMaxTotalThreadsPerThreadgroup:_maxTotalThreadsPerThreadgroup];
+  [copy setSupportIndirectCommandBuffers:_supportIndirectCommandBuffers];
+  [copy setBinaryArchives:_binaryArchives];
   return copy;
 }
 

@@ -1,10 +1,13 @@
 /* MTLDevice, and the two functions that find devices. */
-#import "Objects.h"
+#import "Indirect.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* So that sizes cannot overflow: a program has some hundred commands. */
+enum { MostIndirectCommands = 1 << 20 };
 
 static const Driver *const drivers[] = {&cpuDriver};
 
@@ -23,7 +26,12 @@ static void findDevices(void) {
   devices = found;
 }
 
+/* Settings that cannot be meant are a broken rule: to go on with other ones would test something else. */
 static NSArray *allDevices(void) {
+  for (size_t d = 0; d < sizeof drivers / sizeof *drivers; d++) {
+    const char *problem = drivers[d]->problem();
+    if (problem) MTLBreakRule(@"MTLDeviceSettings", @"%s", problem);
+  }
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, findDevices);
   return devices;
@@ -35,7 +43,9 @@ id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
 }
 
 NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
-  return [[NSArray alloc] initWithArray:allDevices()];
+  NSArray *all = allDevices();
+  if ([all count] > 0 && !((LinuxDevice *)[all objectAtIndex:0])->properties.hasDeviceList) return nil;
+  return [[NSArray alloc] initWithArray:all];
 }
 
 @implementation LinuxDevice
@@ -46,6 +56,7 @@ NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
   driver = aDriver;
   index = anIndex;
   driver->properties(index, &properties);
+  MTLRemoveSelectors(properties.missing);
   return self;
 }
 
@@ -106,11 +117,10 @@ NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
   return MTLArgumentBuffersTier1;
 }
 
-/* What the layer offers is what Apple8 adds to MSL's compute functions, without what only graphics needs. */
 - (BOOL)supportsFamily:(MTLGPUFamily)family {
-  if (family >= MTLGPUFamilyApple1 && family <= MTLGPUFamilyApple8) return YES;
-  if (family >= MTLGPUFamilyCommon1 && family <= MTLGPUFamilyCommon3) return YES;
-  return family == MTLGPUFamilyMetal3;
+  for (const uint16_t *at = properties.families; *at != 0; at++)
+    if (*at == family) return YES;
+  return NO;
 }
 
 /* ---- queues ------------------------------------------------------------------------------------------------------ */
@@ -155,7 +165,7 @@ NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
   [self requireLength:length];
   [self requireOptions:options];
   LinuxBuffer *buffer = [[LinuxBuffer alloc] initWithDevice:self length:length options:options];
-  if (buffer) memcpy(buffer->memory, pointer, length);
+  if (buffer) memcpy(buffer->memory->bytes, pointer, length);
   return buffer;
 }
 
@@ -172,6 +182,7 @@ NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
     MTLBreakRule(@"MTLBufferNoCopy", @"length %lu is not a multiple of a page of %lu bytes", length, page);
   if ((options & 0xF0) >> 4 == MTLStorageModePrivate)
     MTLBreakRule(@"MTLBufferNoCopy", @"memory of the CPU cannot be Private");
+  if (properties.refused & DriverRefuseNoCopy) return nil;
   return [[LinuxBuffer alloc] initWithDevice:self
                                       memory:pointer
                                       length:length
@@ -224,6 +235,19 @@ static NSString *newSourceWithMacros(NSString *source, NSDictionary *macros) {
   return library ? [[LinuxLibrary alloc] initWithDevice:self library:library] : nil;
 }
 
+- (id<MTLLibrary>)newLibraryWithData:(dispatch_data_t)data error:(NSError **)error {
+  if (!data) MTLBreakRule(@"MTLLibraryData", @"a library cannot be made of nil data");
+  const void *bytes = NULL;
+  size_t length = 0;
+  dispatch_data_t whole = dispatch_data_create_map(data, &bytes, &length);
+  char *message = NULL;
+  DriverLibrary *library = driver->loadBytes(index, bytes, length, &message);
+  dispatch_release(whole);
+  if (!library) MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorUnsupported, message);
+  free(message);
+  return library ? [[LinuxLibrary alloc] initWithDevice:self library:library] : nil;
+}
+
 - (id<MTLComputePipelineState>)newComputePipelineStateWithFunction:(id<MTLFunction>)function error:(NSError **)error {
   return [self newComputePipelineStateWithFunction:function options:MTLPipelineOptionNone reflection:NULL error:error];
 }
@@ -237,6 +261,13 @@ static NSString *newSourceWithMacros(NSString *source, NSDictionary *macros) {
   return [self newComputePipelineStateWithDescriptor:descriptor options:options reflection:reflection error:error];
 }
 
+- (bool)hasArchived:(MTLComputePipelineDescriptor *)descriptor {
+  NSArray *archives = [descriptor binaryArchives];
+  for (NSUInteger i = 0; i < [archives count]; i++)
+    if ([(LinuxBinaryArchive *)[archives objectAtIndex:i] hasPipeline:descriptor]) return true;
+  return false;
+}
+
 - (id<MTLComputePipelineState>)newComputePipelineStateWithDescriptor:(MTLComputePipelineDescriptor *)descriptor
                                                              options:(MTLPipelineOption)options
                                                           reflection:(MTLAutoreleasedComputePipelineReflection *)reflection
@@ -248,12 +279,22 @@ static NSString *newSourceWithMacros(NSString *source, NSDictionary *macros) {
   const DriverFunction *kernel = function->function;
   char message[256];
   const char *failure = NULL;
+  uint32_t constants = 0;
+  for (uint32_t i = 0; i < kernel->argumentCount; i++)
+    constants += kernel->arguments[i].kind == DriverArgumentBuffer && kernel->arguments[i].constantSpace;
   if (kernel->staticThreadgroupMemoryLength > properties.maxThreadgroupMemoryLength) {
     failure = message;
     snprintf(message, sizeof message, "\"%s\" declares %u bytes of threadgroup memory, over the device's %u", kernel->name,
              kernel->staticThreadgroupMemoryLength, properties.maxThreadgroupMemoryLength);
-  } else if (kernel->maxTotalThreadsPerThreadgroup > properties.maxTotalThreadsPerThreadgroup ||
-             [descriptor maxTotalThreadsPerThreadgroup] > properties.maxTotalThreadsPerThreadgroup) {
+  } else if (constants > properties.maxConstantBuffers) {
+    failure = message;
+    snprintf(message, sizeof message, "\"%s\" has %u constant buffers, the device's most are %u", kernel->name, constants,
+             properties.maxConstantBuffers);
+  } else if ([descriptor supportIndirectCommandBuffers] && !properties.indirectCommands) {
+    failure = message;
+    snprintf(message, sizeof message, "\"%s\" cannot be used with indirect command buffers: this device has none",
+             kernel->name);
+  } else if ([descriptor maxTotalThreadsPerThreadgroup] > properties.maxTotalThreadsPerThreadgroup) {
     failure = message;
     snprintf(message, sizeof message, "\"%s\" asks for more threads per threadgroup than the device's %u", kernel->name,
              properties.maxTotalThreadsPerThreadgroup);
@@ -262,9 +303,58 @@ static NSString *newSourceWithMacros(NSString *source, NSDictionary *macros) {
     MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorUnsupported, failure);
     return nil;
   }
-  if (reflection && options != MTLPipelineOptionNone)
+  if ((options & MTLPipelineOptionFailOnBinaryArchiveMiss) && ![self hasArchived:descriptor]) {
+    MTLSetError(error, MTLBinaryArchiveDomain, MTLBinaryArchiveErrorUnexpectedElement,
+                "the pipeline is in none of the descriptor's binary archives");
+    return nil;
+  }
+  if (reflection && (options & MTLPipelineOptionBindingInfo))
     *reflection = [[[MTLComputePipelineReflection alloc] initWithFunction:kernel] autorelease];
   return [[LinuxPipelineState alloc] initWithFunction:function descriptor:descriptor];
+}
+
+/* ---- indirect commands, residency, archives ------------------------------------------------------------------------ */
+
+- (id<MTLIndirectCommandBuffer>)newIndirectCommandBufferWithDescriptor:(MTLIndirectCommandBufferDescriptor *)descriptor
+                                                       maxCommandCount:(NSUInteger)count
+                                                               options:(MTLResourceOptions)options {
+  if (!descriptor) MTLBreakRule(@"MTLIndirectCommandBuffer", @"the descriptor is nil");
+  if (!properties.indirectCommands)
+    MTLBreakRule(@"MTLIndirectCommandBuffer", @"this device has no indirect command buffers for compute");
+  const MTLIndirectCommandType dispatches =
+      MTLIndirectCommandTypeConcurrentDispatch | MTLIndirectCommandTypeConcurrentDispatchThreads;
+  if ([descriptor commandTypes] == 0 || ([descriptor commandTypes] & ~dispatches))
+    MTLBreakRule(@"MTLIndirectCommandType", @"command types 0x%lx: this layer has dispatches, which cannot be mixed with draws",
+                 (unsigned long)[descriptor commandTypes]);
+  if (count == 0 || count > MostIndirectCommands)
+    MTLBreakRule(@"MTLIndirectCommandBuffer", @"an indirect command buffer of %lu commands: 1 to %d are possible", count,
+                 MostIndirectCommands);
+  if ([descriptor maxKernelBufferBindCount] > DriverMaxBuffers)
+    MTLBreakRule(@"MTLBufferIndex", @"maxKernelBufferBindCount %lu is over %d", [descriptor maxKernelBufferBindCount],
+                 DriverMaxBuffers);
+  if ([descriptor maxKernelThreadgroupMemoryBindCount] > DriverMaxThreadgroupMemories)
+    MTLBreakRule(@"MTLThreadgroupMemoryIndex", @"maxKernelThreadgroupMemoryBindCount %lu is over %d",
+                 [descriptor maxKernelThreadgroupMemoryBindCount], DriverMaxThreadgroupMemories);
+  [self requireOptions:options];
+  if (properties.refused & DriverRefuseIndirectCommands) return nil;
+  return [[LinuxIndirectCommandBuffer alloc] initWithDevice:self descriptor:descriptor count:count options:options];
+}
+
+- (id<MTLResidencySet>)newResidencySetWithDescriptor:(MTLResidencySetDescriptor *)descriptor error:(NSError **)error {
+  if (!descriptor) MTLBreakRule(@"MTLResidencySet", @"the descriptor is nil");
+  if (!(properties.refused & DriverRefuseResidencySets))
+    return [[LinuxResidencySet alloc] initWithDevice:self descriptor:descriptor];
+  MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorUnsupported, "BUN_METAL_CPU_REFUSE has residency sets refused");
+  return nil;
+}
+
+- (id<MTLBinaryArchive>)newBinaryArchiveWithDescriptor:(MTLBinaryArchiveDescriptor *)descriptor error:(NSError **)error {
+  if (!descriptor) MTLBreakRule(@"MTLBinaryArchive", @"the descriptor is nil");
+  if (!(properties.refused & DriverRefuseBinaryArchives))
+    return [[LinuxBinaryArchive alloc] initWithDevice:self descriptor:descriptor error:error];
+  MTLSetError(error, MTLBinaryArchiveDomain, MTLBinaryArchiveErrorInternalError,
+              "BUN_METAL_CPU_REFUSE has binary archives refused");
+  return nil;
 }
 
 @end

@@ -13,14 +13,22 @@
 #include <stdbool.h>
 
 #include "../driver.h"
+#import "Lifetime.h"
 
-@class LinuxBuffer, LinuxCommandBuffer, LinuxCommandQueue, LinuxDevice, LinuxLibrary, LinuxPipelineState;
+@class LinuxCommandBuffer, LinuxCommandQueue, LinuxDevice, LinuxFunction, LinuxResidencySet;
 
 /** What every object with a label is. */
 @interface LinuxObject : NSObject {
   NSString *_label;
 }
 @property (copy, atomic) NSString *label;
+@end
+
+/** What command buffers use, and find out to be gone where they do not retain it. */
+@interface LinuxTracked : LinuxObject {
+ @public
+  Lifetime *lifetime; /* begins what the object holds; the subclass sets it */
+}
 @end
 
 /** A device of a driver. One object per device and process; it is never freed. */
@@ -34,14 +42,21 @@
 - (id)initWithDriver:(const Driver *)aDriver index:(uint32_t)anIndex;
 @end
 
-@interface LinuxBuffer : LinuxObject <MTLBuffer> {
- @public
-  LinuxDevice *owner;
-  void *memory;
+/** What a buffer holds. */
+typedef struct BufferMemory {
+  Lifetime lifetime;
+  LinuxDevice *owner; /* devices are never freed */
+  void *bytes;
   NSUInteger size;
-  MTLResourceOptions options;
   void (^deallocator)(void *, NSUInteger); /* of memory that is the caller's */
   bool isDriverMemory;
+} BufferMemory;
+
+@interface LinuxBuffer : LinuxTracked <MTLBuffer> {
+ @public
+  LinuxDevice *owner;
+  BufferMemory *memory;
+  MTLResourceOptions options;
 }
 /** Takes driver memory, which goes with the buffer. nil when there is none left. */
 - (id)initWithDevice:(LinuxDevice *)device length:(NSUInteger)length options:(MTLResourceOptions)resourceOptions;
@@ -70,17 +85,38 @@
 - (id)initWithLibrary:(LinuxLibrary *)aLibrary function:(const DriverFunction *)aFunction;
 @end
 
-@interface LinuxPipelineState : LinuxObject <MTLComputePipelineState> {
- @public
-  LinuxFunction *kernel;
+/** What a pipeline state holds. */
+typedef struct PipelineCode {
+  Lifetime lifetime;
+  LinuxFunction *kernel; /* retained */
+  const DriverFunction *function;
   NSUInteger mostThreads;
   bool needsWholeSimdgroups; /* threadGroupSizeIsMultipleOfThreadExecutionWidth */
+  bool supportsIndirectCommands;
+} PipelineCode;
+
+@interface LinuxPipelineState : LinuxTracked <MTLComputePipelineState> {
+ @public
+  PipelineCode *code;
 }
 - (id)initWithFunction:(LinuxFunction *)function descriptor:(MTLComputePipelineDescriptor *)descriptor;
 @end
 
 @interface MTLComputePipelineReflection (Linux)
 - (id)initWithFunction:(const DriverFunction *)function;
+@end
+
+/** An archive of compiled pipelines: on this layer, of the identities of what it has. Thread-safe. */
+@interface LinuxBinaryArchive : LinuxObject <MTLBinaryArchive> {
+ @public
+  LinuxDevice *owner;
+  pthread_mutex_t lock;
+  struct ArchiveEntry *entries;
+  NSUInteger entryCount, entryCapacity;
+}
+/** nil with the error where the descriptor's file is no archive of this device and layer. */
+- (id)initWithDevice:(LinuxDevice *)device descriptor:(MTLBinaryArchiveDescriptor *)descriptor error:(NSError **)error;
+- (bool)hasPipeline:(MTLComputePipelineDescriptor *)descriptor;
 @end
 
 @interface MTLArchitecture (Linux)
@@ -94,7 +130,7 @@
 typedef struct QueueState {
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  LinuxCommandBuffer *first; /* enqueued, each retained by this list; linked through `next` */
+  LinuxCommandBuffer *first; /* enqueued; retained by this list from commit on; linked through `next` */
   LinuxCommandBuffer *last;
   NSUInteger outstanding; /* command buffers that exist and have not completed */
   uint64_t enqueued;      /* how many there have been */
@@ -109,13 +145,20 @@ typedef struct QueueState {
  @public
   LinuxDevice *owner;
   QueueState *state;
+  pthread_mutex_t residencyLock;
+  NSMutableArray *residencySets; /* under residencyLock */
 }
 - (id)initWithDevice:(LinuxDevice *)device most:(NSUInteger)most;
 /** Appends to the list (once), and with `commit` lets the thread run it. */
 - (void)enqueue:(LinuxCommandBuffer *)commands commit:(bool)isCommitted;
+/** Takes one that was enqueued and is freed without commit out of the list. */
+- (void)withdraw:(LinuxCommandBuffer *)commands;
 /** Takes a command buffer off the count: it has run, or was never enqueued. */
 - (void)forget;
 @end
+
+/** Of a queue, and of a command buffer. */
+enum { MostResidencySets = 32 };
 
 /** Bytes of setBytes:, in blocks that keep their place until the command buffer has completed. */
 typedef struct ByteBlock {
@@ -137,6 +180,14 @@ typedef struct ByteBlock {
   uint32_t commandCount, commandCapacity;
   id *kept; /* retained until completion */
   NSUInteger keptCount, keptCapacity;
+  Lifetime **used; /* not retained, but found out to be gone at completion */
+  NSUInteger usedCount, usedCapacity;
+  Lifetime **declared; /* by useResource: of all encoders, in order; kept or used */
+  NSUInteger declaredCount, declaredCapacity;
+  struct IndirectOperation *operations; /* on indirect command buffers, in order */
+  NSUInteger operationCount, operationCapacity;
+  bool isInFlight; /* its operations are counted as such */
+  NSMutableArray *residencySets;
   ByteBlock *blocks;
   NSMutableArray *scheduledHandlers, *completedHandlers;
   NSError *failure;
@@ -145,8 +196,14 @@ typedef struct ByteBlock {
 - (id)initWithQueue:(LinuxCommandQueue *)aQueue retainsReferences:(bool)retains;
 /** A new command at the end, zeroed but for its kind. */
 - (DriverCommand *)append:(DriverCommandKind)kind;
-/** Retains `object` until completion, if this command buffer does that. */
-- (void)keep:(id)object;
+/** Retains `object` until completion, if this command buffer does that; else marks it as used. */
+- (void)keep:(LinuxTracked *)object;
+/** Marks as used what is not retained. */
+- (void)use:(Lifetime *)lifetime;
+/** Notes what useResource: made resident. */
+- (void)declare:(LinuxTracked *)object;
+/** A new operation on an indirect command buffer, zeroed, with the place of the last command. */
+- (struct IndirectOperation *)appendOperation;
 /** A copy of the bytes that lives until completion. */
 - (void *)copyBytes:(const void *)bytes length:(NSUInteger)length;
 /** Runs everything and the handlers; on the queue's thread, without a pool. The queue does the rest. */
@@ -168,8 +225,8 @@ typedef struct ByteBlock {
 @end
 
 typedef struct BoundArgument {
-  LinuxBuffer *buffer; /* nil for bytes */
-  void *bytes;         /* start of what is bound, or NULL: nothing is */
+  BufferMemory *buffer; /* NULL for bytes */
+  void *bytes;          /* start of what is bound, or NULL: nothing is */
   uint64_t length;     /* from there to the end */
   uint64_t offset;
 } BoundArgument;
@@ -177,10 +234,10 @@ typedef struct BoundArgument {
 @interface LinuxComputeCommandEncoder : LinuxCommandEncoder <MTLComputeCommandEncoder> {
  @public
   MTLDispatchType type;
-  LinuxPipelineState *pipeline; /* not retained: kept by the command buffer, or by the caller */
+  PipelineCode *pipeline; /* kept or used by the command buffer */
   BoundArgument arguments[DriverMaxBuffers];
   uint32_t memoryLengths[DriverMaxThreadgroupMemories];
-  uint64_t memoryTotal;
+  NSUInteger firstDeclared; /* of the command buffer's, that is this encoder's */
 }
 - (id)initWithCommandBuffer:(LinuxCommandBuffer *)commands dispatchType:(MTLDispatchType)dispatchType;
 @end
@@ -188,11 +245,33 @@ typedef struct BoundArgument {
 @interface LinuxBlitCommandEncoder : LinuxCommandEncoder <MTLBlitCommandEncoder>
 @end
 
+/* ---- rules that encoders and indirect commands share (DispatchRules.m) --------------------------------------------- */
+
+/** The buffer at an offset, or a broken rule. */
+extern BoundArgument MTLBind(BufferMemory *buffer, NSUInteger offset, NSUInteger index);
+extern void MTLCheckThreadgroupMemory(const LinuxDevice *device, NSUInteger length, NSUInteger index);
+/** Threads per threadgroup, for the device and the pipeline. */
+extern void MTLCheckThreads(const LinuxDevice *device, const PipelineCode *pipeline, MTLSize threads);
+/** The grid in threads. `countsThreads`: that is what `grid` says; else it counts threadgroups. */
+extern void MTLReadGrid(const LinuxDevice *device, MTLSize grid, MTLSize size, bool countsThreads, uint64_t threads[3]);
+/** That all arguments of the function are bound as it declares them. */
+extern void MTLCheckArguments(const LinuxDevice *device, const DriverFunction *function,
+                              const BoundArgument arguments[DriverMaxBuffers],
+                              const uint32_t memoryLengths[DriverMaxThreadgroupMemories]);
+/** Writes what the function takes into a command of kind DriverCommandDispatch. */
+extern void MTLWriteArguments(DriverCommand *command, const DriverFunction *function,
+                              const BoundArgument arguments[DriverMaxBuffers],
+                              const uint32_t memoryLengths[DriverMaxThreadgroupMemories]);
+
 /**
  * Raises an exception for a broken rule of Metal. `rule` is its name, beginning with "MTL"; the reason states the rule
  * and the values. What Apple's framework aborts on, and what its validation layer asserts, is the same here.
  */
 extern void MTLBreakRule(NSString *rule, NSString *format, ...) NS_FORMAT_FUNCTION(2, 3) __attribute__((noreturn));
+
+/** From now on no object has these selectors: respondsToSelector: denies them, and to send one raises. The list ends with
+ *  NULL and is kept. */
+extern void MTLRemoveSelectors(const char *const *names);
 
 /** An error; +1, so that threads without a pool can make one. `message` may be NULL. */
 extern NSError *MTLNewError(NSErrorDomain domain, NSInteger code, const char *message);

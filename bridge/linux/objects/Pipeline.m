@@ -1,43 +1,52 @@
 /* MTLComputePipelineState, and its reflection. */
 #import "Objects.h"
 
+static void endCode(Lifetime *lifetime) {
+  [((PipelineCode *)lifetime)->kernel release];
+}
+
 @implementation LinuxPipelineState
 
 - (id)initWithFunction:(LinuxFunction *)function descriptor:(MTLComputePipelineDescriptor *)descriptor {
   self = [super init];
   if (!self) return nil;
-  kernel = [function retain];
+  code = MTLNewLifetime(sizeof *code, "pipeline state", endCode);
+  if (!code) {
+    [self release];
+    return nil;
+  }
+  lifetime = &code->lifetime;
+  code->kernel = [function retain];
+  code->function = function->function;
   NSUInteger wanted = [descriptor maxTotalThreadsPerThreadgroup];
-  mostThreads = function->function->maxTotalThreadsPerThreadgroup;
-  if (wanted > 0 && wanted < mostThreads) mostThreads = wanted;
-  needsWholeSimdgroups = [descriptor threadGroupSizeIsMultipleOfThreadExecutionWidth];
+  code->mostThreads = function->function->maxTotalThreadsPerThreadgroup;
+  if (wanted > 0 && wanted < code->mostThreads) code->mostThreads = wanted;
+  NSUInteger most = function->owner->owner->properties.maxTotalThreadsPerThreadgroup;
+  if (code->mostThreads > most) code->mostThreads = most;
+  code->needsWholeSimdgroups = [descriptor threadGroupSizeIsMultipleOfThreadExecutionWidth];
+  code->supportsIndirectCommands = [descriptor supportIndirectCommandBuffers];
   _label = [[descriptor label] copy];
   return self;
 }
 
-- (void)dealloc {
-  [kernel release];
-  [super dealloc];
-}
-
 - (id<MTLDevice>)device {
-  return [kernel device];
+  return [code->kernel device];
 }
 
 - (NSUInteger)maxTotalThreadsPerThreadgroup {
-  return mostThreads;
+  return code->mostThreads;
 }
 
 - (NSUInteger)threadExecutionWidth {
-  return ((LinuxDevice *)[kernel device])->properties.threadExecutionWidth;
+  return ((LinuxDevice *)[code->kernel device])->properties.threadExecutionWidth;
 }
 
 - (NSUInteger)staticThreadgroupMemoryLength {
-  return kernel->function->staticThreadgroupMemoryLength;
+  return code->function->staticThreadgroupMemoryLength;
 }
 
 - (BOOL)supportIndirectCommandBuffers {
-  return NO;
+  return code->supportsIndirectCommands ? YES : NO;
 }
 
 - (NSUInteger)allocatedSize {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 NSErrorDomain const MTLLibraryErrorDomain = @"MTLLibraryErrorDomain";
+NSErrorDomain const MTLBinaryArchiveDomain = @"MTLBinaryArchiveDomain";
 NSErrorDomain const MTLCommandBufferErrorDomain = @"MTLCommandBufferErrorDomain";
 
 void MTLBreakRule(NSString *rule, NSString *format, ...) {
@@ -35,6 +36,15 @@ void MTLSetError(NSError **error, NSErrorDomain domain, NSInteger code, const ch
 
 - (void)dealloc {
   [_label release];
+  [super dealloc];
+}
+
+@end
+
+@implementation LinuxTracked
+
+- (void)dealloc {
+  MTLObjectReleased(lifetime, _label);
   [super dealloc];
 }
 
