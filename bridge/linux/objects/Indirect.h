@@ -17,7 +17,8 @@ typedef struct IndirectSlot {
   uint32_t memoryLengths[DriverMaxThreadgroupMemories];
   MTLSize threadsPerThreadgroup;
   bool isDispatch;
-  bool waits;     /* setBarrier; the dispatch call takes it over */
+  bool waits;     /* setBarrier; the dispatch call takes it over: */
+  bool isWaiting; /* what the dispatch has */
   bool isChecked; /* against the function's declaration, since the last change */
 } IndirectSlot;
 

@@ -167,7 +167,7 @@ static void checkSlot(IndirectCommands *commands, NSUInteger index, const Indire
                  pipeline->lifetime.label ? pipeline->lifetime.label : "(no label)", index);
   if (!pipeline->supportsIndirectCommands)
     MTLBreakRule(@"MTLIndirectCommandPipeline", @"the pipeline state of indirect command %lu does not support them", index);
-  if (commands->encoded[index].waits != slot->waits)
+  if (slot->isWaiting != slot->waits)
     MTLBreakRule(@"MTLIndirectCommandBarrier", @"the barrier of indirect command %lu changed behind its dispatch", index);
   MTLCheckThreads(commands->owner, pipeline, slot->threadsPerThreadgroup);
   MTLCheckArguments(commands->owner, pipeline->function, commands->inheritsBuffers ? operation->arguments : slot->arguments,

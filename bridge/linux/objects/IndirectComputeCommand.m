@@ -110,7 +110,7 @@
   slot->threadsPerThreadgroup = size;
   DriverCommand *command = &commands->encoded[index];
   command->kind = DriverCommandDispatch;
-  command->waits = slot->waits;
+  slot->isWaiting = command->waits = slot->waits;
   for (int i = 0; i < 3; i++) command->dispatch.threads[i] = threads[i];
   command->dispatch.threadsPerThreadgroup[0] = (uint32_t)size.width;
   command->dispatch.threadsPerThreadgroup[1] = (uint32_t)size.height;
