@@ -2,6 +2,7 @@
 #import <Foundation/NSCounting.h>
 #import <Foundation/NSException.h>
 #import <Foundation/NSObject.h>
+#import <Foundation/NSSelectorFilter.h>
 #import <Foundation/NSString.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,8 @@ void NSDeallocateObject(id object) {
   atomic_fetch_sub_explicit(&header->counter->live, 1, memory_order_relaxed);
   free(header);
 }
+
+bool (*NSIsSelectorHidden)(SEL selector);
 
 /* ---- messages that nobody implements ----------------------------------------------------------------------------- */
 
@@ -231,6 +234,7 @@ static IMP forwardToRaise(id receiver, SEL selector) {
 }
 
 - (BOOL)respondsToSelector:(SEL)selector {
+  if (NSIsSelectorHidden && NSIsSelectorHidden(selector)) return NO;
   return class_respondsToSelector(object_getClass(self), selector);
 }
 

@@ -4,6 +4,7 @@
  */
 #import "Indirect.h"
 
+#import <Foundation/NSSelectorFilter.h>
 #include <string.h>
 
 static const char *const *missing;
@@ -14,6 +15,10 @@ static bool isMissing(const char *name) {
   return false;
 }
 
+static bool isHidden(SEL selector) {
+  return isMissing(sel_getName(selector));
+}
+
 static id raiseMissing(id receiver, SEL selector, ...) {
   [NSException raise:NSInvalidArgumentException
               format:@"-[%s %s]: unrecognized selector: the system of this device profile lacks it",
@@ -21,19 +26,14 @@ static id raiseMissing(id receiver, SEL selector, ...) {
   return nil;
 }
 
-static BOOL answer(id receiver, SEL selector, SEL asked) {
-  (void)selector;
-  return !isMissing(sel_getName(asked)) && class_respondsToSelector(object_getClass(receiver), asked);
-}
-
 void MTLRemoveSelectors(const char *const *names) {
   if (!names || !*names) return;
   missing = names;
+  NSIsSelectorHidden = isHidden;
   Class classes[] = {[LinuxDevice class],          [LinuxBuffer class],        [LinuxCommandQueue class],
                      [LinuxCommandBuffer class],   [LinuxPipelineState class], [LinuxIndirectCommandBuffer class],
                      [MTLCompileOptions class],    [MTLComputePipelineReflection class]};
   for (size_t c = 0; c < sizeof classes / sizeof *classes; c++) {
-    class_replaceMethod(classes[c], @selector(respondsToSelector:), (IMP)(void *)answer, "C@::");
     for (const char *const *name = names; *name; name++) {
       SEL selector = sel_registerName(*name);
       if (class_respondsToSelector(classes[c], selector)) class_replaceMethod(classes[c], selector, raiseMissing, "@@:");
