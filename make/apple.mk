@@ -38,19 +38,21 @@ APPLE_LDFLAGS := -dynamiclib -install_name @rpath/bun-metal.dylib -current_versi
   -framework CoreGraphics
 
 # What differs between Xcode's tools and LLVM's: the compiler for a platform ($(1)), the two archivers, what signs the
-# joined file ($(1)), and whether there is Metal's compiler.
+# joined file ($(1)), whether there is Metal's compiler, and whether there are SDKs of all platforms.
 ifeq ($(OS),darwin)
   apple_clang = xcrun -sdk $(SDK_$(1)) clang
   APPLE_LIPO := xcrun lipo
   APPLE_LIBTOOL := ZERO_AR_DATE=1 xcrun libtool
   apple_sign = codesign --force --sign - $(1)
   APPLE_METAL := $(shell xcrun -f metal 2>/dev/null)
+  APPLE_SDKS := $(shell xcrun -sdk iphoneos --show-sdk-path 2>/dev/null && xcrun -sdk appletvos --show-sdk-path 2>/dev/null)
 else
   llvm_tool = $(or $(firstword $(foreach t,$(1)$(patsubst clang%,%,$(notdir $(CLANG))) $(1)-19 $(1),$(shell command -v $(t)))),$(1))
   apple_clang = $(CLANG)
   APPLE_CFLAGS += -nostdlibinc -isystem apple/include -Ibridge/linux
   APPLE_LDFLAGS += -fuse-ld=lld -isysroot $(APPLE_OUT)/macos/sdk
   APPLE_STUBS := $(APPLE_OUT)/macos/sdk/.stamp
+  APPLE_SDKS := apple/symbols.txt
   APPLE_LIPO = $(call llvm_tool,llvm-lipo)
   APPLE_LIBTOOL = $(call llvm_tool,llvm-libtool-darwin)
   # The linker has signed each slice, and joining them leaves that as it is.
@@ -61,7 +63,13 @@ APPLE_DYLIB := $(DIST)/darwin/bun-metal.dylib
 APPLE_XCFRAMEWORK := $(DIST)/BunMetal.xcframework
 
 .PHONY: dist-apple apple-stubs metallib
-dist-apple: $(APPLE_DYLIB) $(APPLE_XCFRAMEWORK)/Info.plist ## build the dylib for macOS and the .xcframework into dist/
+dist-apple: $(APPLE_DYLIB) ## build the dylib for macOS and the .xcframework into dist/
+ifneq ($(APPLE_SDKS),)
+dist-apple: $(APPLE_XCFRAMEWORK)/Info.plist
+else
+dist-apple:
+	@echo "dist-apple: no SDKs for iOS and tvOS are here, which come with Xcode: the .xcframework is left out"
+endif
 test-artifacts: dist-apple apple-stubs
 
 # The objects of one platform ($(1)) and architecture ($(2)).

@@ -17,6 +17,7 @@ extern double ceil(double x);
 extern double trunc(double x);
 extern double round(double x);
 extern double fabs(double x);
+extern double fmod(double x, double y);
 extern double sqrt(double x);
 extern double exp(double x);
 extern double log(double x);
