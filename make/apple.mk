@@ -70,7 +70,7 @@ else
 dist-apple:
 	@echo "dist-apple: no SDKs for iOS and tvOS are here, which come with Xcode: the .xcframework is left out"
 endif
-test-artifacts: dist-apple apple-stubs
+test-artifacts: dist-apple $(if $(APPLE_STUBS),apple-stubs)
 
 # The objects of one platform ($(1)) and architecture ($(2)).
 apple_objects = $(patsubst %,$(APPLE_OUT)/$(1)/$(2)/%.o,$(APPLE_SOURCES))

@@ -34,6 +34,10 @@ function declaredFunctions(): string[] {
   return [...header.matchAll(/^BM_EXPORT [^;(]*?\b(bm_\w+)\(/gm)].map((match) => `_${match[1]}`).sort();
 }
 
+function exportedSymbols(image: MachO): string[] {
+  return image.exports.map(({ symbol }) => symbol).sort();
+}
+
 /** Every file below a directory, by relative path. */
 function filesBelow(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: "utf8" })
@@ -56,10 +60,10 @@ function librarySlices({ folder, architectures }: Platform): Slice[] {
 }
 
 beforeAll(() => {
-  make(ROOT, ["dist-apple", "apple-stubs"]);
+  make(ROOT, ["dist-apple", ...(isCrossBuilt ? ["apple-stubs"] : [])]);
   dylib = readFileSync(join(dist, "darwin/bun-metal.dylib"));
   images = slicesOf(dylib).map((slice) => ({ slice, image: readMachO(slice.bytes) }));
-}, 120_000);
+}, 300_000);
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
@@ -76,7 +80,18 @@ describe("bun-metal.dylib", () => {
   test("exports the functions of bun_metal.h and nothing else", () => {
     expect(declaredFunctions()).toContain("_bm_abi_version");
     expect(declaredFunctions().length).toBeGreaterThan(30);
-    for (const { image } of images) expect([...image.exports].sort()).toEqual(declaredFunctions());
+    for (const { image } of images) expect(exportedSymbols(image)).toEqual(declaredFunctions());
+  });
+
+  test("keeps frame pointers on x86_64, by which profilers and unwinders walk", () => {
+    const intel = images.filter(({ image }) => image.architecture === "x86_64");
+    expect(intel.length).toBe(1);
+    for (const { slice, image } of intel)
+      for (const { symbol, offset } of image.exports) {
+        // push %rbp; mov %rsp, %rbp: at the start, or after a check that needs no frame
+        const start = Buffer.from(slice.bytes.subarray(offset, offset + 32)).toString("hex");
+        expect([symbol, start]).toEqual([symbol, expect.stringContaining("554889e5")]);
+      }
   });
 
   test("loads the libraries that it says, CoreGraphics among them", () => {
@@ -212,7 +227,7 @@ describe("BunMetal.xcframework", () => {
         for (const architecture of platform.architectures) {
           const image = readMachO(linkApplication(platform, architecture));
           expect([image.platform, image.minimum]).toEqual([platform.name, platform.minimum]);
-          expect([...image.exports].sort()).toEqual([...declaredFunctions(), "_application"].sort());
+          expect(exportedSymbols(image)).toEqual([...declaredFunctions(), "_application"].sort());
           const allowed = readAllowed(table, `${architecture}-${platform.name}`);
           const faults = image.imports
             .map((each) => importFault(each, allowed))
@@ -282,7 +297,7 @@ describe("the build", () => {
     );
     expect(differing).toEqual([]);
     expect(filesBelow(join(copy, "elsewhere")).length).toBe(artifacts().length);
-  }, 120_000);
+  }, 300_000);
 
   test("stamps no time on the members of a static library", () => {
     const dates = platforms
@@ -325,5 +340,5 @@ describe("the build", () => {
     expect(readFileSync(join(copy, "xcrun.log"), "utf8")).toContain(
       "codesign --force --sign - dist/darwin/bun-metal.dylib",
     );
-  }, 120_000);
+  }, 300_000);
 });

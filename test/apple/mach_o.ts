@@ -34,6 +34,8 @@ export type LoadedLibrary = { readonly installName: string; readonly compatibili
 
 export type Import = { readonly symbol: string; readonly library: string; readonly isWeak: boolean };
 
+export type Export = { readonly symbol: string; readonly offset: number };
+
 export type Range = { readonly offset: number; readonly size: number };
 
 export type MachO = {
@@ -47,8 +49,8 @@ export type MachO = {
   readonly libraries: readonly LoadedLibrary[];
   /** What dyld binds at load; empty for an object file. */
   readonly imports: readonly Import[];
-  /** What dyld offers to others; empty for an object file. */
-  readonly exports: readonly string[];
+  /** What dyld offers to others, with its place in the image; empty for an object file. */
+  readonly exports: readonly Export[];
   /** Symbols that the file defines and the linker shows outside of it. */
   readonly visibleSymbols: readonly string[];
   readonly signature: Range | undefined;
@@ -198,12 +200,13 @@ function readImports(bytes: Uint8Array, range: Range, libraries: readonly Loaded
   });
 }
 
-/** The names of an exports trie: each node holds an entry, then its children as rest of the name and offset. */
-function readTrie(trie: Uint8Array): string[] {
-  const names: string[] = [];
+/** An exports trie: each node holds an entry (flags, offset), then its children as rest of the name and node. */
+function readTrie(trie: Uint8Array): Export[] {
+  const exports: Export[] = [];
   const visit = (node: number, prefix: string): void => {
     const entry = readUleb(trie, node);
-    if (entry.value > 0) names.push(prefix);
+    if (entry.value > 0)
+      exports.push({ symbol: prefix, offset: readUleb(trie, readUleb(trie, entry.next).next).value });
     let at = entry.next + entry.value;
     for (let children = trie[at++]; children > 0; children--) {
       const part = stringAt(trie, at);
@@ -213,7 +216,7 @@ function readTrie(trie: Uint8Array): string[] {
     }
   };
   if (trie.length > 0) visit(0, "");
-  return names;
+  return exports;
 }
 
 function readUleb(bytes: Uint8Array, start: number): { value: number; next: number } {
