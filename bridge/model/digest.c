@@ -41,14 +41,14 @@ static void addBlock(uint32_t state[8], const uint8_t *block) {
   state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
-void digestBegin(Digest *digest) {
+void bridgeDigestBegin(Digest *digest) {
   static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                       0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
   memcpy(digest->state, initial, sizeof initial);
   digest->length = 0;
 }
 
-void digestAdd(Digest *digest, const uint8_t *bytes, size_t length) {
+void bridgeDigestAdd(Digest *digest, const uint8_t *bytes, size_t length) {
   size_t filled = digest->length % 64;
   digest->length += length;
   if (filled > 0) {
@@ -62,13 +62,13 @@ void digestAdd(Digest *digest, const uint8_t *bytes, size_t length) {
   if (length > 0) memcpy(digest->block, bytes, length);
 }
 
-void digestEnd(Digest *digest, uint8_t out[32]) {
+void bridgeDigestEnd(Digest *digest, uint8_t out[32]) {
   uint64_t bits = digest->length * 8;
   static const uint8_t padding[64] = {0x80};
   size_t filled = digest->length % 64;
-  digestAdd(digest, padding, filled < 56 ? 56 - filled : 120 - filled);
+  bridgeDigestAdd(digest, padding, filled < 56 ? 56 - filled : 120 - filled);
   uint8_t length[8];
   for (int i = 0; i < 8; i++) length[i] = (uint8_t)(bits >> (56 - 8 * i));
-  digestAdd(digest, length, sizeof length);
+  bridgeDigestAdd(digest, length, sizeof length);
   for (int i = 0; i < 32; i++) out[i] = (uint8_t)(digest->state[i / 4] >> (24 - 8 * (i % 4)));
 }

@@ -11,8 +11,8 @@ typedef struct Digest {
   uint8_t block[64];
 } Digest;
 
-void digestBegin(Digest *digest);
-void digestAdd(Digest *digest, const uint8_t *bytes, size_t length);
-void digestEnd(Digest *digest, uint8_t out[32]);
+void bridgeDigestBegin(Digest *digest);
+void bridgeDigestAdd(Digest *digest, const uint8_t *bytes, size_t length);
+void bridgeDigestEnd(Digest *digest, uint8_t out[32]);
 
 #endif

@@ -6,7 +6,7 @@ static bool isBefore(const Merge *a, const Merge *b) {
   return a->order < b->order || (a->order == b->order && a->left < b->left);
 }
 
-bool mergeQueuePush(MergeQueue *queue, Merge merge) {
+bool bridgeMergeQueuePush(MergeQueue *queue, Merge merge) {
   if (queue->count == queue->capacity) {
     size_t capacity = queue->capacity ? 2 * queue->capacity : 64;
     Merge *larger = realloc(queue->heap, capacity * sizeof *larger);
@@ -21,7 +21,7 @@ bool mergeQueuePush(MergeQueue *queue, Merge merge) {
   return true;
 }
 
-bool mergeQueuePop(MergeQueue *queue, Merge *merge) {
+bool bridgeMergeQueuePop(MergeQueue *queue, Merge *merge) {
   if (queue->count == 0) return false;
   *merge = queue->heap[0];
   Merge last = queue->heap[--queue->count];
@@ -36,7 +36,7 @@ bool mergeQueuePop(MergeQueue *queue, Merge *merge) {
   return true;
 }
 
-void mergeQueueFree(MergeQueue *queue) {
+void bridgeMergeQueueFree(MergeQueue *queue) {
   free(queue->heap);
   *queue = (MergeQueue){0};
 }

@@ -21,11 +21,11 @@ typedef struct MergeQueue {
 } MergeQueue;
 
 /** False where there is no memory. */
-bool mergeQueuePush(MergeQueue *queue, Merge merge);
+bool bridgeMergeQueuePush(MergeQueue *queue, Merge merge);
 
 /** Takes the first candidate out; false where there is none. */
-bool mergeQueuePop(MergeQueue *queue, Merge *merge);
+bool bridgeMergeQueuePop(MergeQueue *queue, Merge *merge);
 
-void mergeQueueFree(MergeQueue *queue);
+void bridgeMergeQueueFree(MergeQueue *queue);
 
 #endif

@@ -29,24 +29,24 @@ typedef struct Model {
   const float *logits; /* [vocabulary], of the last token that was computed */
   ModelStep *steps;    /* as many as the plan's programs, the smallest first */
 
-  uint32_t *tokens;   /* the text: [context length] */
-  uint32_t count;     /* tokens in it */
-  uint32_t computed;  /* of them, those whose keys and values are in the cache */
-  bool hasLogits;     /* those of the last token, all being computed */
-  uint32_t endToken;  /* the token that ended the text; BM_NO_TOKEN while it goes on */
+  uint32_t *tokens;  /* the text: [context length] */
+  uint32_t count;    /* tokens in it */
+  uint32_t computed; /* of them, those whose keys and values are in the cache */
+  bool hasLogits;    /* those of the last token, all being computed */
+  uint32_t endToken; /* the token that ended the text; BM_NO_TOKEN while it goes on */
 } Model;
 
 /** Makes a model from its files. On failure nothing is left to close. */
-bm_status modelOpen(Model *model, const char *directory, const char *planName, uint32_t index, uint32_t disabled);
-void modelClose(Model *model);
+bm_status bridgeModelOpen(Model *model, const char *directory, const char *planName, uint32_t index, uint32_t disabled);
+void bridgeModelClose(Model *model);
 
 /** Adds tokens to the text and computes all that is not; on failure the text is as before. */
-bm_status modelAdd(Model *model, const uint32_t *tokens, uint32_t count);
+bm_status bridgeModelAdd(Model *model, const uint32_t *tokens, uint32_t count);
 
 /** Makes the next token: BM_OK, BM_MODEL_END, BM_MODEL_FULL or an error. The text's bytes go to the stream. */
-bm_status modelNext(Model *model, uint32_t *token);
+bm_status bridgeModelNext(Model *model, uint32_t *token);
 
 /** Forgets the tokens from `position` on. */
-bm_status modelRewind(Model *model, uint32_t position);
+bm_status bridgeModelRewind(Model *model, uint32_t position);
 
 #endif

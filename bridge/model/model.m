@@ -30,7 +30,7 @@ enum { LeastTextCapacity = 5 };
 }
 
 - (void)dealloc {
-  if (isOpen) modelClose(&model);
+  if (isOpen) bridgeModelClose(&model);
   pthread_mutex_destroy(&lock);
   [super dealloc];
 }
@@ -60,7 +60,7 @@ bm_handle bm_model_open(const char *directory, const char *planName, uint32_t in
     bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a model object");
     return 0;
   }
-  if (modelOpen(&object->model, directory, planName, index, disabled) != BM_OK) return 0;
+  if (bridgeModelOpen(&object->model, directory, planName, index, disabled) != BM_OK) return 0;
   object->isOpen = true;
   return bridgeHandleNew([object retain], BM_KIND_MODEL);
   BRIDGE_LEAVE(0)
@@ -99,7 +99,7 @@ static bm_status encodeText(const Model *model, const char *utf8, double length,
       .addsEnd = addsEnd && model->tokenizer.addsEnd,
       .parsesControl = flags & BM_TEXT_PARSE_SPECIAL,
   };
-  return tokenizerEncode(&model->tokenizer, (const uint8_t *)(utf8 ? utf8 : ""), bytes, options, list);
+  return bridgeTokenizerEncode(&model->tokenizer, (const uint8_t *)(utf8 ? utf8 : ""), bytes, options, list);
 }
 
 bm_status bm_model_tokenize(bm_handle handle, const char *utf8, double length, uint32_t flags, uint32_t *tokens,
@@ -125,9 +125,9 @@ bm_status bm_model_prompt(bm_handle handle, const char *utf8, double length, uin
   if (!object) return bm_error_code();
   LOCKED(object);
   TokenList list = {0};
-  bm_status status =
-      encodeText(&object->model, utf8, length, object->model.count > 0 ? flags | BM_TEXT_CONTINUES : flags, false, &list);
-  if (status == BM_OK) status = modelAdd(&object->model, list.ids, list.count);
+  bm_status status = encodeText(&object->model, utf8, length,
+                                object->model.count > 0 ? flags | BM_TEXT_CONTINUES : flags, false, &list);
+  if (status == BM_OK) status = bridgeModelAdd(&object->model, list.ids, list.count);
   free(list.ids);
   return status;
   BRIDGE_LEAVE(status)
@@ -139,7 +139,7 @@ bm_status bm_model_prompt_tokens(bm_handle handle, const uint32_t *tokens, uint3
   if (!object) return bm_error_code();
   if (!tokens && count > 0) return bridgeFail(BM_ERROR_ARGUMENT, "The tokens of a prompt are NULL");
   LOCKED(object);
-  return modelAdd(&object->model, tokens, count);
+  return bridgeModelAdd(&object->model, tokens, count);
   BRIDGE_LEAVE(status)
 }
 
@@ -150,7 +150,7 @@ bm_status bm_model_sampling(bm_handle handle, double temperature, uint32_t topK,
   if (!object) return bm_error_code();
   SamplerOptions options = {temperature, topK, topP, minP, repeatPenalty, repeatLastN, seed};
   LOCKED(object);
-  return samplerSet(&object->model.sampler, options);
+  return bridgeSamplerSet(&object->model.sampler, options);
   BRIDGE_LEAVE(status)
 }
 
@@ -160,7 +160,7 @@ static uint32_t giveText(TextStream *stream, char *text, uint32_t capacity) {
     stream->start = stream->length; // dropped, as the caller wishes
     return 0;
   }
-  uint32_t taken = textStreamTake(stream, text, capacity - 1);
+  uint32_t taken = bridgeTextStreamTake(stream, text, capacity - 1);
   text[taken] = 0;
   return taken;
 }
@@ -176,7 +176,7 @@ bm_status bm_model_next(bm_handle handle, char *text, uint32_t capacity, uint32_
   TextStream *stream = &object->model.text;
   uint32_t chosen = BM_NO_TOKEN;
   // What was too long for the last call comes before anything new.
-  bm_status status = textStreamHasText(stream) ? BM_OK : modelNext(&object->model, &chosen);
+  bm_status status = bridgeTextStreamHasText(stream) ? BM_OK : bridgeModelNext(&object->model, &chosen);
   if (status != BM_OK && status != BM_MODEL_END && status != BM_MODEL_FULL) return status;
   uint32_t given = giveText(stream, text, capacity);
   if (length) *length = given;
@@ -190,6 +190,6 @@ bm_status bm_model_rewind(bm_handle handle, uint32_t position) {
   BRIDGE_PINNED(BunMetalModel) object = bridgeHandleRetain(handle, BM_KIND_MODEL);
   if (!object) return bm_error_code();
   LOCKED(object);
-  return modelRewind(&object->model, position);
+  return bridgeModelRewind(&object->model, position);
   BRIDGE_LEAVE(status)
 }

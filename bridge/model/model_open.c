@@ -2,7 +2,6 @@
 #include "model.h"
 #include "number.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,16 +41,16 @@ static char *joinPath(const char *directory, size_t directoryLength, const char 
 
 static bm_status readFiles(Opening *opening, const char *directory, const char *planName) {
   if (strlen(directory) > 1 << 16) return bridgeFail(BM_ERROR_ARGUMENT, "The bundle's path is too long");
-  if (!planNameIsInside(planName))
+  if (!bridgePlanNameIsInside(planName))
     return bridgeFail(BM_ERROR_ARGUMENT, "The plan \"%s\" leads out of its directory \"%s\"", planName, directory);
   char *planPath = joinPath(directory, strlen(directory), planName);
   if (!planPath) return bm_error_code();
   PlanFile *plan = &opening->model->plan;
-  bm_status status = planFileRead(planPath, plan);
+  bm_status status = bridgePlanFileRead(planPath, plan);
   if (status == BM_OK) {
     // The weights are named from where the plan lies.
     opening->modelPath = joinPath(planPath, (size_t)(strrchr(planPath, '/') - planPath), plan->modelName);
-    status = opening->modelPath ? planFileCheckModel(plan, opening->modelPath) : bm_error_code();
+    status = opening->modelPath ? bridgePlanFileCheckModel(plan, opening->modelPath) : bm_error_code();
   } else {
     because("Cannot open", planPath);
   }
@@ -68,7 +67,8 @@ static bm_status openDevice(Opening *opening, uint32_t index, uint32_t disabled)
     return bm_error_code();
   if ((plan->needs & PLAN_NEEDS_SIMDGROUP_MATRIX) && opening->numbers[BM_DEVICE_SIMDGROUP_MATRIX] == 0)
     return bridgeFail(BM_ERROR_UNSUPPORTED, "The plan needs simdgroup_matrix, which this device does not have");
-  if (!(opening->library = bm_library_shaders(opening->device)) || !(opening->model->queue = bm_queue_new(opening->device, NULL)))
+  if (!(opening->library = bm_library_shaders(opening->device)) ||
+      !(opening->model->queue = bm_queue_new(opening->device, NULL)))
     return bm_error_code();
   return BM_OK;
 }
@@ -83,11 +83,12 @@ static bm_status makePipelines(Opening *opening) {
     if (!pipeline || bm_pipeline_numbers(pipeline, numbers, BM_PIPELINE_NUMBER_COUNT) != BM_OK)
       return because("The plan's kernel cannot be used", kernel->name);
     if (numbers[BM_PIPELINE_MAX_THREADS] < kernel->threads || numbers[BM_PIPELINE_EXECUTION_WIDTH] != plan->simdWidth)
-      return bridgeFail(BM_ERROR_UNSUPPORTED,
-                        "The plan's kernel \"%s\" cannot be used: this device gives it \"%g\" threads in SIMD groups of "
-                        "\"%g\", the plan needs \"%u\" in groups of \"%u\"",
-                        kernel->name, numbers[BM_PIPELINE_MAX_THREADS], numbers[BM_PIPELINE_EXECUTION_WIDTH],
-                        kernel->threads, plan->simdWidth);
+      return bridgeFail(
+          BM_ERROR_UNSUPPORTED,
+          "The plan's kernel \"%s\" cannot be used: this device gives it \"%g\" threads in SIMD groups of "
+          "\"%g\", the plan needs \"%u\" in groups of \"%u\"",
+          kernel->name, numbers[BM_PIPELINE_MAX_THREADS], numbers[BM_PIPELINE_EXECUTION_WIDTH], kernel->threads,
+          plan->simdWidth);
   }
   return BM_OK;
 }
@@ -96,10 +97,13 @@ static bm_status makePipelines(Opening *opening) {
 
 /* Part of the model file: mapped where the device uses memory of the CPU's, else a copy of its own. */
 static bm_handle newWeights(const Opening *opening, const PlanBuffer *buffer) {
-  double page = opening->numbers[BM_DEVICE_PAGE_SIZE], length = (double)buffer->length;
-  if (fmod((double)buffer->offset, page) != 0) {
-    bridgeFail(BM_ERROR_UNSUPPORTED, "The plan maps weights at byte " QUOTED_U64
-               ", and pages have \"%.0f\" bytes here: export it with this page size", buffer->offset, page);
+  uint64_t page = (uint64_t)opening->numbers[BM_DEVICE_PAGE_SIZE];
+  double length = (double)buffer->length;
+  if (buffer->offset % page != 0) {
+    bridgeFail(BM_ERROR_UNSUPPORTED,
+               "The plan maps weights at byte " QUOTED_U64 ", and pages have " QUOTED_U64
+               " bytes here: export it with this page size",
+               buffer->offset, page);
     return 0;
   }
   bm_handle mapped = bm_buffer_map(opening->device, opening->modelPath, (double)buffer->offset, length);
@@ -160,12 +164,13 @@ static bm_status makeSteps(Opening *opening) {
     ModelStep *step = &model->steps[i];
     step->plan = &plan->programs[i];
     if (!(step->words = newWords(plan, step->plan))) return failMemory();
-    uint32_t *program = planProgramRelocate(step->plan, opening->pipelines, plan->kernelCount, opening->buffers, plan->bufferCount);
+    uint32_t *program = bridgePlanProgramRelocate(step->plan, opening->pipelines, plan->kernelCount, opening->buffers,
+                                                  plan->bufferCount);
     if (!program) return bm_error_code();
     // Its own header says how many words a run has: a run with another number of them is refused.
     if (step->plan->programLength > 2 && program[2] != step->plan->wordCount)
-      bridgeFail(BM_ERROR_ARGUMENT, "The plan is damaged: a program has \"%u\" dynamic words, its step \"%u\"", program[2],
-                 step->plan->wordCount);
+      bridgeFail(BM_ERROR_ARGUMENT, "The plan is damaged: a program has \"%u\" dynamic words, its step \"%u\"",
+                 program[2], step->plan->wordCount);
     else
       step->program = bm_program_new(opening->device, program, (double)step->plan->programLength * sizeof *program);
     free(program);
@@ -176,17 +181,18 @@ static bm_status makeSteps(Opening *opening) {
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
-static bm_status build(Opening *opening, const char *directory, const char *planName, uint32_t index, uint32_t disabled) {
+static bm_status build(Opening *opening, const char *directory, const char *planName, uint32_t index,
+                       uint32_t disabled) {
   Model *model = opening->model;
   PlanFile *plan = &model->plan;
   if (readFiles(opening, directory, planName) != BM_OK ||
-      tokenizerLoad(&model->tokenizer, plan->tokenizer, plan->vocabulary) != BM_OK)
+      bridgeTokenizerLoad(&model->tokenizer, plan->tokenizer, plan->vocabulary) != BM_OK)
     return bm_error_code();
   opening->pipelines = calloc(plan->kernelCount, sizeof *opening->pipelines);
   opening->buffers = calloc(plan->bufferCount, sizeof *opening->buffers);
   model->tokens = malloc(plan->contextLength * sizeof *model->tokens);
   if (!opening->pipelines || !opening->buffers || !model->tokens) return failMemory();
-  if (!samplerMake(&model->sampler, plan->vocabulary) || openDevice(opening, index, disabled) != BM_OK ||
+  if (!bridgeSamplerMake(&model->sampler, plan->vocabulary) || openDevice(opening, index, disabled) != BM_OK ||
       makePipelines(opening) != BM_OK || makeBuffers(opening) != BM_OK)
     return bm_error_code();
   return makeSteps(opening);
@@ -197,7 +203,8 @@ static void releaseAll(const bm_handle *handles, uint32_t count, bm_handle kept)
     if (handles[i] && handles[i] != kept) bm_release(handles[i]);
 }
 
-bm_status modelOpen(Model *model, const char *directory, const char *planName, uint32_t index, uint32_t disabled) {
+bm_status bridgeModelOpen(Model *model, const char *directory, const char *planName, uint32_t index,
+                          uint32_t disabled) {
   *model = (Model){.endToken = BM_NO_TOKEN};
   Opening opening = {.model = model};
   bm_status status = build(&opening, directory, planName, index, disabled);
@@ -208,11 +215,11 @@ bm_status modelOpen(Model *model, const char *directory, const char *planName, u
   free(opening.pipelines);
   free(opening.buffers);
   free(opening.modelPath);
-  if (status != BM_OK) modelClose(model);
+  if (status != BM_OK) bridgeModelClose(model);
   return status;
 }
 
-void modelClose(Model *model) {
+void bridgeModelClose(Model *model) {
   for (uint32_t i = 0; model->steps && i < model->plan.programCount; i++) {
     releaseAll(&model->steps[i].program, 1, 0);
     free(model->steps[i].words);
@@ -221,9 +228,9 @@ void modelClose(Model *model) {
   releaseAll(&model->logitsBuffer, 1, 0);
   free(model->steps);
   free(model->tokens);
-  textStreamFree(&model->text);
-  samplerFree(&model->sampler);
-  tokenizerFree(&model->tokenizer);
-  planFileFree(&model->plan);
+  bridgeTextStreamFree(&model->text);
+  bridgeSamplerFree(&model->sampler);
+  bridgeTokenizerFree(&model->tokenizer);
+  bridgePlanFileFree(&model->plan);
   *model = (Model){0};
 }

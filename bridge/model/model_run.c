@@ -39,7 +39,8 @@ static bm_status compute(Model *model) {
     uint32_t rows = left < model->plan.rows ? left : model->plan.rows;
     const ModelStep *step = stepFor(model, rows);
     fillWords(model, step, rows, rows == left);
-    if (bm_program_run(model->queue, step->program, step->words, step->plan->wordCount) != BM_OK) return bm_error_code();
+    if (bm_program_run(model->queue, step->program, step->words, step->plan->wordCount) != BM_OK)
+      return bm_error_code();
     model->computed += rows;
   }
   model->hasLogits = true;
@@ -53,7 +54,7 @@ static void cutText(Model *model, uint32_t count) {
   if (model->computed >= count) model->computed = count > 0 ? count - 1 : 0;
 }
 
-bm_status modelAdd(Model *model, const uint32_t *tokens, uint32_t count) {
+bm_status bridgeModelAdd(Model *model, const uint32_t *tokens, uint32_t count) {
   uint32_t before = model->count, limit = model->plan.contextLength;
   if (count > limit - before)
     return bridgeFail(BM_ERROR_RANGE,
@@ -73,16 +74,16 @@ bm_status modelAdd(Model *model, const uint32_t *tokens, uint32_t count) {
     cutText(model, before);
     return status;
   }
-  textStreamReset(&model->text);
+  bridgeTextStreamReset(&model->text);
   model->endToken = BM_NO_TOKEN;
   return BM_OK;
 }
 
 static bm_status endText(Model *model, bm_status status) {
-  return textStreamEnd(&model->text) ? status : bridgeFail(BM_ERROR_MEMORY, "There is no memory left for text");
+  return bridgeTextStreamEnd(&model->text) ? status : bridgeFail(BM_ERROR_MEMORY, "There is no memory left for text");
 }
 
-bm_status modelNext(Model *model, uint32_t *token) {
+bm_status bridgeModelNext(Model *model, uint32_t *token) {
   *token = model->endToken;
   if (model->endToken != BM_NO_TOKEN) return BM_MODEL_END;
   if (model->count == 0)
@@ -90,7 +91,7 @@ bm_status modelNext(Model *model, uint32_t *token) {
   if (model->count == model->plan.contextLength) return endText(model, BM_MODEL_FULL);
   uint32_t chosen;
   if ((!model->hasLogits && compute(model) != BM_OK) ||
-      samplerChoose(&model->sampler, model->logits, model->tokens, model->count, &chosen) != BM_OK)
+      bridgeSamplerChoose(&model->sampler, model->logits, model->tokens, model->count, &chosen) != BM_OK)
     return bm_error_code();
   *token = chosen;
   if (model->tokenizer.endsGeneration[chosen]) {
@@ -102,16 +103,17 @@ bm_status modelNext(Model *model, uint32_t *token) {
   model->hasLogits = false;
   uint32_t length;
   const uint8_t *piece = tokenizerPiece(&model->tokenizer, chosen, &length);
-  if (!textStreamAdd(&model->text, piece, length)) return bridgeFail(BM_ERROR_MEMORY, "There is no memory left for text");
+  if (!bridgeTextStreamAdd(&model->text, piece, length))
+    return bridgeFail(BM_ERROR_MEMORY, "There is no memory left for text");
   return BM_OK;
 }
 
-bm_status modelRewind(Model *model, uint32_t position) {
+bm_status bridgeModelRewind(Model *model, uint32_t position) {
   if (position > model->count)
     return bridgeFail(BM_ERROR_RANGE, "A text of \"%u\" tokens cannot be rewound to \"%u\"", model->count, position);
   // Where nothing is forgotten, the last token's logits are still those of the text.
   if (position < model->count) cutText(model, position);
-  textStreamReset(&model->text);
+  bridgeTextStreamReset(&model->text);
   model->endToken = BM_NO_TOKEN;
   return BM_OK;
 }

@@ -65,7 +65,8 @@ static bm_status readCopy(const char *path, PlanFile *plan) {
   if (file < 0) return bm_error_code();
   bm_status status = BM_OK;
   if (plan->length < PLAN_HEADER_BYTES || plan->length > MostFileBytes)
-    status = bridgeFail(BM_ERROR_ARGUMENT, "The plan \"%s\" has " QUOTED_U64 " bytes: it is no plan", path, plan->length);
+    status =
+        bridgeFail(BM_ERROR_ARGUMENT, "The plan \"%s\" has " QUOTED_U64 " bytes: it is no plan", path, plan->length);
   else if (!(plan->bytes = malloc(plan->length)))
     status = bridgeFail(BM_ERROR_MEMORY, "There is no memory for a plan of " QUOTED_U64 " bytes", plan->length);
   else
@@ -82,16 +83,17 @@ static bm_status checkHeader(const PlanFile *plan, Reader *reader) {
     return bridgeFail(BM_ERROR_ARGUMENT, "The plan begins with \"0x%08x\", not \"0x%08x\": it is no plan", magic,
                       PLAN_MAGIC);
   if (version != PLAN_VERSION)
-    return bridgeFail(BM_ERROR_UNSUPPORTED, "The plan has version \"%u\", this library reads \"%u\": export the model again",
-                      version, PLAN_VERSION);
+    return bridgeFail(BM_ERROR_UNSUPPORTED,
+                      "The plan has version \"%u\", this library reads \"%u\": export the model again", version,
+                      PLAN_VERSION);
   if (length != plan->length)
     return bridgeFail(BM_ERROR_ARGUMENT, "The plan has " QUOTED_U64 " of its " QUOTED_U64 " bytes: copy it again",
                       plan->length, length);
   uint8_t found[PLAN_DIGEST_BYTES];
   Digest sum;
-  digestBegin(&sum);
-  digestAdd(&sum, plan->bytes + reader->position, plan->length - reader->position);
-  digestEnd(&sum, found);
+  bridgeDigestBegin(&sum);
+  bridgeDigestAdd(&sum, plan->bytes + reader->position, plan->length - reader->position);
+  bridgeDigestEnd(&sum, found);
   if (memcmp(digest, found, sizeof found) != 0) return refuse("its digest does not match its bytes");
   return BM_OK;
 }
@@ -137,7 +139,7 @@ static char *readText(Reader *reader, const char *what) {
   return text;
 }
 
-bool planNameIsInside(const char *name) {
+bool bridgePlanNameIsInside(const char *name) {
   if (!*name || *name == '/') return false;
   for (const char *part = name;; part++) {
     size_t length = strcspn(part, "/");
@@ -170,10 +172,11 @@ static bm_status readModel(PlanFile *plan, Reader *reader) {
   if (plan->blockSize < 1 || plan->blockCount > BM_MAX_DYNAMIC_WORDS ||
       (uint64_t)plan->blockSize * plan->blockCount < plan->contextLength)
     return refuse("its cache has no room for its context");
-  if (plan->headerLength == 0 || plan->headerLength > plan->modelLength) return refuse("the model's lengths are absurd");
+  if (plan->headerLength == 0 || plan->headerLength > plan->modelLength)
+    return refuse("the model's lengths are absurd");
   plan->modelName = readText(reader, "the name of its model file is missing");
   if (!plan->modelName) return bm_error_code();
-  if (!planNameIsInside(plan->modelName))
+  if (!bridgePlanNameIsInside(plan->modelName))
     return bridgeFail(BM_ERROR_ARGUMENT, "The plan asks for \"%s\", which leads out of its directory", plan->modelName);
   return BM_OK;
 }
@@ -244,7 +247,8 @@ static bm_status checkWords(const PlanFile *plan, const PlanProgram *program) {
   if (!fits || picksRows != (rows > 1)) return refuse("the dynamic words of a step do not fit it");
   for (uint32_t i = 0; i < program->derivedCount; i++) {
     const uint32_t *derived = &program->derived[3 * i];
-    if (derived[0] > (picksRows ? 1 : 0) || (uint64_t)derived[1] * rows > UINT32_MAX || !wordsFit(program, derived[2], 1))
+    if (derived[0] > (picksRows ? 1 : 0) || (uint64_t)derived[1] * rows > UINT32_MAX ||
+        !wordsFit(program, derived[2], 1))
       return refuse("a derived word of a step does not fit it");
   }
   for (uint32_t i = 0; i < program->fixedCount; i++)
@@ -296,14 +300,14 @@ static bm_status readPlan(const char *path, PlanFile *plan) {
   return readPrograms(plan, &sections[PLAN_SECTION_PROGRAMS]);
 }
 
-bm_status planFileRead(const char *path, PlanFile *plan) {
+bm_status bridgePlanFileRead(const char *path, PlanFile *plan) {
   *plan = (PlanFile){0};
   bm_status status = readPlan(path, plan);
-  if (status != BM_OK) planFileFree(plan);
+  if (status != BM_OK) bridgePlanFileFree(plan);
   return status;
 }
 
-void planFileFree(PlanFile *plan) {
+void bridgePlanFileFree(PlanFile *plan) {
   for (uint32_t i = 0; i < plan->kernelCount; i++) free(plan->kernels[i].name);
   free(plan->kernels);
   free(plan->buffers);
@@ -320,20 +324,20 @@ static bm_status digestHeader(int file, const char *path, uint64_t length, uint8
   uint8_t *part = malloc(Part);
   if (!part) return bridgeFail(BM_ERROR_MEMORY, "There is no memory left to read \"%s\"", path);
   Digest sum;
-  digestBegin(&sum);
+  bridgeDigestBegin(&sum);
   bm_status status = BM_OK;
   for (uint64_t at = 0; at < length && status == BM_OK;) {
     uint64_t count = length - at < Part ? length - at : Part;
     status = readWhole(file, path, part, count);
-    digestAdd(&sum, part, count);
+    bridgeDigestAdd(&sum, part, count);
     at += count;
   }
   free(part);
-  digestEnd(&sum, digest);
+  bridgeDigestEnd(&sum, digest);
   return status;
 }
 
-bm_status planFileCheckModel(const PlanFile *plan, const char *path) {
+bm_status bridgePlanFileCheckModel(const PlanFile *plan, const char *path) {
   uint64_t length;
   int file = openFile(path, "model", &length);
   if (file < 0) return bm_error_code();
@@ -352,71 +356,4 @@ bm_status planFileCheckModel(const PlanFile *plan, const char *path) {
                         path);
   close(file);
   return status;
-}
-
-/* ---- programs ---------------------------------------------------------------------------------------------------- */
-
-typedef struct Relocation {
-  uint32_t *words;
-  uint32_t length;
-  const bm_handle *pipelines, *buffers;
-  uint32_t pipelineCount, bufferCount;
-} Relocation;
-
-/* Replaces the number at a word; 0 where there is no such word or entry. What stays wrong is found by the decoder. */
-static bool replace(Relocation *relocation, uint64_t at, const bm_handle *handles, uint32_t count) {
-  if (at >= relocation->length || relocation->words[at] >= count) return false;
-  relocation->words[at] = handles[relocation->words[at]];
-  return true;
-}
-
-static bool relocateDispatch(Relocation *relocation, uint64_t at, uint64_t end) {
-  enum { PipelineAt = 1, BufferCountAt = 12, BuffersAt = 13, BufferWords = 4 };
-  if (at + BuffersAt > end) return false;
-  if (!replace(relocation, at + PipelineAt, relocation->pipelines, relocation->pipelineCount)) return false;
-  uint64_t count = relocation->words[at + BufferCountAt];
-  if (count > (end - at - BuffersAt) / BufferWords) return false;
-  for (uint64_t i = 0; i < count; i++) {
-    uint64_t buffer = at + BuffersAt + i * BufferWords + 1;
-    if (relocation->words[buffer] == BM_DYNAMIC_WORDS) continue;
-    if (!replace(relocation, buffer, relocation->buffers, relocation->bufferCount)) return false;
-  }
-  return true;
-}
-
-static bool relocate(Relocation *relocation) {
-  enum { HeaderWords = 4, CopySourceAt = 1, CopyDestinationAt = 4, FillAt = 1 };
-  for (uint64_t at = HeaderWords; at < relocation->length;) {
-    uint64_t end = at + (relocation->words[at] >> 8);
-    if (end == at || end > relocation->length) return false;
-    bool isRight = true;
-    const bm_handle *buffers = relocation->buffers;
-    uint32_t count = relocation->bufferCount;
-    switch (relocation->words[at] & 0xFF) {
-      case BM_OP_DISPATCH: isRight = relocateDispatch(relocation, at, end); break;
-      case BM_OP_COPY:
-        isRight = replace(relocation, at + CopySourceAt, buffers, count) &&
-                  replace(relocation, at + CopyDestinationAt, buffers, count);
-        break;
-      case BM_OP_FILL: isRight = replace(relocation, at + FillAt, buffers, count); break;
-    }
-    if (!isRight) return false;
-    at = end;
-  }
-  return true;
-}
-
-uint32_t *planProgramRelocate(const PlanProgram *program, const bm_handle *pipelines, uint32_t pipelineCount,
-                              const bm_handle *buffers, uint32_t bufferCount) {
-  uint32_t *words = malloc((size_t)program->programLength * sizeof *words + 1);
-  if (!words) {
-    bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a program of the plan");
-    return NULL;
-  }
-  memcpy(words, program->program, (size_t)program->programLength * sizeof *words);
-  Relocation relocation = {words, program->programLength, pipelines, buffers, pipelineCount, bufferCount};
-  if (relocate(&relocation)) return words;
-  free(words);
-  refuse("a program names kernels or buffers that it does not have");
-  return NULL;
 }

@@ -49,17 +49,17 @@ typedef struct PlanFile {
 } PlanFile;
 
 /** Reads and checks a file. On failure nothing is left to free. */
-bm_status planFileRead(const char *path, PlanFile *plan);
-void planFileFree(PlanFile *plan);
+bm_status bridgePlanFileRead(const char *path, PlanFile *plan);
+void bridgePlanFileFree(PlanFile *plan);
 
 /** Fails unless the file at `path` is the model that the plan was made for: its length and its header. */
-bm_status planFileCheckModel(const PlanFile *plan, const char *path);
+bm_status bridgePlanFileCheckModel(const PlanFile *plan, const char *path);
 
 /** Whether a name stays inside of its directory: relative, with no ".." in it. */
-bool planNameIsInside(const char *name);
+bool bridgePlanNameIsInside(const char *name);
 
 /** The program's words with handles in the place of table numbers, to be freed; NULL with the error set. */
-uint32_t *planProgramRelocate(const PlanProgram *program, const bm_handle *pipelines, uint32_t pipelineCount,
-                              const bm_handle *buffers, uint32_t bufferCount);
+uint32_t *bridgePlanProgramRelocate(const PlanProgram *program, const bm_handle *pipelines, uint32_t pipelineCount,
+                                    const bm_handle *buffers, uint32_t bufferCount);
 
 #endif

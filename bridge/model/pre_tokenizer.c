@@ -166,6 +166,7 @@ static bm_status cut(const Tokenizer *tokenizer, const uint8_t *text, size_t len
   return from < length ? cut(tokenizer, text + from, length - from, index + 1, take, context) : BM_OK;
 }
 
-bm_status splitIntoWords(const Tokenizer *tokenizer, const uint8_t *text, size_t length, TakeWord take, void *context) {
+bm_status bridgeSplitIntoWords(const Tokenizer *tokenizer, const uint8_t *text, size_t length, TakeWord take,
+                               void *context) {
   return length == 0 ? BM_OK : cut(tokenizer, text, length, 0, take, context);
 }

@@ -210,17 +210,19 @@ static bm_status findHighest(const float *logits, uint32_t count, uint32_t *best
       highest = logits[id];
       *best = id;
     } else if (isnan(logits[id])) {
-      return bridgeFail(BM_ERROR_EXECUTION, "The logit of token \"%u\" is not a number: the model's output is damaged", id);
+      return bridgeFail(BM_ERROR_EXECUTION, "The logit of token \"%u\" is not a number: the model's output is damaged",
+                        id);
     }
   }
   if (highest == INFINITY)
-    return bridgeFail(BM_ERROR_EXECUTION, "The logit of token \"%u\" is infinite: the model's output is damaged", *best);
+    return bridgeFail(BM_ERROR_EXECUTION, "The logit of token \"%u\" is infinite: the model's output is damaged",
+                      *best);
   if (*best == count) return bridgeFail(BM_ERROR_EXECUTION, "None of \"%u\" logits is above -Infinity", count);
   return BM_OK;
 }
 
-bm_status samplerChoose(Sampler *sampler, const float *logits, const uint32_t *history, uint32_t historyLength,
-                        uint32_t *token) {
+bm_status bridgeSamplerChoose(Sampler *sampler, const float *logits, const uint32_t *history, uint32_t historyLength,
+                              uint32_t *token) {
   logits = penalise(sampler, logits, history, historyLength);
   bm_status status = findHighest(logits, sampler->count, token);
   if (status != BM_OK || sampler->options.temperature == 0) return status;
@@ -234,10 +236,11 @@ static bool isFrom(double value, double least, double most) {
   return value >= least && value <= most; // false for NaN
 }
 
-bm_status samplerSet(Sampler *sampler, SamplerOptions options) {
+bm_status bridgeSamplerSet(Sampler *sampler, SamplerOptions options) {
   const double mostSeed = 9007199254740991.0;
   if (!isFrom(options.temperature, 0, 1e300))
-    return bridgeFail(BM_ERROR_ARGUMENT, "The temperature must be a number of at least 0, not \"%g\"", options.temperature);
+    return bridgeFail(BM_ERROR_ARGUMENT, "The temperature must be a number of at least 0, not \"%g\"",
+                      options.temperature);
   if (!isFrom(options.topP, 0, 1) || options.topP == 0)
     return bridgeFail(BM_ERROR_ARGUMENT, "Top-p must be above 0 and at most 1 (keeps all), not \"%g\"", options.topP);
   if (!isFrom(options.minP, 0, 1))
@@ -246,13 +249,14 @@ bm_status samplerSet(Sampler *sampler, SamplerOptions options) {
     return bridgeFail(BM_ERROR_ARGUMENT, "The repetition penalty must be above 0 (1 is off), not \"%g\"",
                       options.repeatPenalty);
   if (!isFrom(options.seed, 0, mostSeed) || options.seed != floor(options.seed))
-    return bridgeFail(BM_ERROR_ARGUMENT, "The seed must be a whole number from 0 to 2^53 - 1, not \"%g\"", options.seed);
+    return bridgeFail(BM_ERROR_ARGUMENT, "The seed must be a whole number from 0 to 2^53 - 1, not \"%g\"",
+                      options.seed);
   sampler->options = options;
   seedRandom(sampler->random, (uint64_t)options.seed);
   return BM_OK;
 }
 
-bool samplerMake(Sampler *sampler, uint32_t vocabulary) {
+bool bridgeSamplerMake(Sampler *sampler, uint32_t vocabulary) {
   *sampler = (Sampler){.count = vocabulary};
   sampler->penalised = malloc(vocabulary * sizeof *sampler->penalised);
   sampler->seen = calloc(vocabulary, sizeof *sampler->seen);
@@ -261,13 +265,13 @@ bool samplerMake(Sampler *sampler, uint32_t vocabulary) {
   sampler->weights = malloc(vocabulary * sizeof *sampler->weights);
   SamplerOptions greedy = {.topP = 1, .repeatPenalty = 1};
   if (sampler->penalised && sampler->seen && sampler->ids && sampler->values && sampler->weights)
-    return samplerSet(sampler, greedy) == BM_OK;
-  samplerFree(sampler);
+    return bridgeSamplerSet(sampler, greedy) == BM_OK;
+  bridgeSamplerFree(sampler);
   bridgeFail(BM_ERROR_MEMORY, "There is no memory left to choose among \"%u\" tokens", vocabulary);
   return false;
 }
 
-void samplerFree(Sampler *sampler) {
+void bridgeSamplerFree(Sampler *sampler) {
   free(sampler->penalised);
   free(sampler->seen);
   free(sampler->ids);

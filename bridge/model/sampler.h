@@ -35,14 +35,14 @@ typedef struct Sampler {
 } Sampler;
 
 /** A sampler that always takes the most probable token. False, with the error set, where there is no memory. */
-bool samplerMake(Sampler *sampler, uint32_t vocabulary);
-void samplerFree(Sampler *sampler);
+bool bridgeSamplerMake(Sampler *sampler, uint32_t vocabulary);
+void bridgeSamplerFree(Sampler *sampler);
 
 /** Sets the options and starts the sequence of the seed again. */
-bm_status samplerSet(Sampler *sampler, SamplerOptions options);
+bm_status bridgeSamplerSet(Sampler *sampler, SamplerOptions options);
 
 /** Chooses the next token; `history` are the tokens so far, the latest at the end. */
-bm_status samplerChoose(Sampler *sampler, const float *logits, const uint32_t *history, uint32_t historyLength,
-                        uint32_t *token);
+bm_status bridgeSamplerChoose(Sampler *sampler, const float *logits, const uint32_t *history, uint32_t historyLength,
+                              uint32_t *token);
 
 #endif

@@ -26,7 +26,7 @@ static uint32_t keySlot(const KeyTable *table, const uint8_t *key, size_t length
   return slot;
 }
 
-bool keyTableMake(KeyTable *table, const uint8_t *pool, const uint32_t *offsets, uint32_t count) {
+bool bridgeKeyTableMake(KeyTable *table, const uint8_t *pool, const uint32_t *offsets, uint32_t count) {
   uint32_t slots = slotsFor(count);
   *table = (KeyTable){.pool = pool, .offsets = offsets, .mask = slots - 1};
   table->slots = slots ? calloc(slots, sizeof *table->slots) : NULL;
@@ -41,7 +41,7 @@ bool keyTableMake(KeyTable *table, const uint8_t *pool, const uint32_t *offsets,
   return true;
 }
 
-int32_t keyTableFind(const KeyTable *table, const uint8_t *key, size_t length) {
+int32_t bridgeKeyTableFind(const KeyTable *table, const uint8_t *key, size_t length) {
   if (length == 0 || length > table->longest) return NoToken;
   return (int32_t)table->slots[keySlot(table, key, length)] - 1;
 }
@@ -57,7 +57,7 @@ static uint32_t pairSlot(const PairTable *table, uint32_t left, uint32_t right) 
   return slot;
 }
 
-bool pairTableMake(PairTable *table, const uint32_t *merges, uint32_t count) {
+bool bridgePairTableMake(PairTable *table, const uint32_t *merges, uint32_t count) {
   uint32_t slots = slotsFor(count);
   *table = (PairTable){.merges = merges, .mask = slots - 1};
   table->slots = slots ? calloc(slots, sizeof *table->slots) : NULL;
@@ -69,6 +69,6 @@ bool pairTableMake(PairTable *table, const uint32_t *merges, uint32_t count) {
   return true;
 }
 
-int32_t pairTableFind(const PairTable *table, uint32_t left, uint32_t right) {
+int32_t bridgePairTableFind(const PairTable *table, uint32_t left, uint32_t right) {
   return (int32_t)table->slots[pairSlot(table, left, right)] - 1;
 }

@@ -18,10 +18,10 @@ typedef struct KeyTable {
 } KeyTable;
 
 /** Indexes all keys that are not empty; of equal ones the first. False where there is no memory. */
-bool keyTableMake(KeyTable *table, const uint8_t *pool, const uint32_t *offsets, uint32_t count);
+bool bridgeKeyTableMake(KeyTable *table, const uint8_t *pool, const uint32_t *offsets, uint32_t count);
 
 /** The token of a key, or NoToken. */
-int32_t keyTableFind(const KeyTable *table, const uint8_t *key, size_t length);
+int32_t bridgeKeyTableFind(const KeyTable *table, const uint8_t *key, size_t length);
 
 /** Ranks of merges by their two symbols. */
 typedef struct PairTable {
@@ -31,9 +31,9 @@ typedef struct PairTable {
 } PairTable;
 
 /** Indexes `count` merges; of equal pairs the first. False where there is no memory. */
-bool pairTableMake(PairTable *table, const uint32_t *merges, uint32_t count);
+bool bridgePairTableMake(PairTable *table, const uint32_t *merges, uint32_t count);
 
 /** The rank of a pair's merge, or NoSlot. */
-int32_t pairTableFind(const PairTable *table, uint32_t left, uint32_t right);
+int32_t bridgePairTableFind(const PairTable *table, uint32_t left, uint32_t right);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t utf8FirstFault(const uint8_t *text, size_t length) {
+size_t bridgeUtf8FirstFault(const uint8_t *text, size_t length) {
   for (size_t at = 0; at < length;) {
     uint8_t first = text[at];
     if (first < 0x80) {
@@ -67,21 +67,21 @@ static bool addByte(TextStream *stream, uint8_t byte) {
   return append(stream, stream->partial, length);
 }
 
-bool textStreamAdd(TextStream *stream, const uint8_t *bytes, size_t length) {
+bool bridgeTextStreamAdd(TextStream *stream, const uint8_t *bytes, size_t length) {
   for (size_t i = 0; i < length; i++)
     if (!addByte(stream, bytes[i])) return false;
   return true;
 }
 
-bool textStreamEnd(TextStream *stream) {
+bool bridgeTextStreamEnd(TextStream *stream) {
   return stream->needed == 0 || appendReplacement(stream);
 }
 
-bool textStreamHasText(const TextStream *stream) {
+bool bridgeTextStreamHasText(const TextStream *stream) {
   return stream->start < stream->length;
 }
 
-uint32_t textStreamTake(TextStream *stream, char *out, uint32_t capacity) {
+uint32_t bridgeTextStreamTake(TextStream *stream, char *out, uint32_t capacity) {
   size_t taken = stream->length - stream->start;
   if (taken > capacity) {
     taken = capacity;
@@ -93,12 +93,12 @@ uint32_t textStreamTake(TextStream *stream, char *out, uint32_t capacity) {
   return (uint32_t)taken;
 }
 
-void textStreamReset(TextStream *stream) {
+void bridgeTextStreamReset(TextStream *stream) {
   stream->start = stream->length = 0;
   stream->held = stream->needed = 0;
 }
 
-void textStreamFree(TextStream *stream) {
+void bridgeTextStreamFree(TextStream *stream) {
   free(stream->text);
   *stream = (TextStream){0};
 }

@@ -10,26 +10,26 @@
 #include <stdint.h>
 
 typedef struct TextStream {
-  uint8_t partial[4]; /* the character that is not complete yet */
+  uint8_t partial[4];   /* the character that is not complete yet */
   uint8_t held, needed; /* bytes of it: there, and in all; 0 and 0 for none */
   uint8_t *text;        /* complete characters that nobody has taken yet */
   size_t start, length, capacity;
 } TextStream;
 
 /** Adds bytes. False where there is no memory. */
-bool textStreamAdd(TextStream *stream, const uint8_t *bytes, size_t length);
+bool bridgeTextStreamAdd(TextStream *stream, const uint8_t *bytes, size_t length);
 
 /** Ends the text: a character that is not complete becomes U+FFFD. False where there is no memory. */
-bool textStreamEnd(TextStream *stream);
+bool bridgeTextStreamEnd(TextStream *stream);
 
 /** Whether there is text to take. */
-bool textStreamHasText(const TextStream *stream);
+bool bridgeTextStreamHasText(const TextStream *stream);
 
 /** Moves whole characters into `out`, at most `capacity` bytes. Returns how many bytes. */
-uint32_t textStreamTake(TextStream *stream, char *out, uint32_t capacity);
+uint32_t bridgeTextStreamTake(TextStream *stream, char *out, uint32_t capacity);
 
 /** Forgets all text. */
-void textStreamReset(TextStream *stream);
-void textStreamFree(TextStream *stream);
+void bridgeTextStreamReset(TextStream *stream);
+void bridgeTextStreamFree(TextStream *stream);
 
 #endif

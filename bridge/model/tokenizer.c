@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool tokenListAdd(TokenList *list, uint32_t token) {
+bool bridgeTokenListAdd(TokenList *list, uint32_t token) {
   if (list->count == list->capacity) {
     uint32_t capacity = list->capacity ? 2 * list->capacity : 256;
     uint32_t *larger = capacity > list->capacity ? realloc(list->ids, capacity * sizeof *larger) : NULL;
@@ -103,28 +103,30 @@ static bm_status encodeParts(const Tokenizer *tokenizer, const uint8_t *text, co
     bool isText = part->token < 0;
     bm_status status = BM_OK;
     if (!isText)
-      status = tokenListAdd(out, (uint32_t)part->token) ? BM_OK : bm_error_code();
+      status = bridgeTokenListAdd(out, (uint32_t)part->token) ? BM_OK : bm_error_code();
     else if (tokenizer->algorithm == PLAN_TOKENIZER_SENTENCEPIECE)
-      status = sentencePieceEncode(tokenizer, text + part->start, part->length, isFirst, out);
+      status = bridgeSentencePieceEncode(tokenizer, text + part->start, part->length, isFirst, out);
     else
-      status = bytePairEncode(tokenizer, text + part->start, part->length, out);
+      status = bridgeBytePairEncode(tokenizer, text + part->start, part->length, out);
     if (status != BM_OK) return status;
     isFirst = !isText;
   }
   return BM_OK;
 }
 
-bm_status tokenizerEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, EncodeOptions options,
-                          TokenList *out) {
-  size_t fault = utf8FirstFault(text, length);
+bm_status bridgeTokenizerEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, EncodeOptions options,
+                                TokenList *out) {
+  size_t fault = bridgeUtf8FirstFault(text, length);
   if (fault < length)
-    return bridgeFail(BM_ERROR_ARGUMENT, "The text is not UTF-8: byte \"%zu\" of \"%zu\" cannot be there", fault, length);
-  if (options.addsBegin && !tokenListAdd(out, tokenizer->begin)) return bm_error_code();
+    return bridgeFail(BM_ERROR_ARGUMENT, "The text is not UTF-8: byte \"%zu\" of \"%zu\" cannot be there", fault,
+                      length);
+  if (options.addsBegin && !bridgeTokenListAdd(out, tokenizer->begin)) return bm_error_code();
   Parts parts = {0};
-  bm_status status = splitAtSpecials(tokenizer, text, length, options.parsesControl, &parts)
-                         ? encodeParts(tokenizer, text, &parts, out)
-                         : bridgeFail(BM_ERROR_MEMORY, "There is no memory left to read a text of \"%zu\" bytes", length);
+  bm_status status =
+      splitAtSpecials(tokenizer, text, length, options.parsesControl, &parts)
+          ? encodeParts(tokenizer, text, &parts, out)
+          : bridgeFail(BM_ERROR_MEMORY, "There is no memory left to read a text of \"%zu\" bytes", length);
   free(parts.items);
   if (status != BM_OK) return status;
-  return !options.addsEnd || tokenListAdd(out, tokenizer->end) ? BM_OK : bm_error_code();
+  return !options.addsEnd || bridgeTokenListAdd(out, tokenizer->end) ? BM_OK : bm_error_code();
 }

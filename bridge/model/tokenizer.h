@@ -42,11 +42,11 @@ typedef struct TokenList {
 } TokenList;
 
 /** Adds a token. False, with the error set, where there is no memory. */
-bool tokenListAdd(TokenList *list, uint32_t token);
+bool bridgeTokenListAdd(TokenList *list, uint32_t token);
 
 /** Reads the tokenizer of a plan with `vocabulary` tokens (tokenizer_load.c). On failure nothing is left to free. */
-bm_status tokenizerLoad(Tokenizer *tokenizer, Reader section, uint32_t vocabulary);
-void tokenizerFree(Tokenizer *tokenizer);
+bm_status bridgeTokenizerLoad(Tokenizer *tokenizer, Reader section, uint32_t vocabulary);
+void bridgeTokenizerFree(Tokenizer *tokenizer);
 
 typedef struct EncodeOptions {
   bool addsBegin, addsEnd;
@@ -54,8 +54,8 @@ typedef struct EncodeOptions {
 } EncodeOptions;
 
 /** Appends the tokens of UTF-8 text. */
-bm_status tokenizerEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, EncodeOptions options,
-                          TokenList *out);
+bm_status bridgeTokenizerEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, EncodeOptions options,
+                                TokenList *out);
 
 /** The bytes that a token adds to a text; `token` is below the count. */
 static inline const uint8_t *tokenizerPiece(const Tokenizer *tokenizer, uint32_t token, uint32_t *length) {
@@ -67,12 +67,13 @@ static inline const uint8_t *tokenizerPiece(const Tokenizer *tokenizer, uint32_t
 /* ---- what the files of the tokenizer share ------------------------------------------------------------------------ */
 
 /** Append the tokens of text without special tokens: tokenizer_spm.c and tokenizer_bpe.c. */
-bm_status sentencePieceEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, bool isFirst,
-                              TokenList *out);
-bm_status bytePairEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, TokenList *out);
+bm_status bridgeSentencePieceEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, bool isFirst,
+                                    TokenList *out);
+bm_status bridgeBytePairEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, TokenList *out);
 
 /** Calls `take` with each word of a text, in order, until it fails (pre_tokenizer.c). */
 typedef bm_status (*TakeWord)(void *context, const uint8_t *word, size_t length);
-bm_status splitIntoWords(const Tokenizer *tokenizer, const uint8_t *text, size_t length, TakeWord take, void *context);
+bm_status bridgeSplitIntoWords(const Tokenizer *tokenizer, const uint8_t *text, size_t length, TakeWord take,
+                               void *context);
 
 #endif

@@ -32,19 +32,19 @@ static bool reserve(Word *word, size_t length) {
 static bool consider(Word *word, uint32_t left) {
   uint32_t right = word->next[left];
   if (right == word->length) return true;
-  int32_t rank = pairTableFind(&word->tokenizer->merges, word->symbols[left], word->symbols[right]);
-  return rank == NoSlot || mergeQueuePush(&word->queue, (Merge){rank, left, (uint32_t)rank});
+  int32_t rank = bridgePairTableFind(&word->tokenizer->merges, word->symbols[left], word->symbols[right]);
+  return rank == NoSlot || bridgeMergeQueuePush(&word->queue, (Merge){rank, left, (uint32_t)rank});
 }
 
 static bool mergeAll(Word *word) {
   const PairTable *merges = &word->tokenizer->merges;
   for (uint32_t i = 0; i < word->length; i++)
     if (!consider(word, i)) return false;
-  for (Merge merge; mergeQueuePop(&word->queue, &merge);) {
+  for (Merge merge; bridgeMergeQueuePop(&word->queue, &merge);) {
     uint32_t left = merge.left, right = word->next[left];
     // Out of date if the left symbol is gone, or this pair is no longer what was queued.
     if (word->symbols[left] == Gone || right == word->length) continue;
-    if (pairTableFind(merges, word->symbols[left], word->symbols[right]) != (int32_t)merge.tag) continue;
+    if (bridgePairTableFind(merges, word->symbols[left], word->symbols[right]) != (int32_t)merge.tag) continue;
     word->symbols[left] = merges->merges[3 * (uint64_t)merge.tag + 2];
     word->symbols[right] = Gone;
     uint32_t after = word->next[left] = word->next[right];
@@ -57,18 +57,18 @@ static bool mergeAll(Word *word) {
 
 static bool emit(const Word *word, uint32_t symbol) {
   const Tokenizer *tokenizer = word->tokenizer;
-  if (symbol < tokenizer->count) return tokenListAdd(word->out, symbol);
+  if (symbol < tokenizer->count) return bridgeTokenListAdd(word->out, symbol);
   uint32_t extra = symbol - tokenizer->count;
   for (uint32_t i = tokenizer->extraOffsets[extra]; i < tokenizer->extraOffsets[extra + 1]; i++)
-    if (!tokenListAdd(word->out, tokenizer->extraTokens[i])) return false;
+    if (!bridgeTokenListAdd(word->out, tokenizer->extraTokens[i])) return false;
   return true;
 }
 
 static bm_status encodeWord(void *context, const uint8_t *bytes, size_t length) {
   Word *word = context;
   if (word->tokenizer->ignoresMerges) {
-    int32_t token = keyTableFind(&word->tokenizer->keys, bytes, length);
-    if (token != NoToken) return tokenListAdd(word->out, (uint32_t)token) ? BM_OK : bm_error_code();
+    int32_t token = bridgeKeyTableFind(&word->tokenizer->keys, bytes, length);
+    if (token != NoToken) return bridgeTokenListAdd(word->out, (uint32_t)token) ? BM_OK : bm_error_code();
   }
   if (length >= UINT32_MAX / 2 || !reserve(word, length))
     return bridgeFail(BM_ERROR_MEMORY, "There is no memory left to read a word of \"%zu\" bytes", length);
@@ -86,10 +86,10 @@ static bm_status encodeWord(void *context, const uint8_t *bytes, size_t length) 
   return BM_OK;
 }
 
-bm_status bytePairEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, TokenList *out) {
+bm_status bridgeBytePairEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, TokenList *out) {
   Word word = {.tokenizer = tokenizer, .out = out};
-  bm_status status = splitIntoWords(tokenizer, text, length, encodeWord, &word);
-  mergeQueueFree(&word.queue);
+  bm_status status = bridgeSplitIntoWords(tokenizer, text, length, encodeWord, &word);
+  bridgeMergeQueueFree(&word.queue);
   free(word.symbols);
   return status;
 }

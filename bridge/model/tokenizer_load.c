@@ -110,7 +110,8 @@ static void fillAsciiClasses(Tokenizer *tokenizer) {
 static bm_status load(Tokenizer *tokenizer, Reader *reader, uint32_t vocabulary) {
   Counts counts;
   if (readHead(tokenizer, reader, &counts) != BM_OK) return bm_error_code();
-  if (counts.tokens != vocabulary || counts.extra > reader->length) return refuse("its number of tokens is not the model's");
+  if (counts.tokens != vocabulary || counts.extra > reader->length)
+    return refuse("its number of tokens is not the model's");
   const uint32_t *keyOffsets, *ends, *merges;
   readTables(tokenizer, reader, &counts, &keyOffsets, &ends, &merges);
   if (reader->isShort) return refuse("it ends within its tables");
@@ -122,21 +123,21 @@ static bm_status load(Tokenizer *tokenizer, Reader *reader, uint32_t vocabulary)
   tokenizer->rangeCount = counts.ranges;
   fillAsciiClasses(tokenizer);
   tokenizer->endsGeneration = calloc(counts.tokens, 1);
-  if (!tokenizer->endsGeneration || !keyTableMake(&tokenizer->keys, tokenizer->pool, keyOffsets, counts.tokens) ||
-      !pairTableMake(&tokenizer->merges, merges, counts.merges))
+  if (!tokenizer->endsGeneration || !bridgeKeyTableMake(&tokenizer->keys, tokenizer->pool, keyOffsets, counts.tokens) ||
+      !bridgePairTableMake(&tokenizer->merges, merges, counts.merges))
     return bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a tokenizer of \"%u\" tokens", counts.tokens);
   for (uint32_t i = 0; i < counts.ends; i++) tokenizer->endsGeneration[ends[i]] = 1;
   return BM_OK;
 }
 
-bm_status tokenizerLoad(Tokenizer *tokenizer, Reader section, uint32_t vocabulary) {
+bm_status bridgeTokenizerLoad(Tokenizer *tokenizer, Reader section, uint32_t vocabulary) {
   *tokenizer = (Tokenizer){0};
   bm_status status = load(tokenizer, &section, vocabulary);
-  if (status != BM_OK) tokenizerFree(tokenizer);
+  if (status != BM_OK) bridgeTokenizerFree(tokenizer);
   return status;
 }
 
-void tokenizerFree(Tokenizer *tokenizer) {
+void bridgeTokenizerFree(Tokenizer *tokenizer) {
   free(tokenizer->endsGeneration);
   free(tokenizer->keys.slots);
   free(tokenizer->merges.slots);

@@ -44,9 +44,9 @@ static bool consider(Symbols *symbols, uint32_t left) {
   uint32_t right = left + symbols->lengths[left];
   if (right >= symbols->length) return true;
   uint32_t length = right + symbols->lengths[right] - left;
-  int32_t token = keyTableFind(&symbols->tokenizer->keys, symbols->text + left, length);
+  int32_t token = bridgeKeyTableFind(&symbols->tokenizer->keys, symbols->text + left, length);
   if (token == NoToken) return true;
-  return mergeQueuePush(&symbols->queue, (Merge){-(double)symbols->tokenizer->scores[token], left, length});
+  return bridgeMergeQueuePush(&symbols->queue, (Merge){-(double)symbols->tokenizer->scores[token], left, length});
 }
 
 static bool mergeAll(Symbols *symbols) {
@@ -57,7 +57,7 @@ static bool mergeAll(Symbols *symbols) {
   }
   for (uint32_t at = 0; at < symbols->length; at += symbols->lengths[at])
     if (!consider(symbols, at)) return false;
-  for (Merge merge; mergeQueuePop(&symbols->queue, &merge);) {
+  for (Merge merge; bridgeMergeQueuePop(&symbols->queue, &merge);) {
     uint32_t left = merge.left, right = left + symbols->lengths[left];
     // Out of date if either symbol has since become part of, or grown into, another.
     if (symbols->lengths[left] == 0 || right >= symbols->length) continue;
@@ -76,9 +76,9 @@ static bm_status emit(const Symbols *symbols, TokenList *out) {
   const Tokenizer *tokenizer = symbols->tokenizer;
   for (uint32_t at = 0; at < symbols->length; at += symbols->lengths[at]) {
     const uint8_t *symbol = symbols->text + at;
-    int32_t token = keyTableFind(&tokenizer->keys, symbol, symbols->lengths[at]);
+    int32_t token = bridgeKeyTableFind(&tokenizer->keys, symbol, symbols->lengths[at]);
     if (token != NoToken) {
-      if (!tokenListAdd(out, (uint32_t)token)) return bm_error_code();
+      if (!bridgeTokenListAdd(out, (uint32_t)token)) return bm_error_code();
       continue;
     }
     for (uint32_t i = 0; i < symbols->lengths[at]; i++) {
@@ -88,14 +88,14 @@ static bm_status emit(const Symbols *symbols, TokenList *out) {
                           "The byte \"0x%02x\" cannot be written: the vocabulary has no token for it and none for "
                           "unknown text",
                           symbol[i]);
-      if (!tokenListAdd(out, byte)) return bm_error_code();
+      if (!bridgeTokenListAdd(out, byte)) return bm_error_code();
     }
   }
   return BM_OK;
 }
 
-bm_status sentencePieceEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, bool isFirst,
-                              TokenList *out) {
+bm_status bridgeSentencePieceEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, bool isFirst,
+                                    TokenList *out) {
   Symbols symbols = {.tokenizer = tokenizer};
   bm_status status = BM_ERROR_MEMORY;
   // A mark is three times as long as a space.
@@ -108,7 +108,7 @@ bm_status sentencePieceEncode(const Tokenizer *tokenizer, const uint8_t *text, s
     status = emit(&symbols, out);
   else
     bridgeFail(status, "There is no memory left to read a text of \"%zu\" bytes", length);
-  mergeQueueFree(&symbols.queue);
+  bridgeMergeQueueFree(&symbols.queue);
   free(symbols.previous);
   free(symbols.lengths);
   free(symbols.text);

@@ -16,8 +16,7 @@ static inline uint32_t utf8Character(const uint8_t *text) {
     case 1: return text[0];
     case 2: return (text[0] & 0x1Fu) << 6 | (text[1] & 0x3Fu);
     case 3: return (text[0] & 0x0Fu) << 12 | (text[1] & 0x3Fu) << 6 | (text[2] & 0x3Fu);
-    default:
-      return (text[0] & 0x07u) << 18 | (text[1] & 0x3Fu) << 12 | (text[2] & 0x3Fu) << 6 | (text[3] & 0x3Fu);
+    default: return (text[0] & 0x07u) << 18 | (text[1] & 0x3Fu) << 12 | (text[2] & 0x3Fu) << 6 | (text[3] & 0x3Fu);
   }
 }
 
@@ -28,6 +27,6 @@ static inline void utf8SecondByte(uint8_t first, uint8_t *least, uint8_t *greate
 }
 
 /** Offset of the first byte that is not well-formed UTF-8; `length` where all of it is. */
-size_t utf8FirstFault(const uint8_t *text, size_t length);
+size_t bridgeUtf8FirstFault(const uint8_t *text, size_t length);
 
 #endif
