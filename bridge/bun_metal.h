@@ -300,9 +300,9 @@ enum {
   BM_MODEL_FULL = 257 /* the context has no room for another token */
 };
 
-/** Opens the plan `plan_name` in `bundle_directory`, with the weights beside it, on device `index`; `disabled` is as for
- *  bm_device_open. Both names are relative and lead nowhere outside of the directory; the weights' name is in the plan.
- *  BM_ERROR_ARGUMENT where the plan is damaged, or the weights are not those that it was exported from;
+/** Opens the plan `plan_name` in `bundle_directory`, with the weights beside it, on device `index`; `disabled` is as
+ *  for bm_device_open. Both names are relative and lead nowhere outside of the directory; the weights' name is in the
+ *  plan. BM_ERROR_ARGUMENT where the plan is damaged, or the weights are not those that it was exported from;
  *  BM_ERROR_UNSUPPORTED where the device lacks what the plan's kernels need; BM_ERROR_NOT_FOUND for a missing file. */
 BM_EXPORT bm_handle bm_model_open(const char *bundle_directory, const char *plan_name, uint32_t index,
                                   uint32_t disabled);
@@ -331,18 +331,18 @@ enum {
 BM_EXPORT bm_status bm_model_tokenize(bm_handle model, const char *utf8, double length, uint32_t flags,
                                       uint32_t *tokens, uint32_t capacity, uint32_t *count);
 
-/** Adds text to what the model holds, and computes it. The begin token comes first where the vocabulary asks for one and
- *  the model holds nothing yet. BM_ERROR_RANGE where the context has no room; nothing is added then. Text that
+/** Adds text to what the model holds, and computes it. The begin token comes first where the vocabulary asks for one
+ *  and the model holds nothing yet. BM_ERROR_RANGE where the context has no room; nothing is added then. Text that
  *  bm_model_next made and nobody has taken is forgotten. */
 BM_EXPORT bm_status bm_model_prompt(bm_handle model, const char *utf8, double length, uint32_t flags);
 
 /** The same for tokens, as they are. */
 BM_EXPORT bm_status bm_model_prompt_tokens(bm_handle model, const uint32_t *tokens, uint32_t count);
 
-/** How tokens are chosen from now on: temperature (0 takes the most probable token), top-k (0 keeps all), top-p (1 keeps
- *  all), min-p (0 keeps all), repetition penalty (1 is off) over the latest `repeat_last_n` tokens, and a seed from 0 to
- *  2^53 - 1, whose sequence begins again. The same seed gives the same tokens, here and in TypeScript. Until the first
- *  call the most probable token is taken. */
+/** How tokens are chosen from now on: temperature (0 takes the most probable token), top-k (0 keeps all), top-p (1
+ *  keeps all), min-p (0 keeps all), repetition penalty (1 is off) over the latest `repeat_last_n` tokens, and a seed
+ *  from 0 to 2^53 - 1, whose sequence begins again. The same seed gives the same tokens, here and in TypeScript. Until
+ *  the first call the most probable token is taken. */
 BM_EXPORT bm_status bm_model_sampling(bm_handle model, double temperature, uint32_t top_k, double top_p, double min_p,
                                       double repeat_penalty, uint32_t repeat_last_n, double seed);
 
@@ -353,8 +353,9 @@ BM_EXPORT bm_status bm_model_sampling(bm_handle model, double temperature, uint3
  * `capacity` is at least 5 bytes. Text that does not fit is not lost: the next calls bring the rest, and make no token
  * (BM_NO_TOKEN) until all is taken. `text` may be NULL, with capacity 0: the text is dropped.
  *
- * BM_MODEL_END: the model ended its text; `token` is the token that says so, which is not part of the text. BM_MODEL_FULL:
- * the context is full. With either, `text` may still hold what was left. Both stay until something is added or forgotten.
+ * BM_MODEL_END: the model ended its text; `token` is the token that says so, which is not part of the text.
+ * BM_MODEL_FULL: the context is full. With either, `text` may still hold what was left. Both stay until something is
+ * added or forgotten.
  */
 BM_EXPORT bm_status bm_model_next(bm_handle model, char *text, uint32_t capacity, uint32_t *length, uint32_t *token);
 

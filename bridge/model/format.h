@@ -6,7 +6,7 @@
  *
  *   header    u32 PLAN_MAGIC, u32 PLAN_VERSION, u64 length of the file, SHA-256 of all that follows it (32 bytes),
  *             u32 number of sections, u32 0
- *   sections  for each { u32 kind, u32 0, u64 offset, u64 length }; offsets are multiples of 16. Each kind is there once.
+ *   sections  for each { u32 kind, u32 0, u64 offset, u64 length }; each kind is there once, at a multiple of 16
  *
  *   MODEL      u32 BM_ABI_VERSION, vocabulary, context length (positions), most rows of a step,
  *              positions of a cache block, cache blocks, needs (PLAN_NEEDS_*), threads of a SIMD group,
@@ -20,7 +20,8 @@
  *              first word of tokens, positions, sequences, slots [rows] and of the block table [cache blocks],
  *              word of the number of wanted rows or NONE, first word of the wanted rows or NONE,
  *              number of derived words, number of fixed words, number of program words,
- *              derived words { u32 of: 0 rows, 1 wanted rows; u32 factor; u32 word }, fixed words { u32 value, u32 word },
+ *              derived words { u32 of: 0 rows, 1 wanted rows; u32 factor; u32 word },
+ *              fixed words { u32 value, u32 word },
  *              the program as bun_metal.h describes it, where a pipeline handle is a number of KERNELS, and a buffer
  *              handle one of BUFFERS (BM_DYNAMIC_WORDS stays)
  *   TOKENIZER  u32 algorithm, flags, begin token or NONE, end token or NONE,

@@ -1,6 +1,6 @@
 /*
- * merge_queue.h: candidate merges of neighbouring symbols: the lowest order first, of equals the leftmost. A binary heap,
- * as src/text/merge_queue.ts.
+ * merge_queue.h: candidate merges of neighbouring symbols: the lowest order first, of equals the leftmost. A binary
+ * heap, as src/text/merge_queue.ts.
  */
 #ifndef MODEL_MERGE_QUEUE_H
 #define MODEL_MERGE_QUEUE_H

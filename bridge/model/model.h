@@ -1,8 +1,8 @@
 /*
  * model.h: a model as the C API has it: programs and buffers on a device, a tokenizer, a sampler, and one text.
  *
- * model_open.c makes one of a plan through the public functions of bun_metal.h, model_run.c computes, and model.m is the
- * exports around them. Whoever calls holds the lock.
+ * model_open.c makes one of a plan through the public functions of bun_metal.h, model_run.c computes, and model.m is
+ * the exports around them. Whoever calls holds the lock.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H

@@ -129,6 +129,11 @@ static bm_status makeBuffers(Opening *opening) {
   for (uint32_t i = 0; i < model->plan.bufferCount; i++) {
     const PlanBuffer *buffer = &model->plan.buffers[i];
     bm_handle *handle = &opening->buffers[i];
+    if ((double)buffer->length > opening->numbers[BM_DEVICE_MAX_BUFFER_LENGTH])
+      return bridgeFail(BM_ERROR_MEMORY,
+                        "The plan has a buffer of " QUOTED_U64
+                        " bytes, and the device's largest has \"%.0f\": export it with this as --max-buffer",
+                        buffer->length, opening->numbers[BM_DEVICE_MAX_BUFFER_LENGTH]);
     switch (buffer->role) {
       case PLAN_BUFFER_WEIGHTS: *handle = newWeights(opening, buffer); break;
       case PLAN_BUFFER_DATA: *handle = newData(opening, buffer); break;

@@ -1,4 +1,4 @@
-/* plan_relocate.c: the numbers of a plan's tables in a program become handles. What else is wrong, the decoder finds. */
+/* plan_relocate.c: a plan's numbers in a program become handles. What else is wrong with it, the decoder finds. */
 #include "error.h"
 #include "plan_file.h"
 

@@ -9,7 +9,7 @@
 /* Sums and products are rounded one by one, as in JavaScript. */
 #pragma STDC FP_CONTRACT OFF
 
-/* ---- random numbers: xoshiro128** 1.1 (Blackman and Vigna, https://prng.di.unimi.it) ------------------------------- */
+/* ---- random numbers: xoshiro128** 1.1 (Blackman and Vigna, https://prng.di.unimi.it) ----------------------------- */
 
 /* Two outputs of SplitMix64 from the seed fill the state, as the authors advise. */
 static void seedRandom(uint32_t state[4], uint64_t seed) {
@@ -44,7 +44,7 @@ static double uniform(uint32_t state[4]) {
   return ((double)high * 67108864.0 + low) / 9007199254740992.0;
 }
 
-/* ---- candidates: ordered by value, the highest first; of equal values the lowest id ------------------------------- */
+/* ---- candidates: ordered by value, the highest first; of equal values the lowest id ------------------------------ */
 
 static void setCandidate(Sampler *sampler, uint32_t at, int32_t id, float value) {
   sampler->ids[at] = id;
@@ -132,7 +132,7 @@ static void keepBest(Sampler *sampler, double target, float highest) {
   memmove(sampler->values, sampler->values + left, sampler->candidateCount * sizeof *sampler->values);
 }
 
-/* ---- the chain ----------------------------------------------------------------------------------------------------- */
+/* ---- the chain --------------------------------------------------------------------------------------------------- */
 
 static double lesser(double a, double b) {
   return a < b ? a : b;

@@ -1,4 +1,4 @@
-/* tables.h: the tokenizer's two hash tables, with open addressing: from bytes to a token, and from a pair to a merge. */
+/* tables.h: the tokenizer's two hash tables, with open addressing: bytes to a token, and a pair to a merge. */
 #ifndef MODEL_TABLES_H
 #define MODEL_TABLES_H
 

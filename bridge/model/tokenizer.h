@@ -64,7 +64,7 @@ static inline const uint8_t *tokenizerPiece(const Tokenizer *tokenizer, uint32_t
   return tokenizer->pool + start;
 }
 
-/* ---- what the files of the tokenizer share ------------------------------------------------------------------------ */
+/* ---- what the files of the tokenizer share ----------------------------------------------------------------------- */
 
 /** Append the tokens of text without special tokens: tokenizer_spm.c and tokenizer_bpe.c. */
 bm_status bridgeSentencePieceEncode(const Tokenizer *tokenizer, const uint8_t *text, size_t length, bool isFirst,

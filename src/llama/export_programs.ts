@@ -62,7 +62,7 @@ class BufferTable {
  * Compiles the steps of a model for one sequence, with logits after the last row only.
  *
  * @throws {ModelError} if a tensor alone is over the largest buffer
- * @throws {RangeError} if the cache is
+ * @throws {MemoryError} if the keys of one layer are
  */
 export function compileSteps(
   config: LlamaConfig,
@@ -70,17 +70,12 @@ export function compileSteps(
   options: ProgramOptions,
 ): CompiledSteps {
   const { target, kvType, contextLength, maxBufferLength } = options;
-  const layout = layoutCache(config, { contextLength, maxSequences: 1, kvType });
-  if (layout.byteLength > maxBufferLength) {
-    throw new RangeError(
-      `Cannot export a KV cache of ${layout.byteLength} bytes: the largest buffer has ${maxBufferLength}, choose a smaller context or f16 keys and values`,
-    );
-  }
+  const layout = layoutCache(config, { contextLength, maxSequences: 1, kvType }, maxBufferLength);
   const table = new BufferTable();
   const weight = placeWeights(table, places, options);
   const data = ropeFrequencies(config.ropeFrequencyBase, config.ropeDimensionCount);
   const frequencies = table.add(roles.data, data.byteLength);
-  const cache = table.add(roles.cache, layout.byteLength);
+  const memories = layout.buffers.map((byteLength) => table.add(roles.cache, byteLength));
   const logits = table.add(roles.logits, config.vocabularySize * 4);
   const arena = { handle: table.entries.length }; // its length is known when all steps are compiled
 
@@ -99,7 +94,7 @@ export function compileSteps(
         places,
         weight,
         frequencies,
-        cache: { memories: [cache], type: kvType, layout },
+        cache: { memories, type: kvType, layout },
         sequenceCount: 1,
       },
     );

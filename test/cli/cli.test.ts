@@ -81,7 +81,7 @@ describe("bun-metal", () => {
     [["tiny.gguf", "--out", "a.bmplan", "--batch", "0"], /batchSize/],
     [["tiny.gguf", "--out", "a.bmplan", "--page-size", "5000"], /pageSize must be a power of two/],
     [["tiny.gguf", "--out", "a.bmplan", "--max-buffer", "100"], /maxBufferLength/],
-    [["tiny.gguf", "--out", "a.bmplan", "--max-buffer", "16384"], /Cannot (place tensor|export a KV cache)/],
+    [["tiny.gguf", "--out", "a.bmplan", "--max-buffer", "16384"], /Cannot (place tensor|hold a KV cache)/],
     [["tiny.gguf", "--out", "tiny.gguf", "--force"], /it is the model itself/],
     [["tiny.gguf", "--out", ".", "--force"], /Cannot write "\."/],
   ];

@@ -12,6 +12,7 @@
  *   next COUNT CAPACITY          -> {"status":s,"calls":[[token,"text"],...]}   stops at the first status that is not 0
  *   rewind POSITION              -> {"status":0}
  *   race MILLISECONDS            -> {"status":s,"calls":n} releases the model while another thread generates
+ *   share COUNT                  -> {"status":0,"tokens":[...]} four threads that make COUNT tokens each; in no order
  *   live                         -> {"handles":n,"models":n,"objects":n,"withoutPool":n,"bytes":n,"inFlight":n}
  *
  * A failure is {"error":status,"message":"..."}.
@@ -171,6 +172,40 @@ static void doRace(const char *arguments) {
   printf("{\"released\":%u,\"status\":%u,\"calls\":%u}\n", released, race.status, race.calls);
 }
 
+enum { Sharers = 4, MostShared = 256 };
+
+typedef struct Share {
+  bm_handle model;
+  bm_status status;
+  uint32_t count, tokens[MostShared];
+} Share;
+
+static void *makeTokens(void *context) {
+  Share *share = context;
+  for (uint32_t i = 0; i < share->count && share->status == BM_OK; i++)
+    share->status = bm_model_next(share->model, NULL, 0, NULL, &share->tokens[i]);
+  return NULL;
+}
+
+static void doShare(const char *arguments) {
+  static Share shares[Sharers];
+  pthread_t threads[Sharers];
+  bm_status status = BM_OK;
+  uint32_t count = (uint32_t)strtoul(arguments, NULL, 10);
+  if (count > MostShared) count = MostShared;
+  for (int i = 0; i < Sharers; i++) {
+    shares[i] = (Share){.model = model, .count = count};
+    if (pthread_create(&threads[i], NULL, makeTokens, &shares[i]) != 0) abort();
+  }
+  printf("{\"tokens\":[");
+  for (int i = 0; i < Sharers; i++) {
+    pthread_join(threads[i], NULL);
+    if (shares[i].status != BM_OK) status = shares[i].status;
+    for (uint32_t k = 0; k < count; k++) printf("%s%u", i || k ? "," : "", shares[i].tokens[k]);
+  }
+  printf("],\"status\":%u}\n", status);
+}
+
 static void doLive(void) {
   double handles[BM_KIND_COUNT], numbers[BM_STATISTIC_COUNT], sum = 0;
   bm_live_handles(handles, BM_KIND_COUNT);
@@ -213,6 +248,8 @@ static void run(const char *command, char *arguments) {
     printStatus(bm_model_rewind(model, (uint32_t)strtoul(arguments, NULL, 10)));
   } else if (strcmp(command, "race") == 0) {
     doRace(arguments);
+  } else if (strcmp(command, "share") == 0) {
+    doShare(arguments);
   } else if (strcmp(command, "live") == 0) {
     doLive();
   } else {

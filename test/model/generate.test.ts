@@ -1,10 +1,11 @@
 // A model without JavaScript gives the tokens and the text that TypeScript does.
 import { afterAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { type ExportOptions, Llama } from "../../src/llama/index.ts";
 import type { SamplerOptions } from "../../src/sample/index.ts";
 import { tinyModel } from "../llama/tiny_model.ts";
 import { austen, austenF16, Bundle, prose } from "./models.ts";
-import { END, FULL, NO_TOKEN, Session } from "./session.ts";
+import { END, embedding, FULL, NO_TOKEN, Session } from "./session.ts";
 
 const bundle = new Bundle();
 const session = new Session();
@@ -78,6 +79,7 @@ describe("a model without JavaScript", () => {
     ["q8_0, f32 cache", austen, { contextLength: 200, kvType: "f32" }],
     ["q8_0, f16 cache, small batches", austen, { contextLength: 250, batchSize: 24, kvType: "f16" }],
     ["f16, weights in several buffers", austenF16, { contextLength: 256, maxBufferLength: 3 << 20 }],
+    ["q8_0, weights and cache in several buffers", austen, { contextLength: 256, maxBufferLength: 1200000 }],
   ];
   for (const [name, model, options] of cases) {
     test(`generates as TypeScript does: ${name}`, async () => {
@@ -226,6 +228,19 @@ describe("a model without JavaScript", () => {
     }
   });
 
+  test("threads that share a model take turns", async () => {
+    await session.open(bundle.path, "cpu.bmplan");
+    await session.prompt("Emma");
+    const alone = await session.next(60);
+    await session.expect("rewind 0");
+    await session.prompt("Emma");
+    const { status, tokens } = await session.expect("share 15");
+    const ascending = (a: number, b: number): number => a - b;
+    expect(status).toBe(0);
+    expect((tokens as number[]).sort(ascending)).toEqual(alone.tokens.sort(ascending));
+    await session.expect("close");
+  });
+
   test("a model that is released while another thread generates ends that thread's calls", async () => {
     for (const milliseconds of [0, 1, 20]) {
       await session.open(bundle.path, "cpu.bmplan");
@@ -247,4 +262,17 @@ describe("a model without JavaScript", () => {
     }
     expect(await session.live()).toEqual(after);
   });
+});
+
+test("the C program of docs/embedding.md builds and writes the text", async () => {
+  const plan = join(bundle.path, "app.bmplan");
+  bundle.export(bundle.copy(austen), "app.bmplan", { contextLength: 40 });
+  expect(await Bun.file(plan).exists()).toBe(true);
+  await session.open(bundle.path, "app.bmplan");
+  await session.prompt("It is a truth");
+  const { text, status } = await session.next(100);
+  expect(status).toBe(FULL);
+  await session.expect("close");
+  const { exitCode, stdout, stderr } = Bun.spawnSync([embedding], { cwd: bundle.path });
+  expect([exitCode, stderr.toString(), stdout.toString()]).toEqual([0, "", text]);
 });

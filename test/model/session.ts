@@ -4,7 +4,11 @@ import { join, normalize } from "node:path";
 
 const root = normalize(join(import.meta.dir, "../.."));
 const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
-const program = join(root, `build/${process.platform}-${machine}/generate`);
+const built = join(root, `build/${process.platform}-${machine}`);
+const program = join(built, "generate");
+
+/** The C program of docs/embedding.md. It opens "app.bmplan" of the directory that it runs in. */
+export const embedding: string = join(built, "embedding");
 
 /** BM_MODEL_END and BM_MODEL_FULL of bridge/bun_metal.h. */
 export const END = 256;
