@@ -81,7 +81,7 @@ export async function loadWeights(
   using owned = new DisposableStack();
   const own = (buffer: Buffer): Buffer => owned.use(buffer);
   const progress = new Progress(layout.byteLength, hooks);
-  const isPrivate = !device.info.unifiedMemory;
+  const isPrivate = device.info.weightStorage === "private";
   const buffers = isPrivate
     ? await stage(device, file, layout.chunks, own, progress)
     : await mapOrCopy(device, file, layout.chunks, own, progress);
@@ -106,6 +106,10 @@ class Progress {
   add(bytes: number): void {
     this.copiedBytes += bytes;
     this.#hooks.onProgress?.(this.copiedBytes / this.#totalBytes);
+    this.check();
+  }
+
+  check(): void {
     this.#hooks.signal?.throwIfAborted();
   }
 }
@@ -146,6 +150,7 @@ async function mapOrCopy(
 ): Promise<Buffer[]> {
   const buffers: Buffer[] = [];
   for (const [i, chunk] of chunks.entries()) {
+    progress.check();
     const mapped = map(device, file.path, chunk, labelOf(i));
     if (mapped !== undefined) {
       buffers.push(own(mapped));
