@@ -81,20 +81,37 @@ export async function loadWeights(
   using owned = new DisposableStack();
   const own = (buffer: Buffer): Buffer => owned.use(buffer);
   const progress = new Progress(layout.byteLength, hooks);
-  const isPrivate = device.info.weightStorage === "private";
-  const buffers = isPrivate
-    ? await stage(device, file, layout.chunks, own, progress)
-    : await mapOrCopy(device, file, layout.chunks, own, progress);
+  const placement = placementOn(device);
+  const fill = { mapped: map, copied: copy, private: stage }[placement];
+  const buffers = await fill(device, file, layout.chunks, own, progress);
   await file.checkUnchanged();
-  const isMapped = progress.copiedBytes === 0;
-  const weights = new WeightBuffers(isPrivate ? "private" : isMapped ? "mapped" : "copied", buffers, layout);
+  const weights = new WeightBuffers(placement, buffers, layout);
   owned.move(); // the weights own the buffers from here on
   return weights;
 }
 
+function placementOn(device: Device): WeightPlacement {
+  if (device.info.weightStorage === "private") return "private";
+  return wrapsMemory(device) ? "mapped" : "copied";
+}
+
+/**
+ * Whether a device works on memory that is not its own: those of virtual Macs do not. `Device.mapFile` would give a copy
+ * there, made at one go; ours is made in pieces, so that it can be watched and aborted.
+ */
+function wrapsMemory(device: Device): boolean {
+  try {
+    device.wrap(device.alignedMemory(1)).dispose();
+    return true;
+  } catch (error) {
+    if (error instanceof BridgeError && error.code === "memory") return false;
+    throw error;
+  }
+}
+
 /** Counts bytes, tells of them, and is where work ends that was aborted. */
 class Progress {
-  copiedBytes = 0;
+  #doneBytes = 0;
   readonly #totalBytes: number;
   readonly #hooks: WeightHooks;
 
@@ -104,8 +121,8 @@ class Progress {
   }
 
   add(bytes: number): void {
-    this.copiedBytes += bytes;
-    this.#hooks.onProgress?.(this.copiedBytes / this.#totalBytes);
+    this.#doneBytes += bytes;
+    this.#hooks.onProgress?.(this.#doneBytes / this.#totalBytes);
     this.check();
   }
 
@@ -140,8 +157,22 @@ async function stage(
   return buffers;
 }
 
-/** Maps chunks of the file, and copies those that the device does not take as they are. */
-async function mapOrCopy(
+/** Maps chunks of the file. */
+async function map(
+  device: Device,
+  file: WeightFile,
+  chunks: readonly Chunk[],
+  own: Own,
+  progress: Progress,
+): Promise<Buffer[]> {
+  return chunks.map(({ offset, byteLength: length }, i) => {
+    progress.check();
+    return own(device.mapFile(file.path, { offset, length, label: labelOf(i) }));
+  });
+}
+
+/** Reads chunks into shared buffers. */
+async function copy(
   device: Device,
   file: WeightFile,
   chunks: readonly Chunk[],
@@ -150,12 +181,6 @@ async function mapOrCopy(
 ): Promise<Buffer[]> {
   const buffers: Buffer[] = [];
   for (const [i, chunk] of chunks.entries()) {
-    progress.check();
-    const mapped = map(device, file.path, chunk, labelOf(i));
-    if (mapped !== undefined) {
-      buffers.push(own(mapped));
-      continue;
-    }
     const buffer = own(device.buffer(chunk.byteLength, { label: labelOf(i) }));
     for (const [offset, length] of pieces(chunk)) {
       await file.read(buffer.bytes(offset, length), chunk.offset + offset);
@@ -164,17 +189,6 @@ async function mapOrCopy(
     buffers.push(buffer);
   }
   return buffers;
-}
-
-/** `undefined` where the device refuses: virtual Macs wrap no memory, and address space may be short. */
-function map(device: Device, path: string, chunk: Chunk, label: string): Buffer | undefined {
-  const { offset, byteLength: length } = chunk;
-  try {
-    return device.mapFile(path, { offset, length, label });
-  } catch (error) {
-    if (error instanceof BridgeError && error.code === "memory") return undefined;
-    throw error;
-  }
 }
 
 /** Offset and length of each part of a chunk that is copied at once. */

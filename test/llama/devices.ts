@@ -11,9 +11,9 @@ export function deviceAs(changes: Partial<DeviceInfo>): Device {
 /** Opens a device that wraps no memory, as those of virtual Macs. The caller disposes it. */
 export function deviceWithoutMappings(changes: Partial<DeviceInfo> = {}): Device {
   const device = deviceAs(changes);
-  const mapFile = (path: string): never => {
-    throw new BridgeError("memory", `The device refused to wrap file "${path}"`);
+  const refuse = (): never => {
+    throw new BridgeError("memory", "The device refused to wrap memory");
   };
-  Object.defineProperty(device, "mapFile", { value: mapFile });
+  Object.defineProperty(device, "wrap", { value: refuse });
   return device;
 }
