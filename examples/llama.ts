@@ -131,7 +131,7 @@ load           ${(s.loadSeconds * 1e3).toFixed(0)} ms
 prompt         ${rate(s.promptTokens, s.promptTokensPerSecond)}
 generation     ${rate(s.generatedTokens, s.generationTokensPerSecond)}
 per token      ${s.dispatchesPerToken} dispatches, ${s.barriersPerToken} barriers
-memory         weights ${megabytes(s.weightBytes)}, KV cache ${megabytes(s.kvBytes)}, activations ${megabytes(s.activationBytes)}
+memory         weights ${megabytes(s.weightBytes)} ${s.weightPlacement}, KV cache ${megabytes(s.kvBytes)}, activations ${megabytes(s.activationBytes)}
 live objects   ${Device.statistics().objects}, without pool ${Device.statistics().objectsWithoutPool}
 live handles   ${liveHandles()}`);
 }

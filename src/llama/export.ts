@@ -20,7 +20,7 @@ import { tokenizerTables } from "../text/index.ts";
 import { BLOCK_SIZE, type KvType } from "./cache.ts";
 import { compileSteps } from "./export_programs.ts";
 import { encodeTokenizer } from "./export_tokenizer.ts";
-import { type ModelFile, readModelFile, resolveOptions } from "./llama.ts";
+import { type ModelFile, readModelFile, resolveOptions } from "./load.ts";
 import { encodePlanFile, SectionWriter, sha256 } from "./plan_file.ts";
 import { distinctPlaces } from "./weights.ts";
 

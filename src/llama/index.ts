@@ -11,6 +11,7 @@ export {
   exportTargets,
 } from "./export.ts";
 export type { GenerateOptions, GenerateResult } from "./generate.ts";
-export { Llama, type LlamaStatistics, type LoadOptions, type LoadProgress } from "./llama.ts";
+export { Llama, type LlamaStatistics } from "./llama.ts";
+export type { LoadOptions, LoadProgress } from "./load.ts";
 export type { Sequence } from "./sequence.ts";
 export type { WeightPlacement } from "./weight_buffers.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { GgufError } from "../../src/gguf/index.ts";
 import { STAGING_BYTES } from "../../src/llama/staging.ts";
 import { loadWeights, type WeightLayout } from "../../src/llama/weight_buffers.ts";
-import { BridgeError, type Device } from "../../src/runtime/index.ts";
+import { BridgeError, type Device, type Queue } from "../../src/runtime/index.ts";
 import { deviceAs, deviceWithoutMappings } from "./devices.ts";
 import { expectNoMoreThan, type LiveObjects, liveObjects } from "./live.ts";
 import { TemporaryFolder } from "./temporary.ts";
@@ -146,6 +146,24 @@ describe("loadWeights", () => {
       await expectNoMoreThan(before);
     });
   }
+
+  test("loadWeights() fails with what a copy on the device failed with", async () => {
+    for (const failing of [0, 1, 2]) {
+      using device = deviceAs({ weightStorage: "private" });
+      const { queue } = device;
+      let submitted = 0;
+      const submit: Queue["submit"] = async (program) => {
+        if (submitted++ === failing) throw new BridgeError("execution", `Copy ${failing} failed`);
+        await queue.submit(program);
+      };
+      Object.defineProperty(device, "queue", { value: { submit } });
+      const loading = loadWeights(device, { path, fileSize: FILE_BYTES }, wholeOf(FILE_BYTES));
+      const error = await loading.catch((cause: unknown) => cause);
+      expect(error).toBeInstanceOf(BridgeError);
+      expect(String(error)).toContain(`Copy ${failing} failed`);
+    }
+    await expectNoMoreThan(before);
+  });
 
   test("loadWeights() refuses a file that has another size than its header was read from", async () => {
     for (const [, open] of ways) {

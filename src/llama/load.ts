@@ -1,0 +1,156 @@
+/** How a model is loaded: its options, what happens in which order, and who owns what came of it. */
+import { type GgufFile, openGguf } from "../gguf/index.ts";
+import { Device } from "../runtime/index.ts";
+import { type Tokenizer, tokenizerFromMetadata } from "../text/index.ts";
+import type { KvType } from "./cache.ts";
+import { type LlamaConfig, readConfig } from "./config.ts";
+import { checkMemory } from "./memory_check.ts";
+import { Model, type ModelOptions } from "./model.ts";
+import { layoutWeights, loadWeights, type WeightBuffers } from "./weight_buffers.ts";
+import { findWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
+
+/** Positions of a sequence unless told: a longer context is memory that few texts use. */
+const DEFAULT_CONTEXT_LENGTH = 4096;
+const DEFAULT_BATCH_SIZE = 128;
+/** Which part of loading is the weights' where they are copied, as a fraction. */
+const PLACING_BEGINS = 0.2;
+const PLACING_ENDS = 0.8;
+
+export type LoadProgress = {
+  /** What is being done, for people. */
+  readonly stage:
+    | "reading the file"
+    | "opening the device"
+    | "placing the weights"
+    | "preparing kernels"
+    | "ready";
+  /** How much is done, from 0 to 1. */
+  readonly fraction: number;
+};
+
+export type LoadOptions = {
+  /**
+   * A name as for `Device.open` (`"auto"`, `"cpu"`, `"metal"`, `"cuda"`): the model opens it and disposes it with itself.
+   * Or a device, which stays the caller's and has to outlive the model. Default: `"auto"`.
+   */
+  readonly device?: string | Device;
+  /** Positions that each sequence can hold. Memory grows with it. Default: what the model was trained for, at most 4096. */
+  readonly contextLength?: number;
+  /** Rows of a prompt that are computed at once. More are faster on large devices and take more memory. Default: 128. */
+  readonly batchSize?: number;
+  /** Sequences that can be open at once, each with room for a whole context. Memory grows with it. Default: 1. */
+  readonly maxSequences?: number;
+  /**
+   * How keys and values are stored. `"f32"` keeps logits within 1e-4 of exact arithmetic; `"f16"` takes half the memory, and
+   * moves them by a few thousandths. Default: `"f32"`.
+   */
+  readonly kvType?: KvType;
+  /**
+   * Whether to load a model that needs more memory than the device's working set (`DeviceInfo.workingSet`). That is a
+   * recommendation: beyond it a device gets slow, and work may fail with a `BridgeError` when memory runs out. Without it
+   * such a model is refused before anything is allocated. Default: false.
+   */
+  readonly exceedWorkingSet?: boolean;
+  /** Ends loading with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** Called between the parts of loading and, where weights are copied, between their pieces. */
+  readonly onProgress?: (progress: LoadProgress) => void;
+};
+
+/** What is known of a model without a device. */
+export type ModelFile = {
+  readonly gguf: GgufFile;
+  readonly config: LlamaConfig;
+  readonly tokenizer: Tokenizer;
+  readonly places: LlamaWeights<WeightPlace>;
+};
+
+/** Reads a model's file and checks all of it. Throws as `Llama.load`. */
+export function readModelFile(path: string): ModelFile {
+  const gguf = openGguf(path);
+  const config = readConfig(gguf);
+  const places = findWeights(gguf, config);
+  return { gguf, config, places, tokenizer: tokenizerFromMetadata(gguf.metadata) };
+}
+
+/** A model on its device. */
+export type LoadedModel = {
+  readonly file: ModelFile;
+  readonly device: Device;
+  readonly model: Model;
+  /** All that was made, the device too where it was opened here. The receiver disposes it. */
+  readonly owned: DisposableStack;
+};
+
+/** Loads a model. If it fails or is aborted, nothing stays behind. Throws as `Llama.load`. */
+export async function loadModel(path: string, options: LoadOptions): Promise<LoadedModel> {
+  const begin = async (stage: LoadProgress["stage"], fraction: number): Promise<void> => {
+    options.onProgress?.({ stage, fraction });
+    await new Promise((resolve) => setImmediate(resolve)); // a chance to paint, and to abort
+    options.signal?.throwIfAborted();
+  };
+  options.signal?.throwIfAborted();
+  await begin("reading the file", 0);
+  const file = readModelFile(path);
+  const modelOptions = resolveOptions(options, file.config);
+  await begin("opening the device", 0.1);
+  using owned = new DisposableStack();
+  const device = typeof options.device === "object" ? options.device : owned.use(Device.open(options.device));
+  await begin("placing the weights", PLACING_BEGINS);
+  const weights = owned.use(await placeWeights(device, path, file, options, modelOptions));
+  await begin("preparing kernels", PLACING_ENDS);
+  const model = owned.use(new Model(device, file.config, file.places, weights, modelOptions));
+  await begin("ready", 1);
+  return { file, device, model, owned: owned.move() };
+}
+
+/** Checks that there is room, then brings the weights there. */
+async function placeWeights(
+  device: Device,
+  path: string,
+  { config, places, gguf }: ModelFile,
+  options: LoadOptions,
+  modelOptions: ModelOptions,
+): Promise<WeightBuffers> {
+  const layout = layoutWeights(places, device.info);
+  checkMemory(device.info, config, places, layout, {
+    ...modelOptions,
+    exceedWorkingSet: options.exceedWorkingSet ?? false,
+  });
+  return loadWeights(device, { path, fileSize: gguf.fileSize }, layout, {
+    signal: options.signal,
+    onProgress: (done) =>
+      options.onProgress?.({
+        stage: "placing the weights",
+        fraction: PLACING_BEGINS + done * (PLACING_ENDS - PLACING_BEGINS),
+      }),
+  });
+}
+
+/** The options with defaults filled in. @throws {RangeError} if one is out of range */
+export function resolveOptions(options: LoadOptions, config: LlamaConfig): ModelOptions {
+  const {
+    contextLength = Math.min(config.contextLength, DEFAULT_CONTEXT_LENGTH),
+    batchSize = DEFAULT_BATCH_SIZE,
+    maxSequences = 1,
+    kvType = "f32",
+  } = options;
+  checkCount("contextLength", contextLength, config.contextLength, "what the model was trained for");
+  checkCount("batchSize", batchSize, 65536, "the most that a step takes");
+  checkCount("maxSequences", maxSequences, 65536, "the most that there can be");
+  if (kvType !== "f16" && kvType !== "f32") {
+    throw new RangeError(`kvType must be "f16" or "f32", not "${kvType}"`);
+  }
+  // A batch larger than the whole cache would never be full.
+  return {
+    contextLength,
+    batchSize: Math.min(batchSize, contextLength * maxSequences),
+    maxSequences,
+    kvType,
+  };
+}
+
+function checkCount(name: string, value: number, most: number, why: string): void {
+  if (Number.isSafeInteger(value) && value >= 1 && value <= most) return;
+  throw new RangeError(`${name} must be a whole number from 1 to ${most} (${why}), not ${value}`);
+}
