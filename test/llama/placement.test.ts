@@ -1,6 +1,7 @@
 // Models on devices with other limits and other memory than this machine's: the same logits, bit by bit, or an error
 // that says what is too much.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { Buffer } from "node:buffer";
 import { closeSync, openSync, truncateSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { openGguf } from "../../src/gguf/index.ts";

@@ -1,11 +1,13 @@
 // Files in buffers: mapped, copied and staged, whole and in parts, and what becomes of them when something goes wrong.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { Buffer } from "node:buffer";
 import { appendFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GgufError } from "../../src/gguf/index.ts";
 import { STAGING_BYTES } from "../../src/llama/staging.ts";
 import { loadWeights, type WeightLayout } from "../../src/llama/weight_buffers.ts";
 import { BridgeError, type Device, type Queue } from "../../src/runtime/index.ts";
+import { commandOf, run } from "../host/process.ts";
 import { deviceAs, deviceWithoutMappings } from "./devices.ts";
 import { expectNoMoreThan, type LiveObjects, liveObjects } from "./live.ts";
 import { TemporaryFolder } from "./temporary.ts";
@@ -178,15 +180,15 @@ describe("loadWeights", () => {
     await expectNoMoreThan(before);
   });
 
-  test("loadWeights() stages through little memory, whatever the file's size", () => {
+  test("loadWeights() stages through little memory, whatever the file's size", async () => {
     const large = join(folder.path, "large.bin");
     const length = 160 * MIB;
     writeFileSync(large, "");
     truncateSync(large, length);
-    const script = join(import.meta.dir, "staged_memory.ts");
-    const child = Bun.spawnSync([process.execPath, script, large, String(length)]);
-    expect(child.stderr.toString()).toBe("");
-    const { placement, rise } = JSON.parse(child.stdout.toString());
+    const script = join(import.meta.dirname, "staged_memory.ts");
+    const { stdout, stderr } = await run(commandOf(script, [large, String(length)], ["--allow-all"]));
+    expect(stderr).toBe("");
+    const { placement, rise } = JSON.parse(stdout);
     expect(placement).toBe("private");
     // On the CPU the device's memory is the process's: the weights once, two staging buffers, and some slack.
     expect(rise).toBeGreaterThan(0.9 * length);
