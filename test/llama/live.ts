@@ -19,6 +19,7 @@ const MOST_READINGS = 5000;
 
 /** The fewest objects of some readings, a millisecond apart. */
 export async function liveObjects(): Promise<LiveObjects> {
+  Device.list(); // what a system keeps of its devices is there from the first look at them on
   // What the bridge keeps for the whole process is made on the first look at the devices.
   Device.list();
   let fewest = read();

@@ -20,7 +20,6 @@ const folder = new TemporaryFolder();
 let before: LiveObjects;
 
 beforeAll(async () => {
-  deviceAs({}).dispose(); // what the system keeps of a device is there from now on
   before = await liveObjects();
 });
 

@@ -29,7 +29,6 @@ beforeAll(async () => {
   for (let i = 0; i < words.length; i++) words[i] = Math.imul(i + 1, 0x9e3779b1);
   content.fill(0xa5, words.byteLength);
   path = folder.write("content.bin", content);
-  deviceAs({}).dispose(); // what the system keeps of a device is there from now on
   before = await liveObjects();
 });
 
