@@ -7,7 +7,7 @@ DENO = $(shell sh scripts/deno.sh '$(TOOLS)')
 export DENO_NO_UPDATE_CHECK := 1
 
 test-deno: build bun-deps deno-deps ## run in Deno the tests that can run there, and check the package for JSR
-	@$(DENO) test --allow-all --no-check --reporter=dot --config test/deno/deno.jsonc $(ARGS)
+	@$(DENO) test --allow-all --no-check --config test/deno/deno.jsonc $(ARGS)
 	@$(DENO) publish --dry-run --allow-dirty --quiet
 
 deno-deps: deps

@@ -68,8 +68,12 @@ function denoCompletions(waitFor: LaterWait, listener: (value: number) => void):
   const listen = async (queue: Handle): Promise<void> => {
     for (let ticket = tickets[0]; ticket !== undefined; ticket = tickets[0]) {
       const status = await waitFor(queue, ticket);
-      tickets.shift();
-      listener(status === 0 ? ticket : (ticket | ticketFailed) >>> 0);
+      // It leaves the list last: a listener may submit more, and then this loop has to go on with it.
+      try {
+        listener(status === 0 ? ticket : (ticket | ticketFailed) >>> 0);
+      } finally {
+        tickets.shift();
+      }
     }
   };
   return {
