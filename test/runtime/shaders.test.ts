@@ -1,12 +1,22 @@
 // The shaders that ship: where the bridge takes them from, and the source that it carries.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { loadBridge } from "../../src/ffi/index.ts";
 import { Device } from "../../src/runtime/index.ts";
+import { type Finished, run, scriptCommand } from "../host/process.ts";
 
-const root = join(import.meta.dir, "../..");
+const root = join(import.meta.dirname, "../..");
 const built = loadBridge().path;
 const compiled = join(dirname(built), "shaders.metallib");
 /** The headers that the CPU device's compiler needs. */
@@ -35,14 +45,10 @@ async function shadersBeside(files: Readonly<Record<string, "compiled" | "damage
     } catch (error) {
       console.log(JSON.stringify({ code: error.code, message: error.message }));
     }`;
-  const child = Bun.spawn([process.execPath, "-e", script], {
-    env: { ...process.env, BUN_METAL_LIBRARY: join(directory, basename(built)) },
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  expect(await child.exited, errors).toBe(0);
-  return JSON.parse(output) as unknown;
+  const environment = { BUN_METAL_LIBRARY: join(directory, basename(built)) };
+  const { code, stdout, stderr } = await run(scriptCommand(script), { environment });
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as unknown;
 }
 
 /** The lines of a text, each with the file and the line number that `#line` directives give it. */
@@ -58,16 +64,20 @@ function numberedLines(text: string): Map<string, string> {
 }
 
 describe("scripts/shader_source.sh", () => {
-  const run = (...args: string[]) =>
-    Bun.spawnSync(["sh", "scripts/shader_source.sh", ...args], { cwd: root });
+  const joinShaders = (...args: string[]): Promise<Finished> =>
+    run(["sh", "scripts/shader_source.sh", ...args], { cwd: root });
 
   test("joins the shaders, each file once, with the names and numbers of their lines", async () => {
-    const files = [...new Bun.Glob("*.{metal,h}").scanSync(join(root, "shaders"))].sort();
+    const files = readdirSync(join(root, "shaders"))
+      .filter((name) => /\.(metal|h)$/.test(name))
+      .sort();
     const sources = files.filter((file) => file.endsWith(".metal")).map((file) => `shaders/${file}`);
-    const joined = numberedLines(run(...sources).stdout.toString());
+    const joined = numberedLines((await joinShaders(...sources)).stdout);
     let count = 0;
     for (const file of files) {
-      const lines = (await Bun.file(join(root, "shaders", file)).text()).replace(/\n$/, "").split("\n");
+      const lines = readFileSync(join(root, "shaders", file), "utf8")
+        .replace(/\n$/, "")
+        .split("\n");
       for (const [i, line] of lines.entries()) {
         if (/^#include "/.test(line)) continue;
         expect(joined.get(`${file}:${i + 1}`), `${file}:${i + 1}`).toBe(line);
@@ -78,20 +88,20 @@ describe("scripts/shader_source.sh", () => {
     expect([...joined.values()].filter((line) => /#include "|pragma once/.test(line))).toEqual([]);
   });
 
-  test("--header writes the same text as a C string", () => {
+  test("--header writes the same text as a C string", async () => {
     const file = join(scratch, "quotes.metal");
     writeFileSync(file, 'a "quoted\\" line\n\n#pragma once\n\tlast');
-    const text = run(file).stdout.toString();
+    const text = (await joinShaders(file)).stdout;
     expect(text).toBe('#line 1 "quotes.metal"\na "quoted\\" line\n\n\n\tlast\n');
-    const literals = run("--header", file).stdout.toString().trim().split("\n");
+    const literals = (await joinShaders("--header", file)).stdout.trim().split("\n");
     expect(literals.map((literal) => JSON.parse(literal.replaceAll("\t", "\\t"))).join("")).toBe(text);
   });
 
-  test("fails where a file cannot be read", () => {
+  test("fails where a file cannot be read", async () => {
     for (const option of [[], ["--header"]]) {
-      const result = run(...option, "shaders/nothing.metal");
-      expect(result.exitCode).not.toBe(0);
-      expect(result.stderr.toString()).toContain("cannot read shaders/nothing.metal");
+      const result = await joinShaders(...option, "shaders/nothing.metal");
+      expect(result.code).not.toBe(0);
+      expect(result.stderr).toContain("cannot read shaders/nothing.metal");
     }
   });
 });
