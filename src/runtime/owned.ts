@@ -31,7 +31,8 @@ function releaseHandle({ bridge, handle, label, before, after }: Lifeline): void
  * Owner of one native object. Use it with `using`, or call `dispose()`. Disposing twice is fine; any other use after it
  * throws a `ReleasedError` that names the object. Other objects that need the native one (a program its buffers, work in
  * flight its program) hold it themselves, so that objects may be disposed in any order. What a Worker still holds when it
- * ends by itself, or by `process.exit`, is released then.
+ * ends by itself, or by `process.exit`, is released then. In Deno a Worker that calls `close()` disposes first: nothing
+ * tells of that.
  */
 export abstract class Owned implements Disposable {
   /** What messages call the object: its kind and name. */

@@ -11,7 +11,7 @@ import { Submissions } from "./submissions.ts";
  * Disposing it while work is pending: what the bridge has already is waited for (this blocks) and settles as it turns
  * out; submissions that still waited for room are rejected with a `ReleasedError`. The same happens when the program or
  * the Worker exits. But do not `terminate()` a Worker whose submissions are in flight: its JavaScript is not told, and
- * the native completion would call into what is gone. Let it end, or call `process.exit()` in it.
+ * in Bun the native completion would call into what is gone. Let it end, or call `process.exit()` in it.
  */
 export class Queue extends Owned {
   readonly #submissions: Submissions;
