@@ -9,10 +9,14 @@ LOADER_PROGRAMS := $(patsubst %_test,$(LOADER)/%,$(basename $(notdir $(LOADER_TE
 vpath bridge_%_test.c test/native test/apple/loader
 vpath bridge_%_test.m test/native test/apple/loader
 
+# The x86_64 members of the static libraries, each linked as the application would that takes all of them.
+LOADER_STATIC_PLATFORMS := macos ios-simulator tvos-simulator
+LOADER_STATIC := $(LOADER_STATIC_PLATFORMS:%=$(LOADER)/static-%.dylib)
+
 .PHONY: loader-tests
 test-artifacts: loader-tests
 ifeq ($(OS)-$(ARCH),linux-x86_64)
-loader-tests: $(DIST)/darwin/bun-metal.dylib $(LOADER_PROGRAMS) $(LOADER)/cases $(LOADER)/cases.dylib ## build the programs that run the dylib for macOS on Linux
+loader-tests: $(DIST)/darwin/bun-metal.dylib $(LOADER_PROGRAMS) $(LOADER_STATIC) $(LOADER)/cases $(LOADER)/cases.dylib ## build the programs that run the dylib for macOS on Linux
 	@:
 else
 loader-tests:
@@ -60,3 +64,11 @@ $(LOADER)/cases.dylib: $(LOADER_CASES) $(LOADER)/sdk/.stamp
 	@echo "  link    $@"
 	@$(CLANG) -target x86_64-$(TARGET_macos) -fuse-ld=lld -isysroot $(LOADER)/sdk -dynamiclib \
 	  -install_name @rpath/cases.dylib $(LOADER_CASES) -lobjc -framework Foundation -framework CoreFoundation -o $@
+
+# ---- the static libraries of the .xcframework ------------------------------------------------------------------------
+
+$(LOADER)/static-%.dylib: $(APPLE_XCFRAMEWORK)/Info.plist $(APPLE_OUT)/%/sdk/.stamp
+	@echo "  link    $@"
+	@$(CLANG) -target x86_64-$(TARGET_$*) -fuse-ld=lld -isysroot $(APPLE_OUT)/$*/sdk -dynamiclib -Wl,-all_load -Wl,-fixup_chains \
+	  -install_name @rpath/static.dylib $(call apple_folder,$*)/libBunMetal.a \
+	  -lobjc -framework Foundation -framework CoreFoundation -framework Metal -framework CoreGraphics -o $@

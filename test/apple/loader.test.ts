@@ -10,6 +10,7 @@ import { basename, join, normalize } from "node:path";
 const root = normalize(join(import.meta.dir, "../.."));
 const built = join(root, "build/linux-x86_64/loader");
 const dylib = join(root, "dist/darwin/bun-metal.dylib");
+const statics = ["static-macos.dylib", "static-ios-simulator.dylib", "static-tvos-simulator.dylib"];
 const isHere = process.platform === "linux" && process.arch === "x64";
 const sources = ["test/native", "test/apple/loader"].flatMap((directory) =>
   [...new Bun.Glob("bridge_*_test.{c,m}").scanSync(join(root, directory))].sort(),
@@ -51,7 +52,8 @@ if (!isHere) {
   describe("the dylib for macOS runs on Linux", () => {
     test("everything is built", () => {
       const programs = sources.map((source) => join(built, basename(source).replace(/_test\..$/, "")));
-      const files = [dylib, join(built, "cases"), join(built, "cases.dylib"), ...programs];
+      const libraries = [dylib, ...["cases", "cases.dylib", ...statics].map((name) => join(built, name))];
+      const files = [...libraries, ...programs];
       expect(sources.length).toBeGreaterThanOrEqual(4);
       expect(
         files.filter((file) => !existsSync(file)),
@@ -74,6 +76,27 @@ if (!isHere) {
         expect(outcome.output).toContain(
           "left: 0 objects, 0 handles, 0 bytes in buffers; autoreleased with no pool: 0",
         );
+      });
+    }
+
+    test("the static library for macOS passes as well", async () => {
+      for (const program of ["bridge_object", "bridge_queue"]) {
+        const outcome = await run(program, join(built, "static-macos.dylib"));
+        expect(outcome.status, failuresOf(outcome)).toBe(0);
+      }
+    });
+
+    for (const [name, platform] of [
+      ["static-ios-simulator.dylib", "iOS's simulator 15.0"],
+      ["static-tvos-simulator.dylib", "tvOS's simulator 15.0"],
+    ] as const) {
+      test(`${name} runs as far as simulators go: it says why they have no device for us`, async () => {
+        const outcome = await run("bridge_object", join(built, name));
+        expect(outcome.output).toContain(`Mach-O for ${platform}`);
+        expect(outcome.output).toContain("bm_abi_version is in the image");
+        expect(outcome.output).toContain("simulators have no SIMD groups");
+        expect(outcome.signal, failuresOf(outcome)).toBe(null);
+        expect(outcome.status).toBe(1);
       });
     }
 
@@ -122,6 +145,33 @@ if (!isHere) {
       for (; at >= 0 && at < end; at = bytes.indexOf(text, at + 1, "latin1")) bytes.write(by, at, "latin1");
       return bytes;
     }
+
+    test("bytes changed at random: what is malformed is refused, and nothing crashes", async () => {
+      const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
+      console.log(`seed ${seed}`);
+      const { offset, size } = slice();
+      let state = seed >>> 0;
+      const random = (below: number): number => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return Math.floor((state / 2 ** 32) * below);
+      };
+      let refused = 0;
+      for (let round = 0; round < 150; round++) {
+        const bytes = Buffer.from(original.subarray(offset, offset + size));
+        for (let change = 0; change <= random(4); change++) {
+          // Half of the changes hit the header and the load commands.
+          const at = random(2) === 0 ? random(4096) : random(size);
+          bytes[at] = [0, 0xff, 0x7f, 0x80, random(256)][random(5)] ?? 0;
+        }
+        const file = join(directory, "random.dylib");
+        writeFileSync(file, bytes);
+        const outcome = await run("bridge_object", file, "--load-only");
+        expect(outcome.signal, `seed ${seed}, round ${round}`).toBe(null);
+        if (outcome.status !== 0) expect(outcome.errors).toContain("The library cannot be loaded: ");
+        if (outcome.status !== 0) refused++;
+      }
+      expect(refused).toBeGreaterThan(20);
+    });
 
     test("a missing file", async () => {
       const outcome = await run("bridge_object", join(directory, "nothing.dylib"));
@@ -179,7 +229,7 @@ if (!isHere) {
 
     test("a library that does not exist on a Mac", async () => {
       const name = "Frameworks/Foundation.framework/Versions/";
-      expect(await refusal(replaced(`${name}C`, `${name}A`))).toContain("does not exist on a Mac");
+      expect(await refusal(replaced(`${name}C`, `${name}A`))).toContain("does not exist on this platform");
     });
 
     test("an export that bun_metal.h does not declare", async () => {

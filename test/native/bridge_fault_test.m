@@ -1,6 +1,6 @@
 /*
- * Exceptions raised by each of Metal's methods that the bridge calls, one after the other, while work goes through the C
- * ABI: each has to become a status, and nothing may be left behind or wait for ever.
+ * Exceptions raised by each of Metal's methods that the bridge calls, one after the other, while work goes through the
+ * C ABI: each has to become a status, and nothing may be left behind or wait for ever.
  */
 #import <Metal/Metal.h>
 

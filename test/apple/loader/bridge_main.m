@@ -1,10 +1,11 @@
 /*
- * bridge_main.m: runs a test of the C ABI (test/native/bridge_*_test.c, whose main is called bridgeTest here) against the
- * code of a Mach-O library.
+ * bridge_main.m: runs a test of the C ABI (test/native/bridge_*_test.c, whose main is called bridgeTest here) against
+ * the code of a Mach-O library.
  *
- *   bridge_object PATH_OF_DYLIB [--hide SYMBOL]...
+ *   bridge_object PATH_OF_DYLIB [--load-only] [--hide SYMBOL]...
  *
- * A hidden symbol is missing, as on a system that is too old to have it. Exits with 2 where the library cannot be loaded.
+ * With --load-only nothing of the library runs. A hidden symbol is missing, as on a system that is too old to have it. Exits with 2 where the library cannot be
+ * loaded.
  */
 #import <Metal/Metal.h>
 
@@ -17,6 +18,7 @@
 #include "failure.h"
 #include "library.h"
 #include "loaded.h"
+#include "macho.h"
 
 extern int bridgeTest(void);
 
@@ -52,8 +54,11 @@ static bool describe(const Image *image) {
     if (!imageHolds(image, each->address, 1)) return loaderFail("\"%s\" lies outside of the image", each->name);
     if (strcmp(each->name, "_bm_abi_version") == 0) version = (uint64_t)each->address;
   }
-  printf("\"%s\": Mach-O for macOS %u.%u at %p, %u exports, %u libraries, %u functions known to the unwinder\n",
-         image->installName, image->minimumSystem >> 16, image->minimumSystem >> 8 & 0xFF, (void *)image->base, count,
+  const char *platform = image->platform == PLATFORM_MACOS          ? "macOS"
+                         : image->platform == PLATFORM_IOSSIMULATOR ? "iOS's simulator"
+                                                                    : "tvOS's simulator";
+  printf("\"%s\": Mach-O for %s %u.%u at %p, %u exports, %u libraries, %u functions known to the unwinder\n",
+         image->installName, platform, image->minimumSystem >> 16, image->minimumSystem >> 8 & 0xFF, (void *)image->base, count,
          image->libraryCount, loadedFunctions(image));
   printf("bm_abi_version is in the image, at its offset 0x%lx, and returns %u\n", version - (uint64_t)image->base,
          bm_abi_version());
@@ -82,19 +87,34 @@ static bool leavesNothing(double objectsBefore) {
          NSObjectsWithoutPool() == 0;
 }
 
+typedef struct Options {
+  const char *path;
+  bool isLoadOnly;
+} Options;
+
+static bool readOptions(int count, char **arguments, Options *options) {
+  *options = (Options){.path = count > 1 ? arguments[1] : NULL};
+  for (int i = 2; i < count; i++) {
+    if (strcmp(arguments[i], "--load-only") == 0) options->isLoadOnly = true;
+    else if (strcmp(arguments[i], "--hide") == 0 && i + 1 < count) libraryHide(arguments[++i]);
+    else return false;
+  }
+  return options->path != NULL;
+}
+
 int main(int argumentCount, char **arguments) {
   setvbuf(stdout, NULL, _IOLBF, 0); // what was printed before a crash tells where it was
-  if (argumentCount < 2) {
-    fprintf(stderr, "usage: %s PATH_OF_DYLIB [--hide SYMBOL]...\n", arguments[0]);
+  Options options;
+  if (!readOptions(argumentCount, arguments, &options)) {
+    fprintf(stderr, "usage: %s PATH_OF_DYLIB [--load-only] [--hide SYMBOL]...\n", arguments[0]);
     return 2;
   }
-  for (int i = 2; i + 1 < argumentCount; i += 2)
-    if (strcmp(arguments[i], "--hide") == 0) libraryHide(arguments[i + 1]);
-  const Image *image = loadImage(arguments[1]);
-  if (!image || !connect(image) || !describe(image)) {
+  const Image *image = options.isLoadOnly ? prepareImage(options.path) : loadImage(options.path);
+  if (!image || !connect(image) || (!options.isLoadOnly && !describe(image))) {
     fprintf(stderr, "The library cannot be loaded: %s\n", loaderFailure());
     return 2;
   }
+  if (options.isLoadOnly) return 0;
   [MTLCreateSystemDefaultDevice() release]; // the layer keeps its devices: they are made before the first count
   double objectsBefore = NSLiveObjectCount();
   int failed = bridgeTest();

@@ -1,6 +1,6 @@
 /*
- * bridge_stubs.S: the functions of bun_metal.h as jumps through a table, which bridge_main.c fills with the exports of the
- * Mach-O library: a test program that calls them runs its code.
+ * bridge_stubs.S: the functions of bun_metal.h as jumps through a table, which bridge_main.m fills with the exports of
+ * the Mach-O library: a test program that calls them runs its code.
  *
  * bridge_exports.inc is made from bun_metal.h at build time: a line `EXPORT name` for each function.
  */

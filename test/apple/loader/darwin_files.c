@@ -21,7 +21,8 @@ typedef struct Flag {
 static const Flag openFlags[] = {{0x4, O_NONBLOCK},  {0x8, O_APPEND}, {0x100, O_NOFOLLOW},     {0x200, O_CREAT},
                                  {0x400, O_TRUNC},   {0x800, O_EXCL}, {0x100000, O_DIRECTORY}, {0x1000000, O_CLOEXEC},
                                  {0, 0}};
-static const Flag mapFlags[] = {{0x1, MAP_SHARED}, {0x2, MAP_PRIVATE}, {0x10, MAP_FIXED}, {0x1000, MAP_ANONYMOUS}, {0, 0}};
+static const Flag mapFlags[] = {
+    {0x1, MAP_SHARED}, {0x2, MAP_PRIVATE}, {0x10, MAP_FIXED}, {0x1000, MAP_ANONYMOUS}, {0, 0}};
 
 /* Translates a set of flags; -1 where one is not in the table. */
 static int translate(int flags, const Flag *table) {

@@ -116,7 +116,8 @@ typedef struct FunctionData {
 } FunctionData;
 
 /* Finds the call site of an address. False where the tables have none: the call was not to throw at all. */
-static bool findCallSite(const uint8_t *at, uint64_t functionStart, uint64_t address, FunctionData *data, CallSite *site) {
+static bool findCallSite(const uint8_t *at, uint64_t functionStart, uint64_t address, FunctionData *data,
+                         CallSite *site) {
   uint8_t padEncoding = *at++;
   uint64_t padStart = padEncoding == DW_EH_PE_omit ? functionStart : readEncoded(&at, padEncoding);
   data->typeEncoding = *at++;

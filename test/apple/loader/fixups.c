@@ -42,7 +42,7 @@ static bool resolveImport(Fixups *fixups, uint32_t index) {
   if ((uint32_t)ordinal > fixups->image->libraryCount)
     return loaderFail("Symbol \"%s\" is asked from library \"%d\" of \"%u\"", name, ordinal,
                       fixups->image->libraryCount);
-  return libraryResolve(&fixups->image->libraries[ordinal - 1], name, import->weak_import, address);
+  return libraryResolve(fixups->image, (uint32_t)ordinal - 1, name, import->weak_import, address);
 }
 
 static bool resolveImports(Fixups *fixups, const dyld_chained_fixups_header *header) {
@@ -133,7 +133,8 @@ static bool fixSegments(const Fixups *fixups, uint64_t startsOffset) {
     memcpy(&offset, list.start + (i + 1) * sizeof offset, sizeof offset);
     if (offset == 0) continue;
     if (offset > list.size) return loaderFail("The fixups of segment \"%u\" reach beyond the list", i);
-    if (!fixSegment(fixups, &fixups->image->segments[i], (Bytes){list.start + offset, list.size - offset})) return false;
+    Bytes starts = {list.start + offset, list.size - offset};
+    if (!fixSegment(fixups, &fixups->image->segments[i], starts)) return false;
   }
   return true;
 }

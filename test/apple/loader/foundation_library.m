@@ -18,7 +18,7 @@ static const char *const coreFoundationClasses[] = {
     "NSSet",   "NSNull",         "NSException",  NULL};
 
 const Library coreFoundationLibrary = {"/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation",
-                                       150 << 16, coreFoundationSymbols, coreFoundationClasses};
+                                       150 << 16, coreFoundationSymbols, coreFoundationClasses, NULL};
 
 static const Symbol foundationSymbols[] = {
     SAME(NSLog),
@@ -29,9 +29,9 @@ static const Symbol foundationSymbols[] = {
     {NULL, NULL},
 };
 
-static const char *const foundationClasses[] = {"NSString",          "NSMutableString", "NSError",       "NSNumber",
-                                                "NSValue",           "NSLock",          "NSBundle",      "NSProcessInfo",
-                                                "NSAutoreleasePool", "NSThread",        "NSFileManager", NULL};
+static const char *const foundationClasses[] = {
+    "NSString", "NSMutableString", "NSError",           "NSNumber", "NSValue",       "NSLock",
+    "NSBundle", "NSProcessInfo",   "NSAutoreleasePool", "NSThread", "NSFileManager", NULL};
 
 const Library foundationLibrary = {"/System/Library/Frameworks/Foundation.framework/Versions/C/Foundation", 300 << 16,
-                                   foundationSymbols, foundationClasses};
+                                   foundationSymbols, foundationClasses, NULL};

@@ -25,7 +25,8 @@ void frameInstructions(FrameWriter *frames, Bytes instructions);
 
 void frameEnd(FrameWriter *frames);
 
-/** Copies the entry at `offset` of the image's __eh_frame, with its addresses made absolute. False where it is malformed. */
+/** Copies the entry at `offset` of the image's __eh_frame, with its addresses made absolute; in frame_reader.c. False
+ *  where it is malformed. */
 bool frameCopyDwarf(FrameWriter *frames, const Image *image, uint32_t offset);
 
 /** Ends the list and returns it, for __register_frame; never freed. NULL where memory ran out. */

@@ -103,7 +103,8 @@ static bool readSegment(Image *image, const segment_command_64 *command) {
   segment->protection = command->initprot;
   segment->flags = command->flags;
   if (!fits(segment->fileOffset, segment->fileSize, image->sliceSize))
-    return loaderFail("Segment \"%s\", \"%lu\" bytes at \"%lu\", reaches beyond the slice of \"%lu\" bytes: the file is cut",
+    return loaderFail("Segment \"%s\", \"%lu\" bytes at \"%lu\", reaches beyond the slice of \"%lu\" bytes: "
+                      "the file is cut",
                       segment->name, segment->fileSize, segment->fileOffset, image->sliceSize);
   bool isAligned = segment->address % PageSize == 0 && segment->fileOffset % PageSize == 0;
   bool isOrdered = image->segmentCount == 1 ||
@@ -146,8 +147,10 @@ static bool readBytes(const Image *image, const linkedit_data_command *command, 
 
 static bool readVersion(Image *image, const build_version_command *command) {
   if (command->cmdsize < sizeof *command) return loaderFail("The load command for the platform is malformed");
-  if (command->platform != PLATFORM_MACOS)
-    return loaderFail("\"%s\" is for platform \"%u\", not macOS", image->path, command->platform);
+  if (command->platform != PLATFORM_MACOS && command->platform != PLATFORM_IOSSIMULATOR &&
+      command->platform != PLATFORM_TVOSSIMULATOR)
+    return loaderFail("\"%s\" is for platform \"%u\", which has no x86_64", image->path, command->platform);
+  image->platform = command->platform;
   image->minimumSystem = command->minos;
   return true;
 }

@@ -52,7 +52,7 @@ typedef struct Image {
   NeededLibrary libraries[MostLibraries];
   uint32_t libraryCount;
   const char *installName;
-  uint32_t minimumSystem;
+  uint32_t platform, minimumSystem; /* the version as 0xMMMMmmpp */
   Bytes fixups, exports; /* empty where the image has none */
 } Image;
 

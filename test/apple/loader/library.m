@@ -4,6 +4,7 @@
 
 #include "failure.h"
 #include "library.h"
+#include "macho.h"
 
 enum { MostHidden = 16 };
 
@@ -43,19 +44,34 @@ static bool findClass(const Library *library, const char *symbol, void **address
   return false;
 }
 
-/* Whether the library has the symbol on a Mac; `address` may be NULL even then. */
-static bool findSymbol(const Library *library, const char *name, void **address) {
-  for (const Symbol *symbol = library->symbols; symbol->name; symbol++) {
+static bool findRow(const Symbol *symbol, const char *name, void **address) {
+  for (; symbol && symbol->name; symbol++) {
     if (strcmp(symbol->name, name) != 0) continue;
     *address = symbol->address;
     return true;
   }
-  return findClass(library, name, address);
+  return false;
 }
 
-static const Library *libraryNamed(const char *installName) {
+/* Whether the library has the symbol on that platform; `address` may be NULL even then. */
+static bool findSymbol(const Library *library, const char *name, uint32_t platform, void **address) {
+  return findRow(library->symbols, name, address) ||
+         (platform != PLATFORM_MACOS && findRow(library->simulatorSymbols, name, address)) ||
+         findClass(library, name, address);
+}
+
+/* Whether a library of macOS has that install name on the platform: elsewhere it lacks `Versions/X/`. */
+static bool isNamed(const Library *library, const char *installName, uint32_t platform) {
+  static const char versions[] = "Versions/";
+  const char *name = library->installName, *found = strstr(name, versions);
+  if (platform == PLATFORM_MACOS || !found) return strcmp(name, installName) == 0;
+  size_t before = (size_t)(found - name);
+  return strncmp(name, installName, before) == 0 && strcmp(found + sizeof versions + 1, installName + before) == 0;
+}
+
+static const Library *libraryNamed(const char *installName, uint32_t platform) {
   for (int i = 0; i < LibraryCount; i++)
-    if (strcmp(libraries[i]->installName, installName) == 0) return libraries[i];
+    if (isNamed(libraries[i], installName, platform)) return libraries[i];
   return NULL;
 }
 
@@ -63,14 +79,15 @@ void *libraryFind(const char *symbol) {
   void *address = NULL;
   if (isHidden(symbol)) return NULL;
   for (int i = 0; i < LibraryCount; i++)
-    if (findSymbol(libraries[i], symbol, &address)) return address;
+    if (findSymbol(libraries[i], symbol, PLATFORM_MACOS, &address)) return address;
   return NULL;
 }
 
-bool libraryResolve(const NeededLibrary *needed, const char *symbol, bool isWeak, void **address) {
+bool libraryResolve(const Image *image, uint32_t index, const char *symbol, bool isWeak, void **address) {
   *address = NULL;
-  const Library *library = libraryNamed(needed->installName);
-  if (library && findSymbol(library, symbol, address)) {
+  const NeededLibrary *needed = &image->libraries[index];
+  const Library *library = libraryNamed(needed->installName, image->platform);
+  if (library && findSymbol(library, symbol, image->platform, address)) {
     if (isHidden(symbol)) *address = NULL;
     if (*address || isWeak) return true;
     return loaderFail("Symbol \"%s\" of \"%s\" is needed, but missing here: import it weakly", symbol,
@@ -78,7 +95,7 @@ bool libraryResolve(const NeededLibrary *needed, const char *symbol, bool isWeak
   }
   void *elsewhere = NULL;
   for (int i = 0; i < LibraryCount; i++)
-    if (findSymbol(libraries[i], symbol, &elsewhere))
+    if (findSymbol(libraries[i], symbol, image->platform, &elsewhere))
       return loaderFail("Symbol \"%s\" is asked from \"%s\", but \"%s\" has it", symbol, needed->installName,
                         libraries[i]->installName);
   return loaderFail("Symbol \"%s\", asked from \"%s\", is not known to this loader", symbol, needed->installName);
@@ -87,11 +104,11 @@ bool libraryResolve(const NeededLibrary *needed, const char *symbol, bool isWeak
 bool libraryCheckAll(const Image *image) {
   for (uint32_t i = 0; i < image->libraryCount; i++) {
     const NeededLibrary *needed = &image->libraries[i];
-    const Library *library = libraryNamed(needed->installName);
-    if (!library) return loaderFail("Library \"%s\" does not exist on a Mac", needed->installName);
+    const Library *library = libraryNamed(needed->installName, image->platform);
+    if (!library) return loaderFail("Library \"%s\" does not exist on this platform", needed->installName);
     // dyld refuses a library whose compatibility version is lower than the one recorded at link time.
     if (needed->compatibilityVersion > library->compatibilityVersion)
-      return loaderFail("Library \"%s\" is needed in version \"%u\", but a Mac has \"%u\"", needed->installName,
+      return loaderFail("Library \"%s\" is needed in version \"%u\", but there is \"%u\"", needed->installName,
                         needed->compatibilityVersion >> 16, library->compatibilityVersion >> 16);
   }
   return true;

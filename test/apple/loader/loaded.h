@@ -13,10 +13,14 @@
  */
 const Image *loadImage(const char *path);
 
+/** All of that but the initialisers: nothing of the image runs. */
+const Image *prepareImage(const char *path);
+
 /** How many functions of an image the unwinder knows. */
 uint32_t loadedFunctions(const Image *image);
 
-/** `dlsym` of Darwin: a symbol of the libraries or, failing that, of a loaded image; `name` has no underscore in front. */
+/** `dlsym` of Darwin: a symbol of the libraries or, failing that, of a loaded image. `name` has no underscore in
+ *  front. */
 void *loadedSymbol(void *handle, const char *name);
 
 /** Darwin's and Linux's Dl_info agree. */

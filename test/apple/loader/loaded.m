@@ -41,7 +41,7 @@ static bool runInitialisers(const Image *image) {
   return true;
 }
 
-const Image *loadImage(const char *path) {
+const Image *prepareImage(const char *path) {
   if (loadedCount == MostImages) {
     loaderFail("There are more than \"%d\" images", MostImages);
     return NULL;
@@ -53,7 +53,12 @@ const Image *loadImage(const char *path) {
                  imageProtect(image);
   if (!isReady) return NULL;
   loadedCount++;
-  return runInitialisers(image) ? image : NULL;
+  return image;
+}
+
+const Image *loadImage(const char *path) {
+  const Image *image = prepareImage(path);
+  return image && runInitialisers(image) ? image : NULL;
 }
 
 uint32_t loadedFunctions(const Image *image) {

@@ -67,7 +67,7 @@ typedef struct build_version_command {
   uint32_t cmd, cmdsize, platform, minos, sdk, ntools;
 } build_version_command;
 
-enum { PLATFORM_MACOS = 1 };
+enum { PLATFORM_MACOS = 1, PLATFORM_IOSSIMULATOR = 7, PLATFORM_TVOSSIMULATOR = 8 };
 
 typedef struct linkedit_data_command {
   uint32_t cmd, cmdsize, dataoff, datasize;

@@ -1,7 +1,7 @@
 /*
  * message_send.S: objc_msgSend and its kin over GCC's runtime, whose objc_msg_lookup finds the method; the call itself
- * is a jump to it. Whatever may carry an argument is kept: rdi to r9, xmm0 to xmm7, al (the number of vector arguments of a variadic
- * call) and r10.
+ * is a jump to it. Whatever may carry an argument is kept: rdi to r9, xmm0 to xmm7, al (the number of vector arguments
+ * of a variadic call) and r10.
  */
   .text
 
@@ -85,8 +85,8 @@ FUNCTION loaderMessageSend
   retq
 END loaderMessageSend
 
-/* (result, receiver, selector, ...) for results in memory. As on Apple, a message to nil leaves them as they were: it is
- * the compiler that clears them. */
+/* (result, receiver, selector, ...) for results in memory. As on Apple, a message to nil leaves them as they were: it
+ * is the compiler that clears them. */
 FUNCTION loaderMessageSendStret
   testq %rsi, %rsi
   jz 1f

@@ -1,4 +1,7 @@
-/* metal_library.m: Metal, as far as this repository's Metal for Linux has it; and CoreGraphics, which the bridge only needs to be there. */
+/*
+ * metal_library.m: Metal, as far as this repository's Metal for Linux has it; and CoreGraphics, which only needs to be
+ * there.
+ */
 #import <Metal/Metal.h>
 
 #include "library.h"
@@ -32,9 +35,10 @@ static const char *const classes[] = {"MTLCompileOptions",
                                       "MTLLogStateDescriptor",
                                       NULL};
 
-const Library metalLibrary = {"/System/Library/Frameworks/Metal.framework/Versions/A/Metal", 1 << 16, symbols, classes};
+const Library metalLibrary = {"/System/Library/Frameworks/Metal.framework/Versions/A/Metal", 1 << 16, symbols, classes,
+                              NULL};
 
 static const Symbol noSymbols[] = {{NULL, NULL}};
 
 const Library coreGraphicsLibrary = {"/System/Library/Frameworks/CoreGraphics.framework/Versions/A/CoreGraphics",
-                                     64 << 16, noSymbols, NULL};
+                                     64 << 16, noSymbols, NULL, NULL};

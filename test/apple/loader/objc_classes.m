@@ -19,6 +19,7 @@ extern BOOL class_addIvar(Class cls, const char *name, size_t size, unsigned cha
 extern BOOL class_addProtocol(Class cls, Protocol *protocol);
 extern struct objc_ivar *class_getInstanceVariable(Class cls, const char *name);
 extern ptrdiff_t ivar_getOffset(struct objc_ivar *ivar);
+extern int objc_getClassList(Class *out, int capacity);
 extern Protocol *objc_getProtocol(const char *name);
 
 /* Which class of this process stands for which of an image. */
@@ -34,6 +35,16 @@ Class objcClassFor(const void *pointer) {
     if (classes[i].data->isa == pointer) return object_getClass((id)classes[i].cls);
   }
   return (Class)(void *)pointer;
+}
+
+/* Whether the pointer is a class of this process: nothing that came from a file is taken for one. */
+static bool isClass(const void *pointer) {
+  enum { MostKnown = 1024 };
+  Class known[MostKnown];
+  int count = objc_getClassList(known, MostKnown);
+  for (int i = 0; i < count && i < MostKnown; i++)
+    if ((const void *)known[i] == pointer) return true;
+  return false;
 }
 
 static const class_ro *readOnlyPart(const Image *image, const class_data *data) {
@@ -96,8 +107,8 @@ static bool addIvar(const Image *image, Class cls, const ivar *from, const char 
 static bool checkIvar(Class cls, const ivar *from, const char *className) {
   ptrdiff_t offset = ivar_getOffset(class_getInstanceVariable(cls, from->name));
   if (offset == *from->offset) return true;
-  return loaderFail("Instance variable \"%s\" of class \"%s\" is at \"%d\" in the image and at \"%td\" here", from->name,
-                    className, *from->offset, offset);
+  return loaderFail("Instance variable \"%s\" of class \"%s\" is at \"%d\" in the image and at \"%td\" here",
+                    from->name, className, *from->offset, offset);
 }
 
 typedef bool (*IvarVisitor)(Class cls, const ivar *from, const char *className);
@@ -151,7 +162,7 @@ static bool addClass(const Image *image, const class_data *data, uint32_t depth)
   if (objc_getClass(ro->name)) return loaderFail("There is a class \"%s\" already", ro->name);
   if (imageHolds(image, data->superclass, sizeof *data) && !addClass(image, data->superclass, depth + 1)) return false;
   Class superclass = objcClassFor(data->superclass);
-  Class cls = superclass ? objc_allocateClassPair(superclass, ro->name, 0) : Nil;
+  Class cls = isClass(superclass) ? objc_allocateClassPair(superclass, ro->name, 0) : Nil;
   if (!cls) return loaderFail("Class \"%s\" cannot be made: its superclass is missing", ro->name);
   if (!addMethods(image, cls, ro->methods, ro->name) || !addIvars(image, cls, ro) || !addProtocols(image, cls, ro) ||
       !addMethods(image, object_getClass((id)cls), meta->methods, ro->name))

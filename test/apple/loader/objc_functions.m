@@ -157,4 +157,4 @@ static const Symbol symbols[] = {
 
 static const char *const classNames[] = {"NSObject", "Protocol", NULL};
 
-const Library objcLibrary = {"/usr/lib/libobjc.A.dylib", 1 << 16, symbols, classNames};
+const Library objcLibrary = {"/usr/lib/libobjc.A.dylib", 1 << 16, symbols, classNames, NULL};

@@ -193,4 +193,12 @@ static const Symbol symbols[] = {
     {NULL, NULL},
 };
 
-const Library systemLibrary = {"/usr/lib/libSystem.B.dylib", 1 << 16, symbols, NULL};
+/* On x86_64 macOS, which is older than 64-bit inodes, these names mean functions with another structure. */
+static const Symbol simulatorSymbols[] = {
+    STAND_IN(stat, darwinStat),
+    STAND_IN(fstat, darwinFileStat),
+    STAND_IN(lstat, darwinLinkStat),
+    {NULL, NULL},
+};
+
+const Library systemLibrary = {"/usr/lib/libSystem.B.dylib", 1 << 16, symbols, NULL, simulatorSymbols};

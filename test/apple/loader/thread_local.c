@@ -66,7 +66,8 @@ static bool readTemplate(const Image *image, Template *template) {
     if (type == S_THREAD_LOCAL_REGULAR && sectionEnd > givenEnd) givenEnd = sectionEnd;
     if (sectionEnd > end) end = sectionEnd;
   }
-  if (end == 0 || end - start > 1 << 24) return loaderFail("The image's thread-local variables have no initial values");
+  if (end == 0 || end - start > 1 << 24)
+    return loaderFail("The image's thread-local variables have no initial values");
   template->size = end - start;
   template->givenSize = givenEnd > start ? givenEnd - start : 0;
   template->given = imageAt(image, start, template->givenSize);
@@ -77,7 +78,8 @@ static bool readTemplate(const Image *image, Template *template) {
 bool threadLocalsPrepare(const Image *image) {
   Bytes section = imageSectionBytes(image, "__thread_vars");
   if (section.size == 0) return true;
-  if (templateCount == MostImages) return loaderFail("There are more than \"%d\" images with thread-locals", MostImages);
+  if (templateCount == MostImages)
+    return loaderFail("There are more than \"%d\" images with thread-locals", MostImages);
   Template *template = &templates[templateCount];
   if (!readTemplate(image, template)) return false;
   if (pthread_key_create(&template->key, freeBlock) != 0) return loaderFail("There is no key left for thread-locals");

@@ -1,6 +1,6 @@
 /*
- * case.h: a case of the loader's own tests: code for macOS that cases_main.m loads and calls. A case returns NULL, or what
- * was not as it should be.
+ * case.h: a case of the loader's own tests: code for macOS that cases_main.m loads and calls. A case returns NULL, or
+ * what was not as it should be.
  */
 #ifndef LOADER_CASE_H
 #define LOADER_CASE_H
