@@ -4,8 +4,8 @@
  *
  *   bridge_object PATH_OF_DYLIB [--load-only] [--hide SYMBOL]...
  *
- * With --load-only nothing of the library runs. A hidden symbol is missing, as on a system that is too old to have it. Exits with 2 where the library cannot be
- * loaded.
+ * With --load-only nothing of the library runs. A hidden symbol is missing, as on a system that is too old to have it.
+ * Exits with 2 where the library cannot be loaded.
  */
 #import <Metal/Metal.h>
 
