@@ -6,11 +6,15 @@
 
 #include "library.h"
 
+/* Where the layer has it. */
+extern char MTLBinaryArchiveDomainSymbol[] __asm__("MTLBinaryArchiveDomain") __attribute__((weak));
+
 static const Symbol symbols[] = {
     SAME(MTLCreateSystemDefaultDevice),
     SAME(MTLCopyAllDevices),
     {"_MTLLibraryErrorDomain", (void *)&MTLLibraryErrorDomain},
     {"_MTLCommandBufferErrorDomain", (void *)&MTLCommandBufferErrorDomain},
+    {"_MTLBinaryArchiveDomain", MTLBinaryArchiveDomainSymbol},
     {NULL, NULL},
 };
 

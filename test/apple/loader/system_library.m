@@ -1,4 +1,6 @@
-/* system_library.c: libSystem, as far as the bridge and what its compiler emits use it. */
+/* system_library.m: libSystem, as far as the bridge and what its compiler emits use it. */
+#import <Foundation/Foundation.h>
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -21,6 +23,18 @@
 
 /* The classes that block literals name. */
 extern void *_NSConcreteStackBlock[], *_NSConcreteGlobalBlock[];
+
+/* Of the Metal layer, where it has them. */
+extern char dispatch_data_create[] __attribute__((weak)), dispatch_data_create_map[] __attribute__((weak)),
+    dispatch_data_get_size[] __attribute__((weak)), _dispatch_data_destructor_free[] __attribute__((weak));
+
+static void retainObject(id object) {
+  [object retain];
+}
+
+static void releaseObject(id object) {
+  [object release];
+}
 
 static uint64_t stackGuard = 0x2B00B1E5ED00D1E5;
 
@@ -121,6 +135,10 @@ static const Symbol symbols[] = {
 
     /* numbers */
     SAME(floor),
+    SAME(fmod),
+    SAME(fmodf),
+    SAME(fabs),
+    SAME(round),
     SAME(ceil),
     SAME(trunc),
     SAME(fmin),
@@ -186,6 +204,14 @@ static const Symbol symbols[] = {
     STAND_IN(os_unfair_lock_lock, darwinUnfairLock),
     STAND_IN(os_unfair_lock_trylock, darwinUnfairTryLock),
     STAND_IN(os_unfair_lock_unlock, darwinUnfairUnlock),
+
+    /* data from memory, whose objects are those of the Metal layer */
+    {"_dispatch_data_create", (void *)dispatch_data_create},
+    {"_dispatch_data_create_map", (void *)dispatch_data_create_map},
+    {"_dispatch_data_get_size", (void *)dispatch_data_get_size},
+    {"__dispatch_data_destructor_free", (void *)_dispatch_data_destructor_free},
+    STAND_IN(dispatch_retain, retainObject),
+    STAND_IN(dispatch_release, releaseObject),
 
     /* images */
     STAND_IN(dlsym, loadedSymbol),
