@@ -5,7 +5,7 @@ LOADER_SOURCES := $(filter-out %_main.m %_test.c %_test.m test/apple/loader/brid
 LOADER_LIBRARY_OBJECTS := $(call object,$(LOADER_SOURCES))
 LOADER_OBJECTS := $(LOADER_LIBRARY_OBJECTS) $(LOADER)/obj/bridge_stubs.o
 LOADER_TESTS := $(wildcard $(foreach d,test/native test/apple/loader,$(d)/bridge_*_test.[cm]))
-LOADER_PROGRAMS := $(patsubst %_test,$(LOADER)/%,$(basename $(notdir $(LOADER_TESTS))))
+LOADER_PROGRAMS := $(patsubst %_test,$(LOADER)/%,$(basename $(notdir $(LOADER_TESTS)))) $(LOADER)/generate
 vpath bridge_%_test.c test/native test/apple/loader
 vpath bridge_%_test.m test/native test/apple/loader
 
@@ -39,6 +39,14 @@ $(LOADER)/obj/%_test.o: %_test.m Makefile | $(LINKED_HEADERS)
 	@$(call compile,-Itest/native -Dmain=bridgeTest)
 
 $(LOADER)/bridge_%: $(LOADER)/obj/bridge_%_test.o $(call object,test/apple/loader/bridge_main.m) $(LOADER_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
+	@echo "  link    $@"
+	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
+
+# The program that drives models: an application, whose calls go to the dylib.
+$(LOADER)/obj/generate.o: test/model/generate.c Makefile
+	@echo "  compile $< (for the loader)"
+	@$(call compile,-Dmain=bridgeTest)
+$(LOADER)/generate: $(LOADER)/obj/generate.o $(call object,test/apple/loader/bridge_main.m) $(LOADER_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
 	@echo "  link    $@"
 	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
 

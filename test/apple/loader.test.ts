@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join, normalize } from "node:path";
+import { austen, Bundle } from "../model/models.ts";
+import { hex } from "../model/session.ts";
 
 const root = normalize(join(import.meta.dir, "../.."));
 const built = join(root, "build/linux-x86_64/loader");
@@ -24,7 +26,16 @@ interface Outcome {
 }
 
 async function run(program: string, ...programArguments: readonly string[]): Promise<Outcome> {
+  return await runWith("", program, ...programArguments);
+}
+
+async function runWith(
+  input: string,
+  program: string,
+  ...programArguments: readonly string[]
+): Promise<Outcome> {
   const child = Bun.spawn([join(built, program), ...programArguments], {
+    stdin: new TextEncoder().encode(input),
     stdout: "pipe",
     stderr: "pipe",
     timeout: 120_000,
@@ -53,7 +64,7 @@ if (!isHere) {
     test("everything is built", () => {
       const programs = sources.map((source) => join(built, basename(source).replace(/_test\..$/, "")));
       const libraries = [dylib, ...["cases", "cases.dylib", ...statics].map((name) => join(built, name))];
-      const files = [...libraries, ...programs];
+      const files = [...libraries, ...programs, join(built, "generate"), join(built, "../generate")];
       expect(sources.length).toBeGreaterThanOrEqual(4);
       expect(
         files.filter((file) => !existsSync(file)),
@@ -78,6 +89,32 @@ if (!isHere) {
         );
       });
     }
+
+    test("a model writes through the dylib what it writes through the library for Linux", async () => {
+      using bundle = new Bundle();
+      bundle.copy(austen);
+      bundle.export(austen, "plan.bmplan", { contextLength: 128, kvType: "f32" });
+      const commands = [
+        `open ${bundle.path} plan.bmplan`,
+        "sampling 0 40 0.95 0.05 1 64 0",
+        `prompt 0 ${hex("It is a truth universally")}`,
+        "next 40 4096",
+        "rewind 0",
+        "sampling 0.8 40 0.95 0.05 1.1 64 7",
+        `prompt 0 ${hex("She was")}`,
+        "next 40 4096",
+        "close",
+      ].join("\n");
+      const answers = ({ output }: Outcome) => output.split("\n").filter((line) => line.startsWith("{"));
+      const outcome = await runWith(`${commands}\n`, "generate", dylib);
+      const expected = await runWith(`${commands}\n`, "../generate");
+      expect(outcome.status, failuresOf(outcome)).toBe(0);
+      expect(answers(outcome)).toEqual(answers(expected));
+      const texts = answers(outcome).filter((answer) => answer.startsWith('{"calls":[['));
+      expect(texts).toHaveLength(2);
+      expect(texts[0]).not.toBe(texts[1]);
+      expect(outcome.output).toContain("left: 0 objects");
+    });
 
     test("the static library for macOS passes as well", async () => {
       for (const program of ["bridge_object", "bridge_queue"]) {
