@@ -1,11 +1,14 @@
 // A model without JavaScript gives the tokens and the text that TypeScript does.
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { type ExportOptions, Llama } from "../../src/llama/index.ts";
 import type { SamplerOptions } from "../../src/sample/index.ts";
 import { tinyModel } from "../llama/tiny_model.ts";
 import { austen, austenF16, Bundle, prose } from "./models.ts";
 import { END, embedding, FULL, NO_TOKEN, Session } from "./session.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const bundle = new Bundle();
 const session = new Session();
