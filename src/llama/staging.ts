@@ -1,7 +1,7 @@
 /** The way of a file's bytes into memory that the CPU does not see: through two small buffers that it does. */
 import { type Buffer, type Device, ProgramBuilder } from "../runtime/index.ts";
 
-/** Bytes of each staging buffer: long enough that a copy's fixed costs do not count, little beside any model. */
+/** Most bytes of each staging buffer: long enough that a copy's fixed costs do not count, little beside any model. */
 export const STAGING_BYTES: number = 16 * 2 ** 20;
 
 /** Copies on the device are of whole words (Metal's rule). */
@@ -18,23 +18,28 @@ type Half = {
  * after use, whether `finish` was reached or not: the copies in flight end first.
  */
 export class Staging implements AsyncDisposable {
+  /** Bytes that one `write` takes at most. */
+  readonly byteLength: number;
   readonly #device: Device;
   readonly #halves: readonly Half[];
   readonly #owned: DisposableStack;
   #turn = 0;
 
-  constructor(device: Device) {
+  /** @param longest The most bytes that will be written in one go; less is used where it is much. */
+  constructor(device: Device, longest: number) {
     using owned = new DisposableStack();
     this.#device = device;
+    const most = Math.min(STAGING_BYTES, Math.floor(device.info.maxBufferLength / WORD) * WORD);
+    this.byteLength = Math.min(most, Math.ceil(longest / WORD) * WORD);
     this.#halves = ["staging 0", "staging 1"].map((label) => ({
-      buffer: owned.use(device.buffer(STAGING_BYTES, { label })),
+      buffer: owned.use(device.buffer(this.byteLength, { label })),
       settled: Promise.resolve(undefined),
     }));
     this.#owned = owned.move();
   }
 
   /**
-   * Has bytes written into a buffer, at most `STAGING_BYTES`. They may be on their way when this returns.
+   * Has bytes written into a buffer, at most `byteLength`. They may be on their way when this returns.
    *
    * @param target At least `offset + length` bytes, in whole words.
    * @param offset A multiple of 4.

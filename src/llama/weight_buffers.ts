@@ -141,13 +141,13 @@ async function stage(
   own: Own,
   progress: Progress,
 ): Promise<Buffer[]> {
-  await using staging = new Staging(device);
+  await using staging = new Staging(device, Math.max(...chunks.map(({ byteLength }) => byteLength)));
   const buffers: Buffer[] = [];
   for (const [i, chunk] of chunks.entries()) {
     // Whole words, which is what a device copies.
     const byteLength = Math.ceil(chunk.byteLength / 4) * 4;
     const buffer = own(device.buffer(byteLength, { storage: "private", label: labelOf(i) }));
-    for (const [offset, length] of pieces(chunk)) {
+    for (const [offset, length] of pieces(chunk, staging.byteLength)) {
       await staging.write(buffer, offset, length, (into) => file.read(into, chunk.offset + offset));
       progress.add(length);
     }
@@ -182,7 +182,7 @@ async function copy(
   const buffers: Buffer[] = [];
   for (const [i, chunk] of chunks.entries()) {
     const buffer = own(device.buffer(chunk.byteLength, { label: labelOf(i) }));
-    for (const [offset, length] of pieces(chunk)) {
+    for (const [offset, length] of pieces(chunk, STAGING_BYTES)) {
       await file.read(buffer.bytes(offset, length), chunk.offset + offset);
       progress.add(length);
     }
@@ -191,10 +191,10 @@ async function copy(
   return buffers;
 }
 
-/** Offset and length of each part of a chunk that is copied at once. */
-function* pieces({ byteLength }: Chunk): Generator<readonly [number, number]> {
-  for (let offset = 0; offset < byteLength; offset += STAGING_BYTES) {
-    yield [offset, Math.min(STAGING_BYTES, byteLength - offset)];
+/** Offset and length of each part of a chunk that is copied at once, `most` bytes or less. */
+function* pieces({ byteLength }: Chunk, most: number): Generator<readonly [number, number]> {
+  for (let offset = 0; offset < byteLength; offset += most) {
+    yield [offset, Math.min(most, byteLength - offset)];
   }
 }
 
