@@ -24,9 +24,10 @@ static bool reserve(Word *word, size_t length) {
   free(word->symbols);
   word->symbols = malloc(3 * capacity * sizeof *word->symbols);
   word->capacity = word->symbols ? capacity : 0;
+  if (!word->symbols) return false;
   word->next = word->symbols + capacity;
   word->previous = word->next + capacity;
-  return word->symbols != NULL;
+  return true;
 }
 
 static bool consider(Word *word, uint32_t left) {
