@@ -2,7 +2,7 @@
  * generate.c: a program that uses models without JavaScript, as an application would: it links the library and includes
  * its header, nothing else. Tests give it one command a line and read one line of JSON for each. Text is in hexadecimal.
  *
- *   open DIRECTORY PLAN          -> {"model":handle}       uses this model from now on
+ *   open DIRECTORY PLAN DISABLED -> {"model":handle}       uses this model from now on; DISABLED may be left out
  *   use HANDLE | close           -> {"status":0}
  *   numbers                      -> {"numbers":[...]}
  *   tokenize FLAGS TEXT          -> {"tokens":[...]}
@@ -71,7 +71,9 @@ static void printNumber(const char *name, double value) {
 static void doOpen(char *arguments) {
   char *plan = strchr(arguments, ' ');
   if (plan) *plan++ = 0;
-  bm_handle opened = bm_model_open(arguments, plan ? plan : "", 0, 0);
+  char *disabled = plan ? strchr(plan, ' ') : NULL;
+  if (disabled) *disabled++ = 0;
+  bm_handle opened = bm_model_open(arguments, plan ? plan : "", 0, disabled ? (uint32_t)strtoul(disabled, NULL, 10) : 0);
   if (!opened) {
     printFailure();
     return;

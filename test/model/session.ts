@@ -34,9 +34,11 @@ export class Session implements AsyncDisposable {
   readonly #process: Bun.Subprocess<"pipe", "pipe", "inherit">;
   readonly #lines: AsyncGenerator<string>;
 
-  constructor() {
+  /** @param environment What is set besides. */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
     if (!existsSync(program)) throw new Error(`${program} is missing: make test-artifacts builds it`);
-    this.#process = Bun.spawn([program], { stdin: "pipe", stdout: "pipe", stderr: "inherit" });
+    const env = { ...process.env, ...environment };
+    this.#process = Bun.spawn([program], { stdin: "pipe", stdout: "pipe", stderr: "inherit", env });
     this.#lines = linesOf(this.#process.stdout);
   }
 
