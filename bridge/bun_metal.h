@@ -354,8 +354,8 @@ BM_EXPORT bm_status bm_model_sampling(bm_handle model, double temperature, uint3
  * (BM_NO_TOKEN) until all is taken. `text` may be NULL, with capacity 0: the text is dropped.
  *
  * BM_MODEL_END: the model ended its text; `token` is the token that says so, which is not part of the text.
- * BM_MODEL_FULL: the context is full. With either, `text` may still hold what was left. Both stay until something is
- * added or forgotten.
+ * BM_MODEL_FULL: the context is full. With either, `text` may still hold the last of the text, and no more will follow.
+ * Both stay until something is added or forgotten.
  */
 BM_EXPORT bm_status bm_model_next(bm_handle model, char *text, uint32_t capacity, uint32_t *length, uint32_t *token);
 

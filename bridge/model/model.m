@@ -179,6 +179,11 @@ bm_status bm_model_next(bm_handle handle, char *text, uint32_t capacity, uint32_
   bm_status status = bridgeTextStreamHasText(stream) ? BM_OK : bridgeModelNext(&object->model, &chosen);
   if (status != BM_OK && status != BM_MODEL_END && status != BM_MODEL_FULL) return status;
   uint32_t given = giveText(stream, text, capacity);
+  // The end is told when all text is taken: whoever stops there has missed nothing.
+  if (status != BM_OK && bridgeTextStreamHasText(stream)) {
+    status = BM_OK;
+    chosen = BM_NO_TOKEN;
+  }
   if (length) *length = given;
   if (token) *token = chosen;
   return status;

@@ -51,6 +51,7 @@ static bm_status readFiles(Opening *opening, const char *directory, const char *
     // The weights are named from where the plan lies.
     opening->modelPath = joinPath(planPath, (size_t)(strrchr(planPath, '/') - planPath), plan->modelName);
     status = opening->modelPath ? bridgePlanFileCheckModel(plan, opening->modelPath) : bm_error_code();
+    if (status != BM_OK && opening->modelPath) because("Cannot use", opening->modelPath);
   } else {
     because("Cannot open", planPath);
   }

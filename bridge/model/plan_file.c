@@ -36,9 +36,9 @@ static int openFile(const char *path, const char *what, uint64_t *length) {
   struct stat information;
   if (file < 0 || fstat(file, &information) != 0) {
     bm_status status = errno == ENOENT || errno == ENOTDIR ? BM_ERROR_NOT_FOUND : BM_ERROR_ARGUMENT;
-    bridgeFail(status, "The %s \"%s\" cannot be opened: %s", what, path, strerror(errno));
+    bridgeFail(status, "The %s cannot be opened: %s", what, strerror(errno));
   } else if (!S_ISREG(information.st_mode)) {
-    bridgeFail(BM_ERROR_ARGUMENT, "The %s \"%s\" is not a regular file", what, path);
+    bridgeFail(BM_ERROR_ARGUMENT, "The %s is not a regular file", what);
   } else {
     *length = (uint64_t)information.st_size;
     return file;
@@ -47,12 +47,12 @@ static int openFile(const char *path, const char *what, uint64_t *length) {
   return -1;
 }
 
-static bm_status readWhole(int file, const char *path, uint8_t *bytes, uint64_t length) {
+static bm_status readWhole(int file, uint8_t *bytes, uint64_t length) {
   for (uint64_t at = 0; at < length;) {
     ssize_t count = read(file, bytes + at, length - at);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0)
-      return bridgeFail(BM_ERROR_ARGUMENT, "The file \"%s\" cannot be read: %s", path,
+      return bridgeFail(BM_ERROR_ARGUMENT, "The file cannot be read: %s",
                         count < 0 ? strerror(errno) : "it became shorter meanwhile");
     at += (uint64_t)count;
   }
@@ -65,12 +65,11 @@ static bm_status readCopy(const char *path, PlanFile *plan) {
   if (file < 0) return bm_error_code();
   bm_status status = BM_OK;
   if (plan->length < PLAN_HEADER_BYTES || plan->length > MostFileBytes)
-    status =
-        bridgeFail(BM_ERROR_ARGUMENT, "The plan \"%s\" has " QUOTED_U64 " bytes: it is no plan", path, plan->length);
+    status = bridgeFail(BM_ERROR_ARGUMENT, "The plan has " QUOTED_U64 " bytes: it is no plan", plan->length);
   else if (!(plan->bytes = malloc(plan->length)))
     status = bridgeFail(BM_ERROR_MEMORY, "There is no memory for a plan of " QUOTED_U64 " bytes", plan->length);
   else
-    status = readWhole(file, path, plan->bytes, plan->length);
+    status = readWhole(file, plan->bytes, plan->length);
   close(file);
   return status;
 }
@@ -319,16 +318,16 @@ void bridgePlanFileFree(PlanFile *plan) {
 
 /* ---- the model file ---------------------------------------------------------------------------------------------- */
 
-static bm_status digestHeader(int file, const char *path, uint64_t length, uint8_t digest[PLAN_DIGEST_BYTES]) {
+static bm_status digestHeader(int file, uint64_t length, uint8_t digest[PLAN_DIGEST_BYTES]) {
   enum { Part = 1 << 16 };
   uint8_t *part = malloc(Part);
-  if (!part) return bridgeFail(BM_ERROR_MEMORY, "There is no memory left to read \"%s\"", path);
+  if (!part) return bridgeFail(BM_ERROR_MEMORY, "There is no memory left to read a model");
   Digest sum;
   bridgeDigestBegin(&sum);
   bm_status status = BM_OK;
   for (uint64_t at = 0; at < length && status == BM_OK;) {
     uint64_t count = length - at < Part ? length - at : Part;
-    status = readWhole(file, path, part, count);
+    status = readWhole(file, part, count);
     bridgeDigestAdd(&sum, part, count);
     at += count;
   }
@@ -345,15 +344,14 @@ bm_status bridgePlanFileCheckModel(const PlanFile *plan, const char *path) {
   uint8_t digest[PLAN_DIGEST_BYTES];
   if (length != plan->modelLength)
     status = bridgeFail(BM_ERROR_ARGUMENT,
-                        "The model \"%s\" has " QUOTED_U64 " bytes, but the plan was exported from one of " QUOTED_U64
+                        "The model has " QUOTED_U64 " bytes, but the plan was exported from one of " QUOTED_U64
                         ": export the plan again, or copy its model beside it",
-                        path, length, plan->modelLength);
-  else if ((status = digestHeader(file, path, plan->headerLength, digest)) == BM_OK &&
+                        length, plan->modelLength);
+  else if ((status = digestHeader(file, plan->headerLength, digest)) == BM_OK &&
            memcmp(digest, plan->headerDigest, sizeof digest) != 0)
     status = bridgeFail(BM_ERROR_ARGUMENT,
-                        "The model \"%s\" has other metadata or tensors than the one that the plan was exported from: "
-                        "export the plan again, or copy its model beside it",
-                        path);
+                        "The model has other metadata or tensors than the one that the plan was exported from: "
+                        "export the plan again, or copy its model beside it");
   close(file);
   return status;
 }

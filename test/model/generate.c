@@ -73,7 +73,8 @@ static void doOpen(char *arguments) {
   if (plan) *plan++ = 0;
   char *disabled = plan ? strchr(plan, ' ') : NULL;
   if (disabled) *disabled++ = 0;
-  bm_handle opened = bm_model_open(arguments, plan ? plan : "", 0, disabled ? (uint32_t)strtoul(disabled, NULL, 10) : 0);
+  bm_handle opened =
+      bm_model_open(arguments, plan ? plan : "", 0, disabled ? (uint32_t)strtoul(disabled, NULL, 10) : 0);
   if (!opened) {
     printFailure();
     return;

@@ -129,6 +129,12 @@ describe("a model without JavaScript", () => {
       const decoder = new TextDecoder("utf-8", { fatal: true });
       for (const piece of found.pieces) decoder.decode(piece);
       expect(found.tokens.at(-1)).toBe(found.status === FULL ? NO_TOKEN : llama.tokenizer.eos);
+      // With little room the end is told when all text was given.
+      await session.expect("rewind 0");
+      await session.expect(command(sampling));
+      await session.prompt("é🙂");
+      const slowly = await session.next(1000, 5);
+      expect([slowly.status, slowly.text]).toEqual([found.status, found.text]);
       // Both states last.
       const again = await session.next(3);
       expect([again.status, again.text]).toEqual([found.status, ""]);
