@@ -329,6 +329,39 @@ static void releasedResourcesOfCommandsAreTold(void) {
   [addOne release]; // an indirect command buffer keeps nothing
   CHECK_RAISES("MTLIndirectCommandResource", [buffer commit]);
   [commands release], [numbers release];
+
+  // A pipeline that was looked at before, and another command changes.
+  id<MTLComputePipelineState> twice = newPipelineFor(@"twice", YES);
+  addOne = newPipelineFor(@"add_one", YES);
+  numbers = newBuffer(64);
+  commands = newCommands(2);
+  encode(commands, 0, addOne, numbers, 16);
+  finish(encodeExecution(commands, NSMakeRange(0, 2), numbers));
+  [addOne release];
+  encode(commands, 1, twice, numbers, 16);
+  CHECK_RAISES("MTLIndirectCommandResource", [encodeExecution(commands, NSMakeRange(0, 2), numbers) commit]);
+  // A buffer that goes while it is in flight, though the command buffer retains what it was told.
+  MTLResidencySetDescriptor *descriptor = [[[MTLResidencySetDescriptor alloc] init] autorelease];
+  id<MTLResidencySet> set = [device newResidencySetWithDescriptor:descriptor error:NULL];
+  [numbers release];
+  numbers = newBuffer(64); // the one before is still kept by a command buffer that was refused
+  [set addAllocation:numbers];
+  [set commit];
+  [commands resetWithRange:NSMakeRange(0, 2)];
+  id<MTLComputePipelineState> slow = newPipelineFor(@"slow", YES);
+  id<MTLIndirectComputeCommand> command = [commands indirectComputeCommandAtIndex:0];
+  [command setComputePipelineState:slow];
+  [command setKernelBuffer:numbers offset:0 atIndex:0];
+  [command concurrentDispatchThreadgroups:one threadsPerThreadgroup:one];
+  buffer = encodeExecution(commands, NSMakeRange(0, 1), nil);
+  [buffer useResidencySet:set];
+  [buffer commit];
+  [set removeAllAllocations];
+  [set commit];
+  [numbers release];
+  [buffer waitUntilCompleted];
+  CHECK_NUMBER([[buffer error] code], MTLCommandBufferErrorInvalidResource);
+  [set release], [commands release], [slow release], [twice release];
 }
 
 static void gridsMayBeRead(void) {

@@ -155,16 +155,20 @@ static void copyCommands(const IndirectCommands *from, NSRange range, IndirectCo
   to->version++;
 }
 
+/* What an object held is there as long as it is alive: a look at a pipeline's function would read freed memory. */
+static void requireAlive(const Lifetime *lifetime) {
+  if (atomic_load(&lifetime->isReleased))
+    MTLBreakRule(@"MTLIndirectCommandResource", @"the %s \"%s\" of an indirect command was released", lifetime->kind,
+                 lifetime->label ? lifetime->label : "(no label)");
+}
+
 /* What the function declares, where all of it is the command's own; and the barrier, which counts at the dispatch. */
 static void checkSlot(IndirectCommands *commands, NSUInteger index, const IndirectOperation *operation) {
   IndirectSlot *slot = &commands->slots[index];
   const PipelineCode *pipeline = commands->inheritsPipeline ? operation->pipeline : slot->pipeline;
   if (!pipeline)
     MTLBreakRule(@"MTLPipelineState", @"indirect command %lu has no pipeline state", index);
-  // What the pipeline held is there as long as it is alive: later looks at its function would read freed memory.
-  if (atomic_load(&pipeline->lifetime.isReleased))
-    MTLBreakRule(@"MTLIndirectCommandResource", @"the pipeline state \"%s\" of indirect command %lu was released",
-                 pipeline->lifetime.label ? pipeline->lifetime.label : "(no label)", index);
+  requireAlive(&pipeline->lifetime);
   if (!pipeline->supportsIndirectCommands)
     MTLBreakRule(@"MTLIndirectCommandPipeline", @"the pipeline state of indirect command %lu does not support them", index);
   if (slot->isWaiting != slot->waits)
@@ -188,6 +192,8 @@ static void gather(IndirectCommands *commands, const IndirectOperation *operatio
     return;
   commands->gatheredVersion = 0;
   commands->isResident = false;
+  for (NSUInteger i = range.location; !commands->inheritsPipeline && i < range.location + range.length; i++)
+    if (commands->slots[i].isDispatch) requireAlive(&commands->slots[i].pipeline->lifetime);
   NSUInteger count = 0;
   Lifetime **found = allocate(range.length * (DriverMaxBuffers + 1), sizeof *found);
   for (NSUInteger i = range.location; i < range.location + range.length; i++) {
@@ -270,7 +276,8 @@ static const Lifetime *findAbsent(LinuxCommandBuffer *commandBuffer, const Indir
     areInSets = false;
     if (!declared) {
       declared = allocate(operation->declaredCount, sizeof *declared);
-      memcpy(declared, commandBuffer->declared + operation->firstDeclared, operation->declaredCount * sizeof *declared);
+      for (NSUInteger k = 0; k < operation->declaredCount; k++)
+        declared[k] = commandBuffer->declared[operation->firstDeclared + k];
       MTLSortLifetimes(declared, operation->declaredCount);
     }
     if (!MTLHasLifetime(declared, operation->declaredCount, lifetime)) absent = lifetime;
@@ -286,12 +293,7 @@ static const Lifetime *findAbsent(LinuxCommandBuffer *commandBuffer, const Indir
 
 static void requireAliveAndResident(LinuxCommandBuffer *commandBuffer, const IndirectOperation *operation) {
   const IndirectCommands *commands = operation->commands;
-  for (NSUInteger i = 0; i < commands->gatheredCount; i++) {
-    const Lifetime *lifetime = commands->gathered[i];
-    if (atomic_load(&lifetime->isReleased))
-      MTLBreakRule(@"MTLIndirectCommandResource", @"the %s \"%s\" of an indirect command was released", lifetime->kind,
-                   lifetime->label ? lifetime->label : "(no label)");
-  }
+  for (NSUInteger i = 0; i < commands->gatheredCount; i++) requireAlive(commands->gathered[i]);
   Residency residency = {.count = 0};
   const Lifetime *absent = findAbsent(commandBuffer, operation, &residency);
   for (NSUInteger i = 0; i < residency.count; i++) [residency.sets[i] release];
