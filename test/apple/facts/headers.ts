@@ -10,7 +10,7 @@ export interface Member {
   readonly since: Since;
 }
 
-/** A protocol or a class; members are read of Metal's. Properties count as their accessors; class methods begin with "+". */
+/** A protocol or a class. Properties count as their accessors; class methods begin with "+". */
 export interface Owner {
   readonly kind: "protocol" | "class";
   /** The protocol or class that it inherits from; "" where there is none. */
@@ -194,7 +194,7 @@ function readOwners(text: string): Map<string, Owner> {
         kind: groups?.kind === "protocol" ? "protocol" : "class",
         inherits: groups?.inherits ?? "",
         since: sinceOf(groups?.before ?? ""),
-        members: groups?.name?.startsWith("MTL") ? readMembers(groups.body ?? "") : new Map(),
+        members: readMembers(groups?.body ?? ""),
       });
     }
   }
