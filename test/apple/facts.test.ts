@@ -118,6 +118,12 @@ describe("headers of Metal for Linux", () => {
       "MTLBuffer inherits",
     ],
     [
+      "a method of Foundation",
+      "stringWithUTF8String:(const char *)text;",
+      "stringWithUTF8:(const char *)text;",
+      "+stringWithUTF8String:",
+    ],
+    [
       "a function",
       "MTLCreateSystemDefaultDevice(void)",
       "MTLCreateDefaultDevice(void)",
