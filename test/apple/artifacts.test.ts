@@ -1,7 +1,16 @@
 // What `make dist-apple` makes, looked at as Apple's linker and loader look at it: systems, names, imports, exports,
 // signatures, the folders of the .xcframework. Only a Mac can tell the rest.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { importFault, readAllowed } from "./allowed_symbols.ts";
@@ -332,13 +341,23 @@ describe("the build", () => {
       /^xcrun -sdk iphoneos metal -std=metal3\.0 -mios-version-min=16\.0 .* -c shaders\//m,
     );
 
-    make(copy, ["dist/darwin/bun-metal.dylib", "OS=darwin", "APPLE_OUT=build/apple-xcode"], xcode);
+    // All is built but what depends on one source and on the shaders.
+    const now = new Date();
+    utimesSync(join(copy, "bridge/error.m"), now, now);
+    make(copy, ["dist-apple", "OS=darwin"], xcode);
+    const allCalls = readFileSync(join(copy, "xcrun.log"), "utf8");
+    expect(allCalls).toContain("xcrun -sdk appletvsimulator clang -target x86_64-apple-tvos15.0-simulator");
+    expect(allCalls).toContain("codesign --force --sign - dist/darwin/bun-metal.dylib");
     const slices = slicesOf(readFileSync(join(copy, "dist/darwin/bun-metal.dylib")));
     expect(slices.length).toBe(2);
     const macos = readFileSync(join(copy, "dist/macos/shaders.metallib"));
     for (const { bytes } of slices) expect(Buffer.from(bytes).includes(macos)).toBe(true);
-    expect(readFileSync(join(copy, "xcrun.log"), "utf8")).toContain(
-      "codesign --force --sign - dist/darwin/bun-metal.dylib",
-    );
+    for (const { name, folder } of PLATFORMS) {
+      const inFramework = (file: string) => join("BunMetal.xcframework", folder, file);
+      const metallib = readFileSync(join(copy, "dist", inFramework("Shaders/shaders.metallib")));
+      expect(metallib.equals(readFileSync(join(copy, "dist", name, "shaders.metallib")))).toBe(true);
+      const library = readFileSync(join(copy, "dist", inFramework("libBunMetal.a")));
+      expect(library.equals(readFileSync(join(dist, inFramework("libBunMetal.a"))))).toBe(true);
+    }
   }, 300_000);
 });

@@ -113,7 +113,7 @@ export function makeStandInForXcode(directory: string): void {
     `echo "xcrun $*" >>xcrun.log
 tool() { for t in $1-19 $1; do command -v $t && return; done; }
 [ "$1" != -f ] || { echo /stand-in/$2; exit; }
-[ "$3" != --show-sdk-path ] || exit 0
+[ "$3" != --show-sdk-path ] || { echo /stand-in/$2.sdk; exit; }
 [ "$1" != -sdk ] || shift 2
 name=$1
 shift
@@ -121,6 +121,7 @@ case $name in
   clang) exec $(tool clang) -fuse-ld=lld -Wno-unused-command-line-argument -nostdlibinc -isystem apple/include \\
     -Ibridge/linux -isysroot build/apple/macos/sdk "$@" ;;
   lipo) exec $(tool llvm-lipo) "$@" ;;
+  libtool) exec $(tool llvm-libtool-darwin) "$@" ;;
   metal | metallib)
     for last; do :; done
     echo "MTLB $*" >"$last" ;;
