@@ -22,6 +22,11 @@ $1 == "library" {
   next
 }
 
+$1 !~ /^(class|exception|symbol)$/ {
+  print FILENAME ":" FNR ": there is no kind \"" $1 "\"" > "/dev/stderr"
+  exit 1
+}
+
 {
   kind = $1 == "class" ? "objc-classes" : $1 == "exception" ? "objc-eh-types" : "symbols"
   for (i = 1; i <= count; i++) if (isThere(targets[i])) {

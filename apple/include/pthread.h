@@ -6,7 +6,6 @@
 #include <sys/types.h>
 
 typedef struct _opaque_pthread_t *pthread_t;
-typedef unsigned long pthread_key_t;
 
 typedef struct {
   long signature;
@@ -16,41 +15,26 @@ typedef struct {
 typedef struct {
   long signature;
   char opaque[8];
-} pthread_mutexattr_t, pthread_condattr_t, pthread_once_t;
+} pthread_mutexattr_t, pthread_condattr_t;
 
 typedef struct {
   long signature;
   char opaque[40];
 } pthread_cond_t;
 
-typedef struct {
-  long signature;
-  char opaque[192];
-} pthread_rwlock_t;
-
 #define PTHREAD_MUTEX_INITIALIZER {0x32AAABA7, {0}}
-#define PTHREAD_COND_INITIALIZER {0x3CB0B1BB, {0}}
-#define PTHREAD_ONCE_INIT {0x30B1BCBA, {0}}
-#define PTHREAD_RWLOCK_INITIALIZER {0x2DA8B3B4, {0}}
 
 extern int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
 extern int pthread_join(pthread_t thread, void **result);
-extern int pthread_detach(pthread_t thread);
-extern pthread_t pthread_self(void);
-extern int pthread_equal(pthread_t a, pthread_t b);
-extern int pthread_once(pthread_once_t *once, void (*initialize)(void));
 
 extern int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
 extern int pthread_mutex_destroy(pthread_mutex_t *mutex);
 extern int pthread_mutex_lock(pthread_mutex_t *mutex);
-extern int pthread_mutex_trylock(pthread_mutex_t *mutex);
 extern int pthread_mutex_unlock(pthread_mutex_t *mutex);
 
 extern int pthread_cond_init(pthread_cond_t *condition, const pthread_condattr_t *attributes);
 extern int pthread_cond_destroy(pthread_cond_t *condition);
 extern int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
-extern int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until);
-extern int pthread_cond_signal(pthread_cond_t *condition);
 extern int pthread_cond_broadcast(pthread_cond_t *condition);
 
 #endif
