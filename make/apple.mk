@@ -47,7 +47,7 @@ ifeq ($(OS),darwin)
   APPLE_METAL := $(shell xcrun -f metal 2>/dev/null)
   APPLE_SDKS := $(shell xcrun -sdk iphoneos --show-sdk-path 2>/dev/null && xcrun -sdk appletvos --show-sdk-path 2>/dev/null)
 else
-  llvm_tool = $(or $(firstword $(foreach t,$(1)$(patsubst clang%,%,$(notdir $(CLANG))) $(1)-19 $(1),$(shell command -v $(t)))),$(1))
+  llvm_tool = $(or $(firstword $(foreach t,$(1)$(patsubst clang%,%,$(notdir $(CLANG))) $(1)-19 $(1),$(shell command -v $(t) 2>/dev/null))),$(1))
   apple_clang = $(CLANG)
   APPLE_CFLAGS += -nostdlibinc -isystem apple/include -Ibridge/linux
   APPLE_LDFLAGS += -fuse-ld=lld -isysroot $(APPLE_OUT)/macos/sdk
