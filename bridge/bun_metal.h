@@ -196,6 +196,10 @@ BM_EXPORT bm_handle bm_library_from_file(bm_handle device, const char *path);
  *  that the device does not take, of another version or level, are passed over. */
 BM_EXPORT bm_handle bm_library_shaders(bm_handle device);
 
+/** Copies the SHA-256 of the source of the shaders that ship, as 64 hexadecimal digits: what was made for them elsewhere
+ *  is known by it. Returns the full length. */
+BM_EXPORT uint32_t bm_shaders_digest(char *out, uint32_t capacity);
+
 /** Copies the names of the library's functions, one a line. Returns the full length. */
 BM_EXPORT uint32_t bm_library_functions(bm_handle library, char *out, uint32_t capacity);
 

@@ -6,6 +6,7 @@
 
 #import "export.h"
 #import "handle.h"
+#include "model/digest.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -74,4 +75,17 @@ bm_handle bm_library_shaders(bm_handle handle) {
   if (!library) library = newLibraryFromSource(device);
   return library ? bridgeLibraryHandle(device, library) : 0;
   BRIDGE_LEAVE(0)
+}
+
+/* Sends no message, so it needs neither a pool nor a barrier. */
+uint32_t bm_shaders_digest(char *out, uint32_t capacity) {
+  enum { Bytes = 32 };
+  uint8_t digest[Bytes];
+  Digest sum;
+  bridgeDigestBegin(&sum);
+  bridgeDigestAdd(&sum, (const uint8_t *)shaderSource, sizeof shaderSource - 1);
+  bridgeDigestEnd(&sum, digest);
+  char text[2 * Bytes + 1];
+  for (int i = 0; i < Bytes; i++) snprintf(text + 2 * i, 3, "%02x", digest[i]);
+  return bridgeCopyText(text, 2 * Bytes, out, capacity);
 }

@@ -11,6 +11,7 @@
  *   MODEL      u32 BM_ABI_VERSION, vocabulary, context length (positions), most rows of a step,
  *              positions of a cache block, cache blocks, needs (PLAN_NEEDS_*), threads of a SIMD group,
  *              u64 length of the model file, u64 length of its header, SHA-256 of that header (32 bytes),
+ *              SHA-256 of the shaders' source (32 bytes),
  *              text: the model file's name, from the plan's own directory
  *   KERNELS    u32 count, then for each { u32 most threads of a threadgroup, text name }
  *   BUFFERS    u32 count, u32 0, then for each { u32 role, u32 0, u64 offset, u64 length }

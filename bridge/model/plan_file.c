@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -148,6 +149,14 @@ bool bridgePlanNameIsInside(const char *name) {
   }
 }
 
+/* What a plan tells the kernels is only right for the kernels that it was made for. */
+static bool isDigestOfShaders(const uint8_t digest[PLAN_DIGEST_BYTES]) {
+  char text[2 * PLAN_DIGEST_BYTES + 1], shaders[2 * PLAN_DIGEST_BYTES + 1];
+  for (int i = 0; i < PLAN_DIGEST_BYTES; i++) snprintf(text + 2 * i, 3, "%02x", digest[i]);
+  bm_shaders_digest(shaders, sizeof shaders);
+  return memcmp(text, shaders, sizeof text) == 0;
+}
+
 static bm_status readModel(PlanFile *plan, Reader *reader) {
   uint32_t abiVersion = readWord(reader);
   plan->vocabulary = readWord(reader);
@@ -160,11 +169,15 @@ static bm_status readModel(PlanFile *plan, Reader *reader) {
   plan->modelLength = readLong(reader);
   plan->headerLength = readLong(reader);
   plan->headerDigest = readBytes(reader, PLAN_DIGEST_BYTES);
+  const uint8_t *shadersDigest = readBytes(reader, PLAN_DIGEST_BYTES);
   if (reader->isShort) return refuse("its description of the model is too short");
   if (abiVersion != BM_ABI_VERSION)
     return bridgeFail(BM_ERROR_UNSUPPORTED,
                       "The plan was exported for version \"%u\" of the library, this is \"%u\": export the model again",
                       abiVersion, BM_ABI_VERSION);
+  if (!isDigestOfShaders(shadersDigest))
+    return bridgeFail(BM_ERROR_UNSUPPORTED,
+                      "The plan was exported for other shaders than those of this library: export the model again");
   if (plan->vocabulary < 1 || plan->vocabulary > MostTokens) return refuse("its vocabulary is absurd");
   if (plan->contextLength < 1 || plan->contextLength > MostContext) return refuse("its context length is absurd");
   if (plan->rows < 1 || plan->rows > MostRows) return refuse("its number of rows is absurd");

@@ -40,6 +40,7 @@ export const abi = {
   bm_library_from_source: ["u32", "u32", "in", "f64", "in"], // -> handle; device, source, length, name
   bm_library_from_file: ["u32", "u32", "in"], // -> handle; device, path
   bm_library_shaders: ["u32", "u32"], // -> handle; device
+  bm_shaders_digest: ["u32", "out", "u32"], // -> full length; text, capacity
   bm_library_functions: ["u32", "u32", "out", "u32"], // -> full length; library, text, capacity
   bm_pipeline_new: ["u32", "u32", "in"], // -> handle; library, function
   bm_pipeline_numbers: ["u32", "u32", "out", "u32"], // -> status; pipeline, f64 numbers, capacity

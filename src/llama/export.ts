@@ -14,7 +14,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, isAbsolute, relative, resolve, sep } from "node:path";
-import { abiVersion } from "../runtime/index.ts";
+import { abiVersion, Device } from "../runtime/index.ts";
 import type { KernelTarget } from "../tensor/index.ts";
 import { tokenizerTables } from "../text/index.ts";
 import { BLOCK_SIZE, type KvType } from "./cache.ts";
@@ -83,6 +83,7 @@ export type ExportResult = {
  * @throws {GgufError | ModelError | TypeError} As `Llama.load`, for a model that cannot run.
  * @throws {RangeError} If an option is out of range.
  * @throws {Error} If `out` exists, or cannot be written; `cause` holds the system's error.
+ * @throws {BridgeError} If the native library is missing: it knows the shaders that the plan is for.
  */
 export function exportModel(path: string, out: string, options: ExportOptions = {}): ExportResult {
   const model = readModelFile(path);
@@ -109,6 +110,7 @@ export function exportModel(path: string, out: string, options: ExportOptions = 
     .u64(model.gguf.fileSize)
     .u64(header.length)
     .array(sha256(header))
+    .array(Uint8Array.fromHex(Device.shadersDigest()))
     .text(modelName.name);
   const bytes = encodePlanFile({
     model: section.finish(),

@@ -117,6 +117,12 @@ export class Device extends Owned implements DeviceContext {
     );
   }
 
+  /** The SHA-256 of the source of the shaders that the native library brings, in hexadecimal. */
+  static shadersDigest(): string {
+    const { symbols } = loadBridge();
+    return readText((out, capacity) => symbols.bm_shaders_digest(out, capacity));
+  }
+
   private constructor(bridge: Bridge, handle: Handle, info: DeviceInfo) {
     super(bridge, handle, `device "${info.id}"`);
     this.info = info;
