@@ -269,7 +269,7 @@ describe("a model without JavaScript", () => {
       await session.next(2);
       await session.expect("close");
     }
-    expect(await session.live()).toEqual(after);
+    expect(await session.settled(after.objects)).toEqual(after);
   });
 });
 

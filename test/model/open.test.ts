@@ -178,7 +178,7 @@ describe("bm_model_open", () => {
       }
     }
     expect(messages.size).toBeGreaterThan(25);
-    const { objects, ...live } = await session.live();
+    const { objects, ...live } = await session.settled(before.objects);
     expect(live).toMatchObject({
       handles: 0,
       bytes: before.bytes,

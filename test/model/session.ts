@@ -94,6 +94,16 @@ export class Session implements AsyncDisposable {
     return (await this.expect("live")) as Live;
   }
 
+  /** The same, once there are no more objects than `most`, or after a while: threads of the device let go a little late. */
+  async settled(most: number): Promise<Live> {
+    let live = await this.live();
+    for (let i = 0; i < 200 && live.objects > most; i++) {
+      await Bun.sleep(5);
+      live = await this.live();
+    }
+    return live;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.stdin.end();
     const status = await this.#process.exited;
