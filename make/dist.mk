@@ -93,8 +93,7 @@ package-tarball: dist/js/mod.js
 FOREIGN := $(if $(filter x86_64,$(ARCH)),linux-arm64,linux-x64)
 FOREIGN_TRIPLE := $(DIST_TRIPLE_$(FOREIGN))
 FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(NATIVE_TESTS))
-.SECONDARY: $(NATIVE_TESTS:$(OUT)/native/%=$(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.m.o) \
-            $(NATIVE_TESTS:$(OUT)/native/%=$(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.c.o)
+.SECONDARY: $(patsubst %,$(DIST_BUILD)/$(FOREIGN)/obj/%.o,$(wildcard test/native/*_test.m test/native/*_test.c))
 foreign-tests: $(FOREIGN_TESTS)
 	@:
 
@@ -111,6 +110,7 @@ $(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_te
 
 test-dist: ## test what ships: packages, reproducibility, the other architecture under QEMU
 	@BUN_TOOLS='$(TOOLS)' sh scripts/deps.sh test-dist
+	@$(MAKE) --no-print-directory deno-deps
 	@$(MAKE) --no-print-directory package
-	@$(MAKE) --no-print-directory foreign-tests
+	@$(MAKE) --no-print-directory artifacts foreign-tests
 	@$(BUN) test --timeout 300000 $(addprefix ./,$(wildcard test/dist/*.check.ts)) $(ARGS)

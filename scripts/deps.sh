@@ -33,18 +33,9 @@ bring_bun() {
     fail "Bun was installed into $tools but does not run."
 }
 
-# What testing the packages needs besides: Deno, and the Bun of the architecture that this machine is not.
-bring_other_runtimes() {
-  command -v npm >/dev/null 2>&1 || fail "npm, which brings Deno and Bun for testing, is not on PATH: install Node.js with npm."
-  if ! command -v deno >/dev/null 2>&1 && ! [ -x "$tools/deno/node_modules/.bin/deno" ]; then
-    echo "  deno    into $tools/deno"
-    mkdir -p "$tools/deno"
-    npm install --prefix "$tools/deno" --no-save --no-audit --no-fund --loglevel=error deno@2 >"$tools/npm.log" 2>&1 ||
-      { cat "$tools/npm.log" >&2; fail "npm could not install Deno."; }
-    "$tools/deno/node_modules/.bin/deno" --version >/dev/null 2>&1 ||
-      (cd "$tools/deno/node_modules/deno" && node install.cjs) ||
-      fail "Deno was installed into $tools/deno but does not run."
-  fi
+# What testing the packages needs besides: the Bun of the architecture that this machine is not.
+bring_foreign_bun() {
+  command -v npm >/dev/null 2>&1 || fail "npm, which brings Bun for $other_machine, is not on PATH: install Node.js with npm."
   bun=$(command -v bun || echo "$tools/node_modules/.bin/bun")
   package=@oven/bun-linux-$([ "$other_machine" = x86_64 ] && echo x64 || echo aarch64)@$("$bun" --version)
   foreign=$tools/bun-$other_machine
@@ -105,7 +96,7 @@ bring_debian_packages() {
 case $(uname -s) in
   Linux)
     bring_bun
-    [ "$purpose" != test-dist ] || bring_other_runtimes
+    [ "$purpose" != test-dist ] || bring_foreign_bun
     if command -v apt-get >/dev/null 2>&1; then
       bring_debian_packages
     else

@@ -1,0 +1,68 @@
+// The library for the architecture that this machine is not, under QEMU: the native tests, the kernels against their
+// references with a Bun of that architecture, and the installed package writing what it writes here.
+import { describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { basename, join } from "node:path";
+import { dist, execute, filesBelow, outputOf, root, tool } from "./distribution.ts";
+import { Installation } from "./installation.ts";
+
+const [machine, platform] = process.arch === "arm64" ? ["x86_64", "linux-x64"] : ["aarch64", "linux-arm64"];
+/** How a program of the other architecture is started. */
+const emulated = [tool(`qemu-${machine}`), "-L", `/usr/${machine}-linux-gnu`];
+const bun = [...emulated, tool(`bun-${machine}/package/bin/bun`)];
+const library = join(dist, platform, "libbun_metal.so");
+
+/** Runs tests of the repository in the other architecture's Bun, with the library that ships. */
+async function runTests(...args: string[]): Promise<void> {
+  const { code, stderr } = await execute([...bun, "test", "--timeout", "180000", ...args], {
+    environment: { ...process.env, BUN_METAL_LIBRARY: library },
+  });
+  const failed = stderr.split("\n").filter((line) => line !== "" && !line.startsWith("(pass)"));
+  expect(code, failed.join("\n")).toBe(0);
+  expect(Number(/^ *(\d+) pass$/m.exec(stderr)?.[1])).toBeGreaterThan(20);
+}
+
+describe(`native tests for ${machine}`, () => {
+  const built = join(root, "build/dist", platform, "native");
+  // cpu_run takes a kernel to run.
+  const programs = filesBelow(join(root, "test/native"))
+    .filter((file) => /_test\.[cm]$/.test(file) && file !== "cpu_run_test.c")
+    .map((file) => basename(file).replace(/_test\..$/, ""));
+
+  test("there are programs", () => {
+    expect(programs.length).toBeGreaterThan(5);
+    expect(programs.filter((name) => !existsSync(join(built, name)))).toEqual([]);
+  });
+
+  for (const name of programs) {
+    test(`${name} passes`, async () => {
+      const { code, stdout, stderr } = await execute([...emulated, join(built, name)]);
+      const failed = stdout.split("\n").filter((line) => line !== "" && !line.startsWith("ok "));
+      expect(code, `${failed.join("\n")}\n${stderr}`).toBe(0);
+      expect(stdout).toContain("ok ");
+    });
+  }
+});
+
+describe(`the library for ${machine}`, () => {
+  test("kernels match their references", async () => {
+    // Left out are those whose references take QEMU minutes, and whose siblings are here.
+    await runTests("test/kernels", "-t", "^(?!.*\\b(attention_f(16|32)|matvec_(f16|tiled_f16|q8_0)) )");
+  });
+
+  test("Metal Shading Language is compiled at run time, and means the same", async () => {
+    await runTests("test/bridge/msl_simd.test.ts", "test/bridge/msl_language.test.ts");
+  });
+
+  test("the installed package writes what it writes on this machine", async () => {
+    using app = new Installation();
+    await app.install();
+    const here = await app.run([process.execPath, "main.ts"]);
+    const there = await app.run([...bun, "main.ts"]);
+    expect(there).toEqual(here);
+    expect(there.code).toBe(0);
+    expect(await outputOf([...bun, "-p", "process.arch"])).toBe(
+      process.arch === "arm64" ? "x64\n" : "arm64\n",
+    );
+  });
+});

@@ -1,0 +1,33 @@
+// Another clone, in a directory with another name, makes the same bytes of everything that ships for Linux.
+import { expect, test } from "bun:test";
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { dist, execute, filesBelow, linuxLibraries, outputOf, root } from "./distribution.ts";
+
+test("two clones build the same libraries and shaders", async () => {
+  const clone = mkdtempSync(join(tmpdir(), "bun-metal-a-clone-with-a-longer-name-"));
+  try {
+    const listed = await outputOf(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    for (const file of listed.split("\0").filter((name) => name !== "" && !name.startsWith("test/"))) {
+      cpSync(join(root, file), join(clone, file), { recursive: true });
+    }
+    // A make of its own, no part of the one that may run this.
+    const environment = { ...process.env, MAKEFLAGS: undefined, MFLAGS: undefined, MAKELEVEL: undefined };
+    const { code, stdout, stderr } = await execute(["make", "dist-linux"], { cwd: clone, environment });
+    expect(code, stdout + stderr).toBe(0);
+    for (const { directory } of linuxLibraries) {
+      const files = filesBelow(join(dist, directory));
+      expect(filesBelow(join(clone, "dist", directory))).toEqual(files);
+      const different = files.filter(
+        (file) =>
+          !readFileSync(join(clone, "dist", directory, file)).equals(
+            readFileSync(join(dist, directory, file)),
+          ),
+      );
+      expect(different, directory).toEqual([]);
+    }
+  } finally {
+    rmSync(clone, { recursive: true });
+  }
+});
