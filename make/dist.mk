@@ -113,4 +113,10 @@ test-dist: ## test what ships: packages, reproducibility, the other architecture
 	@$(MAKE) --no-print-directory deno-deps
 	@$(MAKE) --no-print-directory package
 	@$(MAKE) --no-print-directory artifacts foreign-tests
-	@$(BUN) test --timeout 300000 $(addprefix ./,$(wildcard test/dist/*.check.ts)) $(ARGS)
+	@$(MAKE) --no-print-directory --output-sync=target $(DIST_CHECKS:%=check-%)
+
+# One process for each file: they run side by side.
+DIST_CHECKS := $(patsubst test/dist/%.check.ts,%,$(wildcard test/dist/*.check.ts))
+.PHONY: $(DIST_CHECKS:%=check-%)
+$(DIST_CHECKS:%=check-%): check-%:
+	@DENO='$(DENO)' $(BUN) test --timeout 600000 ./test/dist/$*.check.ts $(ARGS)

@@ -18,6 +18,8 @@ source_version=$(dpkg-query -W -f='${Built-Using}' "$package" | sed -n 's/.*(= \
 source_name=$(dpkg-query -W -f='${source:Package}' "$package" | sed 's/-cross$//')
 
 copyright=/usr/share/doc/${package%%:*}/copyright
+# The package's directory is a link to this one, which small images leave out.
+[ -r "$copyright" ] || copyright=/usr/share/doc/$source_name-base/copyright
 gpl=/usr/share/common-licenses/GPL-3
 for file in "$copyright" "$gpl"; do [ -r "$file" ] || fail "'$file' is missing"; done
 exception=$(awk '/^GCC RUNTIME LIBRARY EXCEPTION/ { on = 1 } on && /^requirements of the license of GCC\./ { print; exit } on' "$copyright")

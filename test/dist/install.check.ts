@@ -17,7 +17,7 @@ import { filesBelow, linuxLibraries, outputOf, root, tool } from "./distribution
 import { Installation, writeExample } from "./installation.ts";
 
 const bun = process.execPath;
-const deno = tool("deno", "deno/node_modules/.bin/deno");
+const deno = process.env.DENO || tool("deno", "deno/node_modules/.bin/deno");
 const asAsked = ["run", "--no-prompt", "--allow-ffi", "--allow-read"];
 const platform = process.arch === "arm64" ? "linux-arm64" : "linux-x64";
 
