@@ -151,12 +151,14 @@ enum { BM_STORAGE_SHARED = 0, BM_STORAGE_PRIVATE = 1 };
 BM_EXPORT bm_handle bm_buffer_new(bm_handle device, double length, uint32_t storage);
 
 /** A shared buffer over the caller's memory, without a copy. `pointer` and `length` are multiples of the page size.
- *  The caller keeps the memory until the buffer, and every program that uses it, is released. */
+ *  The caller keeps the memory until the buffer, and every program that uses it, is released. Some devices (those of
+ *  virtual machines) wrap no memory: BM_ERROR_MEMORY, as a copy would not show the writes of one side to the other. */
 BM_EXPORT bm_handle bm_buffer_wrap(bm_handle device, void *pointer, double length);
 
 /** A shared buffer over bytes [offset, offset + length) of a file, mapped privately, without a copy; `length` 0 means
  *  up to the file's end. `offset` is a multiple of the page size; the mapping is rounded up to whole pages (zero
- *  beyond the file's end) but the buffer's length stays as asked. The mapping goes with the buffer. */
+ *  beyond the file's end) but the buffer's length stays as asked. The mapping goes with the buffer. Writes to the buffer
+ *  never reach the file. Where the device wraps no memory, the bytes are read into a new buffer instead. */
 BM_EXPORT bm_handle bm_buffer_map(bm_handle device, const char *path, double offset, double length);
 
 /** The buffer's length in bytes, as asked for; NaN for a bad handle. */
@@ -229,7 +231,9 @@ typedef void (*bm_completed)(uint32_t ticket);
 
 #define BM_TICKET_FAILED 0x80000000u
 
-/** A queue: submissions start and complete in order. `completed` may be NULL, then only waiting tells of completion. */
+/** A queue: submissions start and complete in order. `completed` may be NULL, then only waiting tells of completion.
+ *  After a submission has failed on the device, those that are in flight may fail with it; once all have completed, the
+ *  next submission finds the queue as new. */
 BM_EXPORT bm_handle bm_queue_new(bm_handle device, bm_completed completed);
 
 /*

@@ -49,7 +49,7 @@ BunMetalDevice *bridgeDeviceRetain(bm_handle handle) {
   if (!self) return nil;
   metal = [device retain];
   policy = decisions;
-  features = policy.features & (BM_FEATURE_CONCURRENT_DISPATCH | BM_FEATURE_THREAD_QOS) & ~disabled; // the others are yet to come
+  features = policy.features & (BM_FEATURE_CONCURRENT_DISPATCH | BM_FEATURE_THREAD_QOS | BM_FEATURE_UNRETAINED_REFERENCES) & ~disabled; // the others are yet to come
   return self;
 }
 

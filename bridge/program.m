@@ -272,7 +272,7 @@ static bool prepareRun(BunMetalQueue *queue, BunMetalProgram *program, const uin
     bridgeFail(BM_ERROR_ARGUMENT, "The dynamic words of a run are NULL");
   } else {
     ProgramSlot *slot = takeSlot(program, words);
-    *work = (QueueWork){.encode = encodeProgram, .finish = giveSlot, .context = slot};
+    *work = (QueueWork){.encode = encodeProgram, .keepsObjects = true, .finish = giveSlot, .context = slot};
     return slot != NULL;
   }
   return false;

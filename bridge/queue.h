@@ -24,6 +24,9 @@
 typedef struct QueueWork {
   /** Encodes into `commands`, and leaves no encoder open, by whatever way it leaves. A failure drops `commands`. */
   bm_status (*encode)(id<MTLCommandBuffer> commands, void *context);
+  /** Whether `context` keeps every object that the commands use until `finish`, or until bridgeQueueRun returns: the
+   *  command buffer then does without references of its own, where that is in use. */
+  bool keepsObjects;
   /** Called exactly once, when the device is done with the work or it was not submitted at all; NULL for nothing. */
   void (*finish)(void *context);
   void *context;

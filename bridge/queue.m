@@ -39,6 +39,7 @@ struct QueueState {
   uint32_t inFlight;          /* reserved or committed, not completed */
   uint32_t handlersOut;       /* completion handlers that Metal has yet to call or that have not returned */
   bool isClosing;
+  bool hasFailed;             /* a submission failed on the device since `metal` was made */
   Result results[RememberedResults]; /* submission n is in results[n % RememberedResults] */
 };
 
@@ -46,6 +47,11 @@ static atomic_uint inFlightOfAll;
 
 /* The queue whose completion callback this thread is inside of: waiting for it there could never end. */
 static _Thread_local BunMetalQueue *callbackQueue;
+
+/* +1. */
+static id<MTLCommandQueue> newMetalQueue(const BunMetalDevice *device) {
+  return [device->metal newCommandQueueWithMaxCommandBufferCount:MetalInFlight];
+}
 
 @implementation BunMetalQueue
 
@@ -59,7 +65,7 @@ static _Thread_local BunMetalQueue *callbackQueue;
     pthread_mutex_init(&state->lock, NULL);
     pthread_cond_init(&state->changed, NULL);
     state->callback = completed;
-    state->metal = [device->metal newCommandQueueWithMaxCommandBufferCount:MetalInFlight];
+    state->metal = newMetalQueue(device);
   }
   if (!state || !state->metal) {
     [self release];
@@ -116,8 +122,23 @@ static bool hasRoom(const struct QueueState *state) {
   return state->inFlight < BM_MAX_IN_FLIGHT && state->issued - state->settled < RememberedResults - BM_MAX_IN_FLIGHT;
 }
 
-static bm_status reserve(struct QueueState *state, bool mayBlock) {
+/* Metal ignores what a queue is given after a failure (MTLCommandBufferErrorAccessRevoked), for good: another queue takes
+ * its place, as soon as nothing is in flight that the next submission would have to wait for. Under the lock, and with no
+ * reservation out, nobody else is using `metal`. */
+static void renewAfterFailure(BunMetalQueue *queue) {
+  struct QueueState *state = queue->state;
+  if (!state->hasFailed || state->inFlight > 0) return;
+  id<MTLCommandQueue> renewed = newMetalQueue(queue->device);
+  if (!renewed) return; // the old one may still do
+  [state->metal release];
+  state->metal = renewed;
+  state->hasFailed = false;
+}
+
+static bm_status reserve(BunMetalQueue *queue, bool mayBlock) {
+  struct QueueState *state = queue->state;
   pthread_mutex_lock(&state->lock);
+  renewAfterFailure(queue);
   while (mayBlock && !state->isClosing && !hasRoom(state)) pthread_cond_wait(&state->changed, &state->lock);
   bool isClosing = state->isClosing, isFull = !hasRoom(state);
   if (!isClosing && !isFull) {
@@ -163,6 +184,7 @@ static void settle(struct QueueState *state, uint64_t sequence, bm_status status
   result->status = status;
   result->seconds = seconds;
   result->message = message ? strdup(message) : NULL;
+  if (status == BM_ERROR_EXECUTION) state->hasFailed = true;
   if (sequence > state->latest) state->latest = sequence;
   while (state->settled < state->issued && !state->results[(state->settled + 1) % RememberedResults].isPending)
     state->settled++;
@@ -248,7 +270,9 @@ static uint64_t commit(BunMetalQueue *queue, id<MTLCommandBuffer> commands, cons
 /* Makes and encodes a command buffer. nil with the error set; nothing of it is left behind then. */
 static id<MTLCommandBuffer> encode(BunMetalQueue *queue, const QueueWork *work) {
   @try {
-    id<MTLCommandBuffer> commands = [queue->state->metal commandBuffer];
+    bool isKept = work->keepsObjects && bridgeUses(queue->device, BM_FEATURE_UNRETAINED_REFERENCES);
+    id<MTLCommandQueue> metal = queue->state->metal;
+    id<MTLCommandBuffer> commands = isKept ? [metal commandBufferWithUnretainedReferences] : [metal commandBuffer];
     if (!commands)
       bridgeFail(BM_ERROR_MEMORY, "The device has no memory for a command buffer");
     else if (work->encode(commands, work->context) == BM_OK)
@@ -263,7 +287,7 @@ static id<MTLCommandBuffer> encode(BunMetalQueue *queue, const QueueWork *work) 
 static uint64_t start(BunMetalQueue *queue, const QueueWork *work, bool mayBlock, bool hasHandler,
                       id<MTLCommandBuffer> *commands) {
   if (bridgeUses(queue->device, BM_FEATURE_THREAD_QOS)) bridgeThreadRaise();
-  bool hasPlace = reserve(queue->state, mayBlock) == BM_OK;
+  bool hasPlace = reserve(queue, mayBlock) == BM_OK;
   *commands = hasPlace ? encode(queue, work) : nil;
   if (*commands) return commit(queue, *commands, work, hasHandler);
   if (work->finish) work->finish(work->context);

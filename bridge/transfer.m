@@ -65,8 +65,13 @@ static bm_status encodeFill(id<MTLCommandBuffer> commands, void *context) {
 
 static bm_status runCopies(BunMetalQueue *queue, Copy first, Copy second) {
   Copies copies = {{first, second}};
-  return bridgeQueueRun(queue, (QueueWork){.encode = encodeCopies, .context = &copies});
+  return bridgeQueueRun(queue, (QueueWork){.encode = encodeCopies, .keepsObjects = true, .context = &copies});
 }
+
+/*
+ * Command buffers here need no references of their own: each is waited for, while the exported function holds the
+ * buffers of its handles and whoever made a staging buffer holds that.
+ */
 
 /* ---- through a staging buffer, for private memory ---------------------------------------------------------------- */
 
@@ -183,7 +188,7 @@ static bm_status fill(BunMetalQueue *queue, BunMetalBuffer *buffer, uint64_t off
   Fill body = {buffer->metal, offset + head, length - head - tail, value};
   bm_status status = head ? upload(queue, buffer, offset, edge, head) : BM_OK;
   if (status == BM_OK && body.length)
-    status = bridgeQueueRun(queue, (QueueWork){.encode = encodeFill, .context = &body});
+    status = bridgeQueueRun(queue, (QueueWork){.encode = encodeFill, .keepsObjects = true, .context = &body});
   if (status == BM_OK && tail) status = upload(queue, buffer, offset + length - tail, edge, tail);
   return status;
 }
