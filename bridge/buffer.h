@@ -3,6 +3,7 @@
 #define BRIDGE_BUFFER_H
 
 #import <Metal/Metal.h>
+#include <stdbool.h>
 
 #include "bun_metal.h"
 #import "device.h"
@@ -13,6 +14,8 @@
   BunMetalDevice *device;
   uint64_t length;   /* as asked for; Metal's own may be larger, rounded up for copies of whole words */
   uint8_t *contents; /* NULL for private storage */
+  uint32_t programUses; /* this and the next are residency.m's */
+  bool isInSet;
 }
 @end
 

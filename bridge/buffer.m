@@ -14,9 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* By one call: some systems refuse to read 2^31 bytes or more. */
-static const size_t MostReadBytes = 1u << 30;
-
 static _Atomic uint64_t liveBytes;
 static _Atomic uint64_t peakBytes;
 
@@ -189,30 +186,6 @@ static bool readFileRange(double offset, double length, uint64_t size, const cha
   return true;
 }
 
-/* Reads a file's range into a new buffer, for a device that wraps no memory. nil with the error set. +1. */
-static id<MTLBuffer> newBufferOfFile(id<MTLDevice> device, int file, const char *path, uint64_t start, uint64_t bytes) {
-  id<MTLBuffer> buffer = [device newBufferWithLength:bridgeRoundUp(bytes, 4) options:MTLResourceStorageModeShared];
-  uint8_t *contents = [buffer contents];
-  if (!contents) {
-    [buffer release];
-    failAllocation(device, bytes);
-    return nil;
-  }
-  for (uint64_t done = 0; done < bytes;) {
-    size_t most = bytes - done < MostReadBytes ? (size_t)(bytes - done) : MostReadBytes;
-    ssize_t count = pread(file, contents + done, most, (off_t)(start + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) {
-      bridgeFail(BM_ERROR_ARGUMENT, "File \"%s\" cannot be read: %s", path,
-                 count < 0 ? strerror(errno) : "it became shorter meanwhile");
-      [buffer release];
-      return nil;
-    }
-    done += (uint64_t)count;
-  }
-  return buffer;
-}
-
 /* Maps an open file's range and makes the buffer that unmaps it when it goes. nil with the error set. +1. */
 static id<MTLBuffer> newMappedBuffer(id<MTLDevice> device, int file, const char *path, uint64_t start, uint64_t bytes) {
   uint64_t mapped = bridgeRoundUp(bytes, (uint64_t)getpagesize());
@@ -229,6 +202,7 @@ static id<MTLBuffer> newMappedBuffer(id<MTLDevice> device, int file, const char 
   }
   // The device may read until it is done, which can be later than our release: only it knows when to unmap.
   id<MTLBuffer> buffer = nil;
+  bool isUnmapped = false; // by the buffer, in time
   @try {
     buffer = [device newBufferWithBytesNoCopy:memory
                                        length:mapped
@@ -236,11 +210,17 @@ static id<MTLBuffer> newMappedBuffer(id<MTLDevice> device, int file, const char 
                                   deallocator:^(void *pointer, NSUInteger length) {
                                     munmap(pointer, length);
                                   }];
+    isUnmapped = buffer != nil;
+    // Virtual Macs refuse. Writes to this buffer never reach the file, so a copy is as good.
+    if (!buffer)
+      buffer = [device newBufferWithBytes:memory
+                                   length:bridgeRoundUp(bytes, 4)
+                                  options:MTLResourceStorageModeShared];
   } @finally {
-    if (!buffer) munmap(memory, mapped);
+    if (!isUnmapped) munmap(memory, mapped);
   }
-  // Virtual Macs refuse. Nobody writes to the file through this buffer, so a copy is as good.
-  return buffer ? buffer : newBufferOfFile(device, file, path, start, bytes);
+  if (!buffer) failAllocation(device, bytes);
+  return buffer;
 }
 
 bm_handle bm_buffer_map(bm_handle handle, const char *path, double offset, double length) {

@@ -81,7 +81,10 @@ enum {
   BM_STATISTIC_IN_FLIGHT = 2,           /* submissions that have not completed, all queues */
   BM_STATISTIC_OBJECTS = 3,             /* live Objective-C objects; NaN where the platform cannot tell (Apple) */
   BM_STATISTIC_OBJECTS_WITHOUT_POOL = 4,/* objects ever autoreleased with no pool in place; NaN on Apple */
-  BM_STATISTIC_COUNT = 5
+  BM_STATISTIC_SHADER_CACHE_HITS = 5,   /* pipelines of the shaders that ship, found compiled in the user's cache */
+  BM_STATISTIC_SHADER_CACHE_MISSES = 6, /* those that were not, and had to be compiled */
+  BM_STATISTIC_SHADER_CACHE_FAILURES = 7,/* cache files that could not be written */
+  BM_STATISTIC_COUNT = 8
 };
 
 /** Writes at most `capacity` of the numbers above. Returns BM_STATISTIC_COUNT. */
@@ -193,9 +196,11 @@ BM_EXPORT bm_handle bm_library_from_source(bm_handle device, const char *source,
 /** Loads a compiled shader library (Apple: a .metallib; Linux: what `mslc` writes). */
 BM_EXPORT bm_handle bm_library_from_file(bm_handle device, const char *path);
 
-/** The shaders that ship: compiled ones beside the native library (`shaders.metallib`, and for the CPU
- *  `shaders-<level>.metallib`), else the source that is part of it, which is compiled then and there. Compiled shaders
- *  that the device does not take, of another version or level, are passed over. */
+/** The shaders that ship: compiled ones that are part of the native library (Apple), or beside it (`shaders.metallib`, and
+ *  for the CPU `shaders-<level>.metallib`), else the source that is part of it, which is compiled then and there. Compiled
+ *  shaders that the device does not take, of another version or level, are passed over. With BM_FEATURE_SHADER_CACHE,
+ *  what the library's pipelines are compiled to is kept in a file below the user's cache directory (XDG_CACHE_HOME, else
+ *  ~/Library/Caches, else ~/.cache); whatever is wrong with the file, nothing fails. */
 BM_EXPORT bm_handle bm_library_shaders(bm_handle device);
 
 /** Copies the SHA-256 of the source of the shaders that ship, as 64 hexadecimal digits: what was made for them elsewhere

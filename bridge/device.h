@@ -7,12 +7,14 @@
 
 #include "bun_metal.h"
 #import "policy.h"
+#import "residency.h"
 
 /** A Metal device as one bm_device_open has opened it. Never changes, so that every thread may read it. */
 @interface BunMetalDevice : NSObject {
  @public
   id<MTLDevice> metal;
   PolicyDecisions policy;
+  BunMetalResidency *residency; /* nil without BM_FEATURE_RESIDENCY_SETS */
   uint32_t features; /* BM_FEATURE_... that are in use: those of the policy that the caller did not leave out */
 }
 @end

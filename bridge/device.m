@@ -49,11 +49,14 @@ BunMetalDevice *bridgeDeviceRetain(bm_handle handle) {
   if (!self) return nil;
   metal = [device retain];
   policy = decisions;
-  features = policy.features & (BM_FEATURE_CONCURRENT_DISPATCH | BM_FEATURE_THREAD_QOS | BM_FEATURE_UNRETAINED_REFERENCES) & ~disabled; // the others are yet to come
+  features = policy.features & ~disabled;
+  if (bridgeUses(self, BM_FEATURE_RESIDENCY_SETS)) residency = bridgeResidencyNew(device);
+  if (!residency) features &= ~(uint32_t)BM_FEATURE_RESIDENCY_SETS;
   return self;
 }
 
 - (void)dealloc {
+  [residency release];
   [metal release];
   [super dealloc];
 }

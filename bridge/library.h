@@ -6,19 +6,21 @@
 
 #include "bun_metal.h"
 #import "device.h"
+#import "shader_cache.h"
 
 @interface BunMetalLibrary : NSObject {
  @public
   id<MTLLibrary> metal;
   BunMetalDevice *device;
+  BunMetalShaderCache *cache; /* of its pipelines; nil for none */
 }
 @end
 
 /** The library of a handle, retained; nil with the error set. */
 BunMetalLibrary *bridgeLibraryRetain(bm_handle handle);
 
-/** A handle for `library`, whose reference it takes over. 0 with the error set. */
-bm_handle bridgeLibraryHandle(BunMetalDevice *device, id<MTLLibrary> library);
+/** A handle for `library`, whose reference it takes over, as that of `cache`, which may be nil. 0 with the error set. */
+bm_handle bridgeLibraryHandle(BunMetalDevice *device, id<MTLLibrary> library, BunMetalShaderCache *cache);
 
 /** Options for strict arithmetic: Metal's default fast math makes NaN and infinity undefined, and softmax needs both.
  *  +1. */

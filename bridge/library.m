@@ -14,19 +14,22 @@
 
 @implementation BunMetalLibrary
 
-/* Takes over the caller's reference to `library`. */
-- (id)initWithLibrary:(id<MTLLibrary>)library device:(BunMetalDevice *)owner {
+/* Takes over the caller's references to `library` and `itsCache`. */
+- (id)initWithLibrary:(id<MTLLibrary>)library device:(BunMetalDevice *)owner cache:(BunMetalShaderCache *)itsCache {
   self = [super init];
   if (!self) {
     [library release];
+    [itsCache release];
     return nil;
   }
   metal = library;
+  cache = itsCache;
   device = [owner retain];
   return self;
 }
 
 - (void)dealloc {
+  [cache release];
   [metal release];
   [device release];
   [super dealloc];
@@ -38,8 +41,8 @@ BunMetalLibrary *bridgeLibraryRetain(bm_handle handle) {
   return bridgeHandleRetain(handle, BM_KIND_LIBRARY);
 }
 
-bm_handle bridgeLibraryHandle(BunMetalDevice *device, id<MTLLibrary> library) {
-  BunMetalLibrary *object = [[BunMetalLibrary alloc] initWithLibrary:library device:device];
+bm_handle bridgeLibraryHandle(BunMetalDevice *device, id<MTLLibrary> library, BunMetalShaderCache *cache) {
+  BunMetalLibrary *object = [[BunMetalLibrary alloc] initWithLibrary:library device:device cache:cache];
   if (!object) {
     bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a library object");
     return 0;
@@ -117,7 +120,7 @@ bm_handle bm_library_from_source(bm_handle handle, const char *source, double le
     bridgeFail(bridgeLibraryStatus(error, BM_ERROR_COMPILE), "%s", bridgeErrorText(error));
     return 0;
   }
-  return bridgeLibraryHandle(device, library);
+  return bridgeLibraryHandle(device, library, nil);
   BRIDGE_LEAVE(0)
 }
 
@@ -146,7 +149,7 @@ bm_handle bm_library_from_file(bm_handle handle, const char *path) {
                bridgeErrorText(error));
     return 0;
   }
-  return bridgeLibraryHandle(device, library);
+  return bridgeLibraryHandle(device, library, nil);
   BRIDGE_LEAVE(0)
 }
 

@@ -7,6 +7,7 @@
 
 #include "bun_metal.h"
 #import "device.h"
+#import "shader_cache.h"
 
 /** Metal's argument tables. */
 enum { BridgeMostBuffers = 31, BridgeMostThreadgroupMemories = 31 };
@@ -24,6 +25,7 @@ typedef struct PipelineArgument {
  @public
   id<MTLComputePipelineState> metal;
   BunMetalDevice *device;
+  BunMetalShaderCache *cache; /* that it came from; nil for none */
   NSString *name; /* of the function */
   PipelineArgument buffers[BridgeMostBuffers];
   bool usesThreadgroupMemory[BridgeMostThreadgroupMemories];

@@ -51,6 +51,7 @@
 }
 
 - (void)dealloc {
+  [cache release];
   [metal release];
   [device release];
   [name release];
@@ -63,15 +64,36 @@ BunMetalPipeline *bridgePipelineRetain(bm_handle handle) {
   return bridgeHandleRetain(handle, BM_KIND_PIPELINE);
 }
 
+/* The descriptor of a function's pipeline. +1. */
+static MTLComputePipelineDescriptor *newDescriptor(id<MTLFunction> function, bool isIndirect) {
+  MTLComputePipelineDescriptor *descriptor = [[MTLComputePipelineDescriptor alloc] init];
+  [descriptor setComputeFunction:function];
+  [descriptor setLabel:[function name]];
+  if (isIndirect) [descriptor setSupportIndirectCommandBuffers:YES];
+  return descriptor;
+}
+
+/* nil with Metal's error. +1. */
+static id<MTLComputePipelineState> newState(const BunMetalLibrary *library, MTLComputePipelineDescriptor *descriptor,
+                                            MTLComputePipelineReflection **reflection, NSError **error) {
+  id<MTLDevice> device = library->device->metal;
+  MTLPipelineOption options = MTLPipelineOptionBindingInfo | MTLPipelineOptionBufferTypeInfo;
+  if (library->cache) return bridgeShaderCachePipeline(library->cache, device, descriptor, options, reflection, error);
+  return [device newComputePipelineStateWithDescriptor:descriptor options:options reflection:reflection error:error];
+}
+
 /* The function's pipeline object; nil with the error set. +1. */
-static BunMetalPipeline *newPipeline(BunMetalDevice *device, id<MTLFunction> function, NSString *name) {
+static BunMetalPipeline *newPipeline(BunMetalLibrary *library, id<MTLFunction> function, NSString *name) {
   MTLComputePipelineReflection *reflection = nil;
   NSError *error = nil;
-  id<MTLComputePipelineState> pipeline =
-      [device->metal newComputePipelineStateWithFunction:function
-                                                 options:MTLPipelineOptionBindingInfo | MTLPipelineOptionBufferTypeInfo
-                                              reflection:&reflection
-                                                   error:&error];
+  bool isIndirect = bridgeUses(library->device, BM_FEATURE_INDIRECT_COMMANDS);
+  BRIDGE_PINNED(MTLComputePipelineDescriptor) descriptor = newDescriptor(function, isIndirect);
+  id<MTLComputePipelineState> pipeline = newState(library, descriptor, &reflection, &error);
+  if (!pipeline && isIndirect) {
+    // Some kernels cannot be indirect commands; programs with them are encoded each time.
+    BRIDGE_PINNED(MTLComputePipelineDescriptor) direct = newDescriptor(function, false);
+    pipeline = newState(library, direct, &reflection, &error);
+  }
   if (!pipeline) {
     bridgeFail(BM_ERROR_UNSUPPORTED, "Function \"%s\" cannot run on this device: %s", [name UTF8String],
                bridgeErrorText(error));
@@ -85,8 +107,9 @@ static BunMetalPipeline *newPipeline(BunMetalDevice *device, id<MTLFunction> fun
   BunMetalPipeline *object = [[BunMetalPipeline alloc] initWithPipeline:pipeline
                                                              reflection:reflection
                                                                function:name
-                                                                 device:device];
+                                                                 device:library->device];
   if (!object) bridgeFail(BM_ERROR_MEMORY, "There is no memory left for a pipeline object");
+  if (object) object->cache = [library->cache retain];
   return object;
 }
 
@@ -109,7 +132,7 @@ bm_handle bm_pipeline_new(bm_handle handle, const char *functionName) {
     bridgeFail(BM_ERROR_UNSUPPORTED, "Function \"%s\" is not a kernel", functionName);
     return 0;
   }
-  BunMetalPipeline *pipeline = newPipeline(library->device, function, name);
+  BunMetalPipeline *pipeline = newPipeline(library, function, name);
   return pipeline ? bridgeHandleNew(pipeline, BM_KIND_PIPELINE) : 0;
   BRIDGE_LEAVE(0)
 }

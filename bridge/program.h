@@ -1,14 +1,19 @@
-/* program.h: a program as it is run. program_decode.m has made it from words and checked it; program.m runs it. */
+/*
+ * program.h: a program as it is run. program_decode.m has made it from words and checked it, program_encode.m turns it
+ * into commands, and program.m submits it.
+ */
 #ifndef BRIDGE_PROGRAM_H
 #define BRIDGE_PROGRAM_H
 
 #import <Metal/Metal.h>
 #include <pthread.h>
+#include <stdbool.h>
 
 #include "bun_metal.h"
 #import "device.h"
 
 @class BunMetalProgram;
+typedef struct IndirectPlan IndirectPlan; /* program_indirect.h */
 
 /** A grid dimension: `count`, or where `word` is not 0, ceil(words[word - 1] / count). */
 typedef struct ProgramDimension {
@@ -19,6 +24,7 @@ typedef struct ProgramBinding {
   id<MTLBuffer> buffer; /* nil for the run's dynamic words; held by the program's objects */
   uint64_t offset;
   uint32_t index;
+  bool isWritten; /* maybe */
 } ProgramBinding;
 
 typedef struct ProgramConstant {
@@ -62,11 +68,23 @@ typedef struct ProgramOperation {
   };
 } ProgramOperation;
 
-/** What one submission in flight needs for itself: its copy of the dynamic words. Slots are used again and again. */
+/**
+ * What one submission in flight needs for itself: its copy of the dynamic words, and the commands that read them. Slots
+ * are used again and again.
+ *
+ * While a slot is out, from before encoding until the device is done, it retains the program, and with it every object
+ * that a command of the submission uses: buffers and pipelines (`objects`), words, constants, indirect commands. That
+ * is why the command buffer needs no references of its own (BM_FEATURE_UNRETAINED_REFERENCES).
+ */
 typedef struct ProgramSlot {
   struct ProgramSlot *next;
   BunMetalProgram *program; /* retained while the slot is out */
   id<MTLBuffer> words;      /* nil for a program without dynamic words */
+  /* The rest is program_indirect.m's. */
+  bool mayEncode;                   /* it is one of those that get commands */
+  id<MTLIndirectCommandBuffer> indirect; /* nil while there are none */
+  struct IndirectCommand *commands; /* what is encoded in `indirect` */
+  bool isCurrent;                   /* whether `commands` tells the truth */
 } ProgramSlot;
 
 @interface BunMetalProgram : NSObject {
@@ -77,13 +95,20 @@ typedef struct ProgramSlot {
   ProgramOperation *operations;
   uint32_t operationCount;
   ProgramBinding *bindings;
+  uint32_t bindingCount;
   ProgramConstant *constants;
+  uint32_t constantCount;
   ProgramThreadgroupMemory *memories;
   uint8_t *constantBytes;
   NSMutableArray *objects; /* all that the operations use */
+  bool isResident;         /* `objects` were counted by residency.m */
+  IndirectPlan *indirect;  /* NULL where dispatches are encoded each time */
 
   pthread_mutex_t slotLock;
-  ProgramSlot *freeSlots; /* as many as were ever in flight at once, less those that are */
+  bool hasRun;              /* at least once */
+  uint32_t indirectSlots;   /* slots that have commands, or have tried to make them */
+  /* As many as were ever in flight at once, less those that are: those with commands of their own, and the others. */
+  ProgramSlot *readySlots, *plainSlots;
 }
 - (id)initWithDevice:(BunMetalDevice *)device;
 @end

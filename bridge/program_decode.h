@@ -13,6 +13,7 @@ typedef struct Decoder {
   uint32_t number;        /* of the operation, for messages */
   const char *subject;    /* what it is, for messages */
   BunMetalProgram *program;
+  BunMetalShaderCache *cache; /* of the pipelines; held by one of them */
   uint32_t bindingCount, constantCount, memoryCount; /* filled so far */
   uint64_t constantBytes;
 } Decoder;

@@ -64,6 +64,7 @@ BunMetalPipeline *bridgeKeepPipeline(Decoder *decoder, uint32_t handle) {
     return nil;
   }
   [decoder->program->objects addObject:pipeline];
+  if (pipeline->cache) decoder->cache = pipeline->cache;
   return pipeline;
 }
 
@@ -197,6 +198,8 @@ static void trimArrays(BunMetalProgram *program, const Decoder *decoder) {
   program->constants = trimmed(program->constants, decoder->constantCount * sizeof *program->constants);
   program->memories = trimmed(program->memories, decoder->memoryCount * sizeof *program->memories);
   program->constantBytes = trimmed(program->constantBytes, decoder->constantBytes);
+  program->bindingCount = decoder->bindingCount;
+  program->constantCount = decoder->constantCount;
 }
 
 BunMetalProgram *bridgeProgramDecode(BunMetalDevice *device, const uint32_t *words, uint64_t count) {
@@ -218,5 +221,7 @@ BunMetalProgram *bridgeProgramDecode(BunMetalDevice *device, const uint32_t *wor
   }
   program->operationCount = words[3];
   trimArrays(program, &decoder);
+  // Pipelines are made one by one and used in programs: now there may be some that are worth a file.
+  bridgeShaderCacheSave(decoder.cache);
   return [program retain];
 }

@@ -107,6 +107,7 @@ static bm_status readBinding(Decoder *decoder, const BunMetalPipeline *pipeline,
     length = buffer->length;
   }
   if (checkReach(decoder, argument, binding.index, binding.offset, length) != BM_OK) return bm_error_code();
+  binding.isWritten = !argument->isUsed || argument->isWritable; // without reflection, nothing is known to be used
   decoder->program->bindings[decoder->bindingCount++] = binding;
   return BM_OK;
 }

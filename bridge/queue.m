@@ -5,6 +5,10 @@
 #import "handle.h"
 #import "thread.h"
 
+/* What the oldest system lacks is guarded by respondsToSelector: or a weak symbol: @available needs compiler-rt's
+ * Darwin part, which a cross build does not have. */
+#pragma clang diagnostic ignored "-Wunguarded-availability-new"
+
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -50,7 +54,9 @@ static _Thread_local BunMetalQueue *callbackQueue;
 
 /* +1. */
 static id<MTLCommandQueue> newMetalQueue(const BunMetalDevice *device) {
-  return [device->metal newCommandQueueWithMaxCommandBufferCount:MetalInFlight];
+  id<MTLCommandQueue> queue = [device->metal newCommandQueueWithMaxCommandBufferCount:MetalInFlight];
+  if (device->residency) [queue addResidencySet:device->residency->set];
+  return queue;
 }
 
 @implementation BunMetalQueue

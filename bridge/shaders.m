@@ -1,6 +1,6 @@
 /*
- * shaders.m: the shaders that ship, in the first form that the device takes: compiled, in a file beside the native
- * library, or as source, which is part of the native library.
+ * shaders.m: the shaders that ship, in the first form that the device takes: compiled, as a part of the native library or
+ * in a file beside it, or as source, which is always a part of it.
  */
 #import "library.h"
 
@@ -16,6 +16,11 @@
 /* What the oldest system lacks is guarded by respondsToSelector: or a weak symbol: @available needs compiler-rt's
  * Darwin part, which a cross build does not have. */
 #pragma clang diagnostic ignored "-Wunguarded-availability-new"
+
+/* Apple's alone. */
+struct mach_header_64;
+extern uint8_t *getsectiondata(const struct mach_header_64 *image, const char *segment, const char *section,
+                               unsigned long *length) __attribute__((weak));
 
 /* The source of all shaders; scripts/shader_source.sh joins shaders/ to one text. */
 static const char shaderSource[] =
@@ -67,13 +72,28 @@ static id<MTLLibrary> newLibraryFromSource(BunMetalDevice *device) {
   return library;
 }
 
+/* The compiled library that is a section of the image that this code is in: where it was linked on a Mac. The bytes live
+ * as long as the image. +1. */
+static id<MTLLibrary> newEmbeddedLibrary(id<MTLDevice> device) {
+  Dl_info image;
+  unsigned long length = 0;
+  if (!getsectiondata || !dladdr(shaderSource, &image) || !image.dli_fbase) return nil;
+  const uint8_t *bytes = getsectiondata(image.dli_fbase, "__DATA", "__bm_metallib", &length);
+  if (!bytes || length == 0) return nil;
+  dispatch_data_t data = dispatch_data_create(bytes, length, NULL, DISPATCH_DATA_DESTRUCTOR_DEFAULT);
+  id<MTLLibrary> library = data ? [device newLibraryWithData:data error:NULL] : nil;
+  [(id)data release];
+  return library;
+}
+
 bm_handle bm_library_shaders(bm_handle handle) {
   BRIDGE_ENTER
   BRIDGE_PINNED(BunMetalDevice) device = bridgeDeviceRetain(handle);
   if (!device) return 0;
-  id<MTLLibrary> library = newCompiledLibrary(device->metal);
+  id<MTLLibrary> library = newEmbeddedLibrary(device->metal);
+  if (!library) library = newCompiledLibrary(device->metal);
   if (!library) library = newLibraryFromSource(device);
-  return library ? bridgeLibraryHandle(device, library) : 0;
+  return library ? bridgeLibraryHandle(device, library, bridgeShaderCacheOpen(device, shaderSource)) : 0;
   BRIDGE_LEAVE(0)
 }
 

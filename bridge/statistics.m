@@ -6,6 +6,7 @@
 #import "error.h"
 #import "handle.h"
 #import "queue.h"
+#import "shader_cache.h"
 
 #include <math.h>
 
@@ -38,6 +39,8 @@ uint32_t bm_statistics(double *numbers, uint32_t capacity) {
   all[BM_STATISTIC_IN_FLIGHT] = bridgeQueueInFlight();
   all[BM_STATISTIC_OBJECTS] = NSLiveObjectCount();
   all[BM_STATISTIC_OBJECTS_WITHOUT_POOL] = NSObjectsWithoutPool();
+  bridgeShaderCacheCounts(&all[BM_STATISTIC_SHADER_CACHE_HITS], &all[BM_STATISTIC_SHADER_CACHE_MISSES],
+                          &all[BM_STATISTIC_SHADER_CACHE_FAILURES]);
   for (uint32_t i = 0; numbers && i < capacity && i < BM_STATISTIC_COUNT; i++) numbers[i] = all[i];
   return BM_STATISTIC_COUNT;
 }

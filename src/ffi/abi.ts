@@ -120,6 +120,9 @@ export const statisticNames = [
   "inFlight",
   "objects",
   "objectsWithoutPool",
+  "shaderCacheHits",
+  "shaderCacheMisses",
+  "shaderCacheFailures",
 ] as const;
 
 /** Texts of bm_device_text, by number. */

@@ -153,7 +153,8 @@ int main(void) {
       {"LinuxLibrary", "functionNames"},
       {"LinuxLibrary", "newFunctionWithName:"},
       {"LinuxFunction", "functionType"},
-      {"LinuxCommandQueue", "commandBuffer"},
+      {"LinuxDevice", "newIndirectCommandBufferWithDescriptor:maxCommandCount:options:"},
+      {"LinuxCommandQueue", "commandBufferWithUnretainedReferences"},
       {"LinuxCommandBuffer", "blitCommandEncoder"},
       {"LinuxCommandBuffer", "addCompletedHandler:"},
       {"LinuxCommandBuffer", "commit"},
@@ -163,6 +164,11 @@ int main(void) {
       {"LinuxComputeCommandEncoder", "setComputePipelineState:"},
       {"LinuxComputeCommandEncoder", "setBuffer:offset:atIndex:"},
       {"LinuxComputeCommandEncoder", "setBytes:length:atIndex:"},
+      {"LinuxComputeCommandEncoder", "useResources:count:usage:"},
+      {"LinuxComputeCommandEncoder", "executeCommandsInBuffer:withRange:"},
+      {"LinuxIndirectComputeCommand", "setKernelBuffer:offset:atIndex:"},
+      {"LinuxIndirectComputeCommand", "concurrentDispatchThreads:threadsPerThreadgroup:"},
+      {"LinuxResidencySet", "addAllocation:"},
   };
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
     fault = faults[i];

@@ -253,7 +253,8 @@ static void queuesAreReleasedUnderFire(void) {
 static void runsMakeNoLastingObjects(void) {
   bm_handle queue = bm_queue_new(device, NULL), x = bm_buffer_new(device, 256, 0), program = incrementProgram(x, 64);
   uint32_t one = 1;
-  CHECK_OK(bm_program_run(queue, program, &one, 1));
+  // The second run may encode what the later ones use.
+  for (int i = 0; i < 2; i++) CHECK_OK(bm_program_run(queue, program, &one, 1));
   double objects = readCounts().statistics[BM_STATISTIC_OBJECTS];
   struct timespec start, end;
   enum { Runs = 20000 };
@@ -268,7 +269,7 @@ static void runsMakeNoLastingObjects(void) {
     after = readCounts().statistics[BM_STATISTIC_OBJECTS];
   }
   CHECK(after <= objects || isnan(objects));
-  CHECK_NUMBER(((uint32_t *)bm_buffer_contents(x))[5], Runs + 1);
+  CHECK_NUMBER(((uint32_t *)bm_buffer_contents(x))[5], Runs + 2);
   bm_release(queue);
   bm_release(program);
   bm_release(x);
