@@ -4,8 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Device } from "../../src/runtime/index.ts";
+import { run, scriptCommand } from "../host/process.ts";
 
-const root = join(import.meta.dir, "../..");
+const root = join(import.meta.dirname, "../..");
 let scratch: string;
 let hasCache: boolean;
 beforeAll(() => {
@@ -35,14 +36,11 @@ async function use(environment: Readonly<Record<string, string>>, disable = "") 
     device.queue.run(program);
     const { shaderCacheHits, shaderCacheMisses, shaderCacheFailures } = Device.statistics();
     console.log(JSON.stringify([shaderCacheHits, shaderCacheMisses, shaderCacheFailures]));`;
-  const child = Bun.spawn([process.execPath, "-e", script], {
-    env: { ...process.env, BUN_METAL_DISABLE: disable, ...environment },
-    stdout: "pipe",
-    stderr: "pipe",
+  const { code, stdout, stderr } = await run(scriptCommand(script), {
+    environment: { BUN_METAL_DISABLE: disable, ...environment },
   });
-  const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  expect(await child.exited, errors).toBe(0);
-  return JSON.parse(output) as [hits: number, misses: number, failures: number];
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as [hits: number, misses: number, failures: number];
 }
 
 describe("shader cache", () => {
@@ -57,7 +55,11 @@ describe("shader cache", () => {
     expect(others).toEqual([]);
     expect(await use(environment)).toEqual([2, 0, 0]);
     const good = readFileSync(join(directory, file));
-    for (const bad of [good.subarray(0, good.length >> 1), Buffer.from("nonsense"), Buffer.alloc(0)]) {
+    for (const bad of [
+      good.subarray(0, good.length >> 1),
+      new TextEncoder().encode("nonsense"),
+      new Uint8Array(),
+    ]) {
       writeFileSync(join(directory, file), bad);
       expect(await use(environment)).toEqual([0, 2, 0]);
       expect(await use(environment)).toEqual([2, 0, 0]);
