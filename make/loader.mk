@@ -62,7 +62,7 @@ $(LOADER)/cases: $(call object,test/apple/loader/cases_main.m) $(LOADER_LIBRARY_
 $(LOADER)/obj/cases/frames.m.o: LOADER_CASE_CFLAGS := -fomit-frame-pointer
 $(LOADER)/obj/cases/%.o: test/apple/loader/cases/% Makefile make/loader.mk
 	@echo "  compile $< (macos x86_64)"
-	@mkdir -p $(dir $@) && $(CLANG) -target x86_64-$(TARGET_macos) $(if $(filter %.c,$<),$(filter-out -fobjc-% -fno-objc-%,$(APPLE_CFLAGS)),$(APPLE_CFLAGS)) $(LOADER_CASE_CFLAGS) -c $< -o $@
+	@mkdir -p $(dir $@) && $(CLANG) -target x86_64-$(TARGET_macos) $(APPLE_CFLAGS) $(if $(filter %.m,$<),$(APPLE_OBJCFLAGS)) $(LOADER_CASE_CFLAGS) -c $< -o $@
 
 $(LOADER)/sdk/.stamp: test/apple/loader/cases/symbols.txt apple/stubs.awk
 	@rm -rf $(@D) && mkdir -p $(@D)
@@ -80,3 +80,51 @@ $(LOADER)/static-%.dylib: $(APPLE_XCFRAMEWORK)/Info.plist $(APPLE_OUT)/%/sdk/.st
 	@$(CLANG) -target x86_64-$(TARGET_$*) -fuse-ld=lld -isysroot $(APPLE_OUT)/$*/sdk -dynamiclib -Wl,-all_load -Wl,-fixup_chains \
 	  -install_name @rpath/static.dylib $(call apple_folder,$*)/libBunMetal.a \
 	  -lobjc -framework Foundation -framework CoreFoundation -framework Metal -framework CoreGraphics -o $@
+
+# ---- the slice for arm64, on the other architecture's Metal layer, to be run by QEMU ----------------------------------
+
+ifeq ($(FOREIGN),linux-arm64)
+LOADER_ARM := $(DIST_BUILD)/linux-arm64/loader
+LOADER_ARM_PROGRAMS := $(patsubst $(LOADER)/%,$(LOADER_ARM)/%,$(LOADER_PROGRAMS))
+loader_arm_objects = $(patsubst %,$(DIST_BUILD)/linux-arm64/obj/%.o,$(1))
+LOADER_ARM_OBJECTS := $(call loader_arm_objects,$(LOADER_SOURCES) $(LAYER))
+loader_arm_compile = mkdir -p $(dir $@) && $(CLANG) $(call DIST_CFLAGS,$(FOREIGN_TRIPLE)) $(if $(filter %.m,$<),$(OBJCFLAGS)) $(1) -c $< -o $@
+
+.PHONY: loader-tests-arm64
+loader-tests-arm64: $(APPLE_DYLIB) $(LOADER_ARM_PROGRAMS) $(LOADER_ARM)/cases $(LOADER_ARM)/cases.dylib ## build the same for the dylib's arm64 slice, to be run by QEMU
+	@:
+
+$(LOADER_ARM)/metal: | dist-linux-arm64
+	@mkdir -p $(dir $@) && ln -sfn $(CURDIR)/dist/linux-arm64/metal $@
+
+$(LOADER_ARM)/obj/%_test.o: %_test.c Makefile | $(DIST_BUILD)/include/objc
+	@echo "  compile $< (for the loader, linux-arm64)"
+	@$(call loader_arm_compile,-Itest/native -Dmain=bridgeTest)
+$(LOADER_ARM)/obj/%_test.o: %_test.m Makefile | $(DIST_BUILD)/include/objc
+	@echo "  compile $< (for the loader, linux-arm64)"
+	@$(call loader_arm_compile,-Itest/native -Dmain=bridgeTest)
+$(LOADER_ARM)/obj/generate.o: test/model/generate.c Makefile
+	@echo "  compile $< (for the loader, linux-arm64)"
+	@$(call loader_arm_compile,-Dmain=bridgeTest)
+$(LOADER_ARM)/obj/bridge_stubs.o: test/apple/loader/bridge_stubs.S $(LOADER)/obj/bridge_exports.inc
+	@mkdir -p $(dir $@) && $(CLANG) --target=$(FOREIGN_TRIPLE) -Wa,-I$(LOADER)/obj -c $< -o $@
+
+$(LOADER_ARM)/bridge_%: $(LOADER_ARM)/obj/bridge_%_test.o $(LOADER_ARM)/obj/bridge_stubs.o $(call loader_arm_objects,test/apple/loader/bridge_main.m) $(LOADER_ARM_OBJECTS) | $(LOADER_ARM)/metal
+	$(FOREIGN_LINK)
+$(LOADER_ARM)/generate: $(LOADER_ARM)/obj/generate.o $(LOADER_ARM)/obj/bridge_stubs.o $(call loader_arm_objects,test/apple/loader/bridge_main.m) $(LOADER_ARM_OBJECTS) | $(LOADER_ARM)/metal
+	$(FOREIGN_LINK)
+$(LOADER_ARM)/cases: $(call loader_arm_objects,test/apple/loader/cases_main.m) $(LOADER_ARM_OBJECTS) | $(LOADER_ARM)/metal
+	$(FOREIGN_LINK)
+
+$(LOADER_ARM)/obj/cases/frames.m.o: LOADER_CASE_CFLAGS := -fomit-frame-pointer
+$(LOADER_ARM)/obj/cases/%.o: test/apple/loader/cases/% Makefile make/loader.mk
+	@echo "  compile $< (macos arm64)"
+	@mkdir -p $(dir $@) && $(CLANG) -target arm64-$(TARGET_macos) $(APPLE_CFLAGS) $(if $(filter %.m,$<),$(APPLE_OBJCFLAGS)) $(LOADER_CASE_CFLAGS) -c $< -o $@
+$(LOADER_ARM)/sdk/.stamp: test/apple/loader/cases/symbols.txt apple/stubs.awk
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@awk -v platform=macos -v architectures=arm64 -v sdk=$(@D) -f apple/stubs.awk $< && touch $@
+$(LOADER_ARM)/cases.dylib: $(patsubst $(LOADER)/%,$(LOADER_ARM)/%,$(LOADER_CASES)) $(LOADER_ARM)/sdk/.stamp
+	@echo "  link    $@"
+	@$(CLANG) -target arm64-$(TARGET_macos) -fuse-ld=lld -isysroot $(LOADER_ARM)/sdk -dynamiclib \
+	  -install_name @rpath/cases.dylib $(filter %.o,$^) -lobjc -framework Foundation -framework CoreFoundation -o $@
+endif

@@ -17,7 +17,13 @@
   .type \name, @function
   .p2align 4
 \name:
+#if defined(__x86_64__)
   jmpq *2b(%rip)
+#else
+  adrp x16, 2b
+  ldr x16, [x16, :lo12:2b]
+  br x16
+#endif
   .size \name, . - \name
 .endm
 

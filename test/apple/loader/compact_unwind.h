@@ -4,14 +4,8 @@
 
 #include "image.h"
 
-/* From <mach-o/compact_unwind_encoding.h>, for x86_64. */
-enum {
-  CompactModeMask = 0x0F000000,
-  CompactModeFramePointer = 0x01000000,
-  CompactModeStack = 0x02000000,
-  CompactModeLargeStack = 0x03000000,
-  CompactModeDwarf = 0x04000000
-};
+/** The part of an entry that tells the others' meaning; 0 where there is nothing to unwind. */
+enum { CompactModeMask = 0x0F000000 };
 
 /** One entry. Offsets are from the image's header; 0 where there is none. */
 typedef struct CompactFunction {

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -39,12 +38,8 @@ static int refuse(void) {
   return -1;
 }
 
-int darwinOpen(const char *path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
+int darwinOpen(const char *path, int flags, unsigned mode) {
   int translated = translate(flags & ~O_ACCMODE, openFlags);
-  mode_t mode = translated >= 0 && (translated & O_CREAT) ? (mode_t)va_arg(arguments, int) : 0;
-  va_end(arguments);
   return translated < 0 ? refuse() : (int)darwinResult(open(path, translated | (flags & O_ACCMODE), mode));
 }
 

@@ -24,7 +24,8 @@ typedef struct DarwinStat {
   int64_t spares[2];
 } DarwinStat;
 
-int darwinOpen(const char *path, int flags, ...);
+/** `mode` only matters where the flags create a file. */
+int darwinOpen(const char *path, int flags, unsigned mode);
 int darwinClose(int file);
 int darwinStat(const char *path, DarwinStat *out);
 int darwinFileStat(int file, DarwinStat *out);

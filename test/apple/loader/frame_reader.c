@@ -66,7 +66,7 @@ static bool readCommon(Reader *reader, uint64_t *personality, bool *hasTable, By
   bool isCommon = readBytes(reader, 4) == 0 && readBytes(reader, 1) == 1;
   for (size_t i = 0; i < sizeof augmentation - 1; i++)
     if (!(augmentation[i] = (char)readBytes(reader, 1))) break;
-  bool isAligned = readNumber(reader) == 1 && readNumber(reader) == 0x78 && readNumber(reader) == 16;
+  bool isAligned = readNumber(reader) == 1 && readNumber(reader) == 0x78 && readNumber(reader) == FrameReturnAddress;
   if (!isCommon || !isAligned || augmentation[0] != 'z') return false;
   uint64_t size = readNumber(reader);
   const uint8_t *end = reader->at + size;

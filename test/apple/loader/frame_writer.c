@@ -4,8 +4,13 @@
 #include <string.h>
 
 /* DWARF's call frame instructions. */
-enum { DW_CFA_nop = 0, DW_CFA_def_cfa = 0x0C, DW_CFA_offset = 0x80 };
-enum { ReturnAddress = 16 /* the column, on x86_64 */ };
+enum { DW_CFA_nop = 0, DW_CFA_offset_extended = 0x05, DW_CFA_def_cfa = 0x0C, DW_CFA_offset = 0x80 };
+/* Where a function begins: on x86_64 the return address is on the stack then. */
+#if defined(__x86_64__)
+enum { StackPointer = 7, StackAtEntry = 8 };
+#else
+enum { StackPointer = 31, StackAtEntry = 0 };
+#endif
 
 static void put(FrameWriter *frames, const void *bytes, uint64_t size) {
   if (frames->size + size > frames->capacity) {
@@ -59,7 +64,7 @@ void frameBegin(FrameWriter *frames, uint64_t start, uint64_t size, uint64_t per
   put(frames, augmentation, strlen(augmentation) + 1);
   putNumber(frames, 1);  // code addresses advance by 1 byte
   putByte(frames, 0x78); // saved registers lie at multiples of -8 (signed LEB128)
-  putNumber(frames, ReturnAddress);
+  putNumber(frames, FrameReturnAddress);
   putNumber(frames, personality ? 11 : 1);
   if (personality) {
     putByte(frames, 0); // the personality is an absolute pointer
@@ -67,8 +72,8 @@ void frameBegin(FrameWriter *frames, uint64_t start, uint64_t size, uint64_t per
     putByte(frames, 0); // so is the table's address
   }
   putByte(frames, 0); // and the function's
-  frameDefineCanonical(frames, 7 /* rsp */, 8);
-  frameSaved(frames, ReturnAddress, 1);
+  frameDefineCanonical(frames, StackPointer, StackAtEntry);
+  if (StackAtEntry > 0) frameSaved(frames, FrameReturnAddress, 1);
   endRecord(frames);
 
   beginRecord(frames);
@@ -87,7 +92,12 @@ void frameDefineCanonical(FrameWriter *frames, uint8_t number, uint32_t offset) 
 }
 
 void frameSaved(FrameWriter *frames, uint8_t number, uint32_t words) {
-  putByte(frames, DW_CFA_offset | number);
+  if (number < 64) {
+    putByte(frames, DW_CFA_offset | number);
+  } else {
+    putByte(frames, DW_CFA_offset_extended);
+    putNumber(frames, number);
+  }
   putNumber(frames, words);
 }
 

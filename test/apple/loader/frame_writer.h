@@ -4,6 +4,13 @@
 
 #include "image.h"
 
+/** The column of the return address. */
+#if defined(__x86_64__)
+enum { FrameReturnAddress = 16 };
+#else
+enum { FrameReturnAddress = 30 };
+#endif
+
 typedef struct FrameWriter {
   uint8_t *bytes; /* NULL once memory ran out */
   uint64_t size, capacity;

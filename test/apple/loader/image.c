@@ -11,8 +11,17 @@
 #include "failure.h"
 #include "macho.h"
 
-/* x86_64's pages, on a Mac and here. */
+/* This process's. A Mac's with arm64 are four times as large, which its files are laid out for. */
 enum { PageSize = 4096 };
+
+/* The slice that this process can run. */
+#if defined(__x86_64__)
+enum { OwnProcessor = CPU_TYPE_X86_64 };
+static const char ownName[] = "x86_64";
+#else
+enum { OwnProcessor = CPU_TYPE_ARM64 };
+static const char ownName[] = "arm64";
+#endif
 
 static uint64_t roundUp(uint64_t value, uint64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -38,15 +47,15 @@ static bool findSlice(Image *image, Bytes file, uint64_t *offset) {
       return loaderFail("The fat header of \"%s\" lists \"%u\" slices, more than the file holds", image->path, count);
     const fat_arch *slices = (const fat_arch *)(const void *)(file.start + 8), *found = NULL;
     for (uint32_t i = 0; i < count && !found; i++)
-      if (be32toh(slices[i].cputype) == CPU_TYPE_X86_64) found = &slices[i];
-    if (!found) return loaderFail("\"%s\" has no slice for x86_64", image->path);
+      if (be32toh(slices[i].cputype) == OwnProcessor) found = &slices[i];
+    if (!found) return loaderFail("\"%s\" has no slice for %s", image->path, ownName);
     *offset = be32toh(found->offset);
     image->sliceSize = be32toh(found->size);
     if (!fits(*offset, image->sliceSize, file.size) || image->sliceSize < sizeof(mach_header_64))
-      return loaderFail("The x86_64 slice, \"%lu\" bytes at \"%lu\", reaches beyond the \"%lu\" bytes of \"%s\"",
-                        image->sliceSize, *offset, file.size, image->path);
+      return loaderFail("The %s slice, \"%lu\" bytes at \"%lu\", reaches beyond the \"%lu\" bytes of \"%s\"",
+                        ownName, image->sliceSize, *offset, file.size, image->path);
     if (*offset % PageSize != 0)
-      return loaderFail("The x86_64 slice starts at \"%lu\", which is no multiple of a page", *offset);
+      return loaderFail("The %s slice starts at \"%lu\", which is no multiple of a page", ownName, *offset);
   }
   image->slice = file.start + *offset;
   return true;
@@ -56,8 +65,9 @@ static bool checkHeader(const Image *image) {
   const mach_header_64 *header = (const mach_header_64 *)(const void *)image->slice;
   if (header->magic != MH_MAGIC_64)
     return loaderFail("\"%s\" is no Mach-O file: it starts with \"0x%08x\"", image->path, header->magic);
-  if (header->cputype != CPU_TYPE_X86_64)
-    return loaderFail("\"%s\" is for processor type \"0x%08x\", not x86_64", image->path, header->cputype);
+  if (header->cputype != OwnProcessor)
+    return loaderFail("\"%s\" is for processor type \"0x%08x\", not %s", image->path, header->cputype,
+                      ownName);
   if (header->filetype != MH_DYLIB)
     return loaderFail("\"%s\" is Mach-O of file type \"%u\", not a dynamic library", image->path, header->filetype);
   if (!(header->flags & MH_TWOLEVEL)) return loaderFail("\"%s\" has no two-level namespace", image->path);

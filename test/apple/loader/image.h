@@ -1,5 +1,5 @@
 /*
- * image.h: the x86_64 slice of a Mach-O dynamic library in this process's memory.
+ * image.h: the slice of a Mach-O dynamic library for this processor in this process's memory.
  *
  * imageMap checks every size and offset that it reads against the file. Segments lie at a slid address, writable until
  * imageProtect gives them the protections that the file asks for.

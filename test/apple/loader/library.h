@@ -21,7 +21,7 @@ typedef struct Library {
   uint32_t compatibilityVersion; /* major << 16 */
   const Symbol *symbols;         /* ended by a NULL name */
   const char *const *classes;    /* ended by NULL; `_OBJC_CLASS_$_X` is the class X of this process */
-  const Symbol *simulatorSymbols; /* what only simulators have; NULL for none */
+  const Symbol *youngerSymbols; /* what all but x86_64 macOS has; NULL for none */
 } Library;
 
 extern const Library systemLibrary, objcLibrary, coreFoundationLibrary, foundationLibrary, metalLibrary,

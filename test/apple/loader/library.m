@@ -53,10 +53,20 @@ static bool findRow(const Symbol *symbol, const char *name, void **address) {
   return false;
 }
 
+/* Whether the system came after the changes of interface that x86_64 macOS keeps the old names for. */
+static bool isYounger(uint32_t platform) {
+#if defined(__x86_64__)
+  return platform != PLATFORM_MACOS;
+#else
+  (void)platform;
+  return true;
+#endif
+}
+
 /* Whether the library has the symbol on that platform; `address` may be NULL even then. */
 static bool findSymbol(const Library *library, const char *name, uint32_t platform, void **address) {
   return findRow(library->symbols, name, address) ||
-         (platform != PLATFORM_MACOS && findRow(library->simulatorSymbols, name, address)) ||
+         (isYounger(platform) && findRow(library->youngerSymbols, name, address)) ||
          findClass(library, name, address);
 }
 

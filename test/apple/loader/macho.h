@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-enum { FAT_MAGIC = 0xCAFEBABE, MH_MAGIC_64 = 0xFEEDFACF, CPU_TYPE_X86_64 = 0x01000007, MH_DYLIB = 6 };
+enum { FAT_MAGIC = 0xCAFEBABE, MH_MAGIC_64 = 0xFEEDFACF, CPU_TYPE_X86_64 = 0x01000007, CPU_TYPE_ARM64 = 0x0100000C, MH_DYLIB = 6 };
 enum { MH_TWOLEVEL = 0x80 };
 
 typedef struct fat_arch {
@@ -67,7 +67,7 @@ typedef struct build_version_command {
   uint32_t cmd, cmdsize, platform, minos, sdk, ntools;
 } build_version_command;
 
-enum { PLATFORM_MACOS = 1, PLATFORM_IOSSIMULATOR = 7, PLATFORM_TVOSSIMULATOR = 8 };
+enum { PLATFORM_MACOS = 1, PLATFORM_IOS = 2, PLATFORM_TVOS = 3, PLATFORM_IOSSIMULATOR = 7, PLATFORM_TVOSSIMULATOR = 8 };
 
 typedef struct linkedit_data_command {
   uint32_t cmd, cmdsize, dataoff, datasize;

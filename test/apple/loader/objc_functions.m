@@ -118,9 +118,11 @@ static const uintptr_t emptyCache[2];
 
 static const Symbol symbols[] = {
     STAND_IN(objc_msgSend, loaderMessageSend),
+#if defined(__x86_64__)
     STAND_IN(objc_msgSend_stret, loaderMessageSendStret),
-    STAND_IN(objc_msgSendSuper2, loaderMessageSendSuper),
     STAND_IN(objc_msgSendSuper2_stret, loaderMessageSendSuperStret),
+#endif
+    STAND_IN(objc_msgSendSuper2, loaderMessageSendSuper),
     STAND_IN(objc_alloc, allocObject),
     STAND_IN(objc_alloc_init, allocInitObject),
     STAND_IN(objc_opt_new, newObject),

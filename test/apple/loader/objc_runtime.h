@@ -15,7 +15,7 @@ bool objcPrepare(const Image *image);
  *  comes back as it is. */
 Class objcClassFor(const void *pointer);
 
-/* In message_send.S; not for C. */
+/* In message_send_*.S; not for C. */
 extern void loaderMessageSend(void);
 extern void loaderMessageSendStret(void);
 extern void loaderMessageSendSuper(void);

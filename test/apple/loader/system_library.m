@@ -20,6 +20,7 @@
 #include "library.h"
 #include "loaded.h"
 #include "thread_local.h"
+#include "variadic.h"
 
 /* The classes that block literals name. */
 extern void *_NSConcreteStackBlock[], *_NSConcreteGlobalBlock[];
@@ -43,9 +44,9 @@ static void stackCheckFailed(void) {
   abort();
 }
 
-/* x86_64's page, also where a Mac with larger pages runs the slice in translation. */
+/* This process's: the tests make mappings of it. */
 static int pageSize(void) {
-  return 4096;
+  return getpagesize();
 }
 
 static void clearBytes(void *bytes, size_t size) {
@@ -128,9 +129,8 @@ static const Symbol symbols[] = {
     STAND_IN(strerror, darwinErrorText),
     STAND_IN(strerror_r, darwinErrorTextInto),
     STAND_IN(__error, darwinErrno),
-    SAME(snprintf),
-    SAME(vsnprintf),
-    SAME(printf),
+    STAND_IN(snprintf, variadicPrint),
+    STAND_IN(vsnprintf, variadicPrintList),
     SAME(puts),
 
     /* numbers */
@@ -157,7 +157,7 @@ static const Symbol symbols[] = {
     SAME(ldexp),
 
     /* files and mappings */
-    STAND_IN(open, darwinOpen),
+    STAND_IN(open, variadicOpen),
     STAND_IN(close, darwinClose),
     STAND_IN(read, darwinRead),
     STAND_IN(pread, darwinReadAt),
@@ -220,11 +220,11 @@ static const Symbol symbols[] = {
 };
 
 /* On x86_64 macOS, which is older than 64-bit inodes, these names mean functions with another structure. */
-static const Symbol simulatorSymbols[] = {
+static const Symbol youngerSymbols[] = {
     STAND_IN(stat, darwinStat),
     STAND_IN(fstat, darwinFileStat),
     STAND_IN(lstat, darwinLinkStat),
     {NULL, NULL},
 };
 
-const Library systemLibrary = {"/usr/lib/libSystem.B.dylib", 1 << 16, symbols, NULL, simulatorSymbols};
+const Library systemLibrary = {"/usr/lib/libSystem.B.dylib", 1 << 16, symbols, NULL, youngerSymbols};

@@ -46,6 +46,8 @@ CASE(threadsHaveVariablesOfTheirOwn) {
 }
 
 /* Calls the variable's function as compiled code does, with a value in every register that it must keep. */
+#if defined(__x86_64__)
+
 static void *firstUse(void *result) {
   uint64_t kept[8], vectors[4], address;
   __asm__ volatile(
@@ -66,6 +68,50 @@ static void *firstUse(void *result) {
   *(bool *)result = areKept && kept[7] == 0 && *(int *)address == 41;
   return NULL;
 }
+
+#else
+
+static void *firstUse(void *result) {
+  uint64_t kept[7], vectors[4], address;
+  __asm__ volatile(
+      "mov x1, #11\n"
+      "mov x2, #12\n"
+      "mov x7, #13\n"
+      "mov x9, #14\n"
+      "mov x10, #15\n"
+      "mov x14, #16\n"
+      "mov x15, #17\n"
+      "mov x0, #21\n"
+      "fmov d0, x0\n"
+      "mov x0, #22\n"
+      "fmov d7, x0\n"
+      "mov x0, #23\n"
+      "fmov d16, x0\n"
+      "mov x0, #24\n"
+      "fmov d31, x0\n"
+      "adrp x0, _given@TLVPPAGE\n"
+      "ldr x0, [x0, _given@TLVPPAGEOFF]\n"
+      "ldr x8, [x0]\n"
+      "blr x8\n"
+      "str x0, [%[address]]\n"
+      "stp x1, x2, [%[kept]]\n"
+      "stp x7, x9, [%[kept], #16]\n"
+      "stp x10, x14, [%[kept], #32]\n"
+      "str x15, [%[kept], #48]\n"
+      "stp d0, d7, [%[vectors]]\n"
+      "stp d16, d31, [%[vectors], #16]\n"
+      :
+      : [kept] "r"(kept), [vectors] "r"(vectors), [address] "r"(&address)
+      : "x0", "x1", "x2", "x7", "x8", "x9", "x10", "x14", "x15", "x16", "x17", "x30", "d0", "d7", "d16", "d31",
+        "memory", "cc");
+  bool areKept = true;
+  for (uint64_t i = 0; i < 7; i++) areKept = areKept && kept[i] == 11 + i;
+  for (uint64_t i = 0; i < 4; i++) areKept = areKept && vectors[i] == 21 + i;
+  *(bool *)result = areKept && *(int *)address == 41;
+  return NULL;
+}
+
+#endif
 
 CASE(firstUseKeepsRegisters) {
   pthread_t thread;

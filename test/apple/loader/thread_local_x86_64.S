@@ -1,9 +1,11 @@
 /*
- * thread_local.S: what an image's thread-local variable calls to find its address in this thread.
+ * thread_local_x86_64.S: what an image's thread-local variable calls to find its address in this thread.
  *
  * A variable is a descriptor {function, key, offset}; code calls the function with the descriptor in rdi and expects
  * the address in rax and every other register, vectors included, as it was.
  */
+#if defined(__x86_64__)
+
   .text
   .globl loaderThreadLocal
   .hidden loaderThreadLocal
@@ -71,5 +73,7 @@ loaderThreadLocal:
   retq
   .cfi_endproc
   .size loaderThreadLocal, . - loaderThreadLocal
+
+#endif
 
   .section .note.GNU-stack, "", @progbits

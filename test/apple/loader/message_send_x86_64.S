@@ -1,8 +1,10 @@
 /*
- * message_send.S: objc_msgSend and its kin over GCC's runtime, whose objc_msg_lookup finds the method; the call itself
+ * message_send_x86_64.S: objc_msgSend and its kin over GCC's runtime, whose objc_msg_lookup finds the method; the call itself
  * is a jump to it. Whatever may carry an argument is kept: rdi to r9, xmm0 to xmm7, al (the number of vector arguments
  * of a variadic call) and r10.
  */
+#if defined(__x86_64__)
+
   .text
 
 /* Finds the method with a C function of (rdi, rsi) -> rax while the caller's arguments stay. The method is in r11. */
@@ -110,5 +112,7 @@ FUNCTION loaderMessageSendSuperStret
   movq (%rsi), %rsi
   jmpq *%r11
 END loaderMessageSendSuperStret
+
+#endif
 
   .section .note.GNU-stack, "", @progbits
