@@ -75,11 +75,15 @@ $(LOADER)/cases.dylib: $(LOADER_CASES) $(LOADER)/sdk/.stamp
 
 # ---- the static libraries of the .xcframework ------------------------------------------------------------------------
 
-$(LOADER)/static-%.dylib: $(APPLE_XCFRAMEWORK)/Info.plist $(APPLE_OUT)/%/sdk/.stamp
+# 1: architecture, 2: platform
+define loader_static
 	@echo "  link    $@"
-	@$(CLANG) -target x86_64-$(TARGET_$*) -fuse-ld=lld -isysroot $(APPLE_OUT)/$*/sdk -dynamiclib -Wl,-all_load -Wl,-fixup_chains \
-	  -install_name @rpath/static.dylib $(call apple_folder,$*)/libBunMetal.a \
+	@mkdir -p $(@D) && $(CLANG) -target $(1)-$(TARGET_$(2)) -fuse-ld=lld -isysroot $(APPLE_OUT)/$(2)/sdk -dynamiclib \
+	  -Wl,-all_load -Wl,-fixup_chains -install_name @rpath/static.dylib $(call apple_folder,$(2))/libBunMetal.a \
 	  -lobjc -framework Foundation -framework CoreFoundation -framework Metal -framework CoreGraphics -o $@
+endef
+$(LOADER)/static-%.dylib: $(APPLE_XCFRAMEWORK)/Info.plist $(APPLE_OUT)/%/sdk/.stamp
+	$(call loader_static,x86_64,$*)
 
 # ---- the slice for arm64, on the other architecture's Metal layer, to be run by QEMU ----------------------------------
 
@@ -90,8 +94,11 @@ loader_arm_objects = $(patsubst %,$(DIST_BUILD)/linux-arm64/obj/%.o,$(1))
 LOADER_ARM_OBJECTS := $(call loader_arm_objects,$(LOADER_SOURCES) $(LAYER))
 loader_arm_compile = mkdir -p $(dir $@) && $(CLANG) $(call DIST_CFLAGS,$(FOREIGN_TRIPLE)) $(if $(filter %.m,$<),$(OBJCFLAGS)) $(1) -c $< -o $@
 
+LOADER_ARM_STATIC := $(patsubst %,$(LOADER_ARM)/static-%.dylib,macos ios tvos)
+
 .PHONY: loader-tests-arm64
-loader-tests-arm64: $(APPLE_DYLIB) $(LOADER_ARM_PROGRAMS) $(LOADER_ARM)/cases $(LOADER_ARM)/cases.dylib ## build the same for the dylib's arm64 slice, to be run by QEMU
+foreign-tests: loader-tests-arm64
+loader-tests-arm64: $(APPLE_DYLIB) $(LOADER_ARM_PROGRAMS) $(LOADER_ARM_STATIC) $(LOADER_ARM)/cases $(LOADER_ARM)/cases.dylib ## build the same for the dylib's arm64 slice, to be run by QEMU
 	@:
 
 $(LOADER_ARM)/metal: | dist-linux-arm64
@@ -127,4 +134,6 @@ $(LOADER_ARM)/cases.dylib: $(patsubst $(LOADER)/%,$(LOADER_ARM)/%,$(LOADER_CASES
 	@echo "  link    $@"
 	@$(CLANG) -target arm64-$(TARGET_macos) -fuse-ld=lld -isysroot $(LOADER_ARM)/sdk -dynamiclib \
 	  -install_name @rpath/cases.dylib $(filter %.o,$^) -lobjc -framework Foundation -framework CoreFoundation -o $@
+$(LOADER_ARM)/static-%.dylib: $(APPLE_XCFRAMEWORK)/Info.plist $(APPLE_OUT)/%/sdk/.stamp
+	$(call loader_static,arm64,$*)
 endif

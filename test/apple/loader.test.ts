@@ -5,54 +5,18 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, join, normalize } from "node:path";
+import { join } from "node:path";
 import { austen, Bundle } from "../model/models.ts";
 import { hex } from "../model/session.ts";
+import { bridgePrograms, dylib, failuresOf, type Outcome, root, run } from "./loader_programs.ts";
 
-const root = normalize(join(import.meta.dir, "../.."));
 const built = join(root, "build/linux-x86_64/loader");
-const dylib = join(root, "dist/darwin/bun-metal.dylib");
 const statics = ["static-macos.dylib", "static-ios-simulator.dylib", "static-tvos-simulator.dylib"];
 const isHere = process.platform === "linux" && process.arch === "x64";
-const sources = ["test/native", "test/apple/loader"].flatMap((directory) =>
-  [...new Bun.Glob("bridge_*_test.{c,m}").scanSync(join(root, directory))].sort(),
-);
 
-interface Outcome {
-  readonly status: number | null;
-  readonly signal: string | null;
-  readonly output: string;
-  readonly errors: string;
-}
-
-async function run(program: string, ...programArguments: readonly string[]): Promise<Outcome> {
-  return await runWith("", program, ...programArguments);
-}
-
-async function runWith(
-  input: string,
-  program: string,
-  ...programArguments: readonly string[]
-): Promise<Outcome> {
-  const child = Bun.spawn([join(built, program), ...programArguments], {
-    stdin: new TextEncoder().encode(input),
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: 120_000,
-    killSignal: "SIGKILL",
-  });
-  const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);
-  await child.exited;
-  return {
-    status: child.exitCode,
-    signal: child.signalCode === null ? null : String(child.signalCode),
-    output,
-    errors,
-  };
-}
-
-function failuresOf({ output, errors }: Outcome): string {
-  return [...output.split("\n").filter((line) => !line.startsWith("ok ")), errors].join("\n");
+/** Runs a program that `make loader-tests` has built. */
+function runProgram(program: string, ...programArguments: readonly string[]): Promise<Outcome> {
+  return run([join(built, program), ...programArguments]);
 }
 
 if (!isHere) {
@@ -62,10 +26,10 @@ if (!isHere) {
 } else {
   describe("the dylib for macOS runs on Linux", () => {
     test("everything is built", () => {
-      const programs = sources.map((source) => join(built, basename(source).replace(/_test\..$/, "")));
+      const programs = bridgePrograms.map((program) => join(built, program));
       const libraries = [dylib, ...["cases", "cases.dylib", ...statics].map((name) => join(built, name))];
       const files = [...libraries, ...programs, join(built, "generate"), join(built, "../generate")];
-      expect(sources.length).toBeGreaterThanOrEqual(4);
+      expect(bridgePrograms.length).toBeGreaterThanOrEqual(4);
       expect(
         files.filter((file) => !existsSync(file)),
         "make loader-tests builds them",
@@ -73,15 +37,14 @@ if (!isHere) {
     });
 
     test("the loader's own cases pass", async () => {
-      const outcome = await run("cases", join(built, "cases.dylib"));
+      const outcome = await runProgram("cases", join(built, "cases.dylib"));
       expect(outcome.status, failuresOf(outcome)).toBe(0);
       expect(outcome.output).toContain("0 of ");
     });
 
-    for (const source of sources) {
-      const program = source.replace(/_test\..$/, "");
+    for (const program of bridgePrograms) {
       test(`${program} passes on the dylib`, async () => {
-        const outcome = await run(program, dylib);
+        const outcome = await runProgram(program, dylib);
         expect(outcome.status, failuresOf(outcome)).toBe(0);
         expect(outcome.output).toContain("bm_abi_version is in the image");
         expect(outcome.output).toContain(
@@ -106,8 +69,8 @@ if (!isHere) {
         "close",
       ].join("\n");
       const answers = ({ output }: Outcome) => output.split("\n").filter((line) => line.startsWith("{"));
-      const outcome = await runWith(`${commands}\n`, "generate", dylib);
-      const expected = await runWith(`${commands}\n`, "../generate");
+      const outcome = await run([join(built, "generate"), dylib], `${commands}\n`);
+      const expected = await run([join(built, "../generate")], `${commands}\n`);
       expect(outcome.status, failuresOf(outcome)).toBe(0);
       expect(answers(outcome)).toEqual(answers(expected));
       const texts = answers(outcome).filter((answer) => answer.startsWith('{"calls":[['));
@@ -117,8 +80,8 @@ if (!isHere) {
     });
 
     test("the static library for macOS passes as well", async () => {
-      for (const program of ["bridge_object", "bridge_queue"]) {
-        const outcome = await run(program, join(built, "static-macos.dylib"));
+      for (const program of ["bridge_program", "bridge_fault"]) {
+        const outcome = await runProgram(program, join(built, "static-macos.dylib"));
         expect(outcome.status, failuresOf(outcome)).toBe(0);
       }
     });
@@ -128,7 +91,7 @@ if (!isHere) {
       ["static-tvos-simulator.dylib", "tvOS's simulator 15.0"],
     ] as const) {
       test(`${name} runs as far as simulators go: it says why they have no device for us`, async () => {
-        const outcome = await run("bridge_object", join(built, name));
+        const outcome = await runProgram("bridge_object", join(built, name));
         expect(outcome.output).toContain(`Mach-O for ${platform}`);
         expect(outcome.output).toContain("bm_abi_version is in the image");
         expect(outcome.output).toContain("simulators have no SIMD groups");
@@ -138,7 +101,7 @@ if (!isHere) {
     }
 
     test("bridge_object passes where the system has no MTLCopyAllDevices", async () => {
-      const outcome = await run("bridge_object", dylib, "--hide", "_MTLCopyAllDevices");
+      const outcome = await runProgram("bridge_object", dylib, "--hide", "_MTLCopyAllDevices");
       expect(outcome.status, failuresOf(outcome)).toBe(0);
     });
   });
@@ -165,7 +128,7 @@ if (!isHere) {
     async function refusal(bytes: Uint8Array): Promise<string> {
       const file = join(directory, "changed.dylib");
       writeFileSync(file, bytes);
-      const outcome = await run("bridge_object", file);
+      const outcome = await runProgram("bridge_object", file);
       expect(outcome.signal, failuresOf(outcome)).toBe(null);
       expect(outcome.status, failuresOf(outcome)).toBe(2);
       return outcome.errors;
@@ -202,7 +165,7 @@ if (!isHere) {
         }
         const file = join(directory, "random.dylib");
         writeFileSync(file, bytes);
-        const outcome = await run("bridge_object", file, "--load-only");
+        const outcome = await runProgram("bridge_object", file, "--load-only");
         expect(outcome.signal, `seed ${seed}, round ${round}`).toBe(null);
         if (outcome.status !== 0) expect(outcome.errors).toContain("The library cannot be loaded: ");
         if (outcome.status !== 0) refused++;
@@ -211,7 +174,7 @@ if (!isHere) {
     });
 
     test("a missing file", async () => {
-      const outcome = await run("bridge_object", join(directory, "nothing.dylib"));
+      const outcome = await runProgram("bridge_object", join(directory, "nothing.dylib"));
       expect(outcome.status).toBe(2);
       expect(outcome.errors).toContain("cannot be opened: No such file");
     });
@@ -259,7 +222,7 @@ if (!isHere) {
     });
 
     test("a needed symbol that the system lacks", async () => {
-      const outcome = await run("bridge_object", dylib, "--hide", "_MTLCreateSystemDefaultDevice");
+      const outcome = await runProgram("bridge_object", dylib, "--hide", "_MTLCreateSystemDefaultDevice");
       expect(outcome.status).toBe(2);
       expect(outcome.errors).toContain("import it weakly");
     });
@@ -270,7 +233,7 @@ if (!isHere) {
     });
 
     test("an export that bun_metal.h does not declare", async () => {
-      const outcome = await run("bridge_object", join(built, "cases.dylib"));
+      const outcome = await runProgram("bridge_object", join(built, "cases.dylib"));
       expect(outcome.status).toBe(2);
       expect(outcome.errors).toContain("which bun_metal.h does not declare");
     });

@@ -54,11 +54,13 @@ static bool describe(const Image *image) {
     if (!imageHolds(image, each->address, 1)) return loaderFail("\"%s\" lies outside of the image", each->name);
     if (strcmp(each->name, "_bm_abi_version") == 0) version = (uint64_t)each->address;
   }
-  const char *platform = image->platform == PLATFORM_MACOS          ? "macOS"
-                         : image->platform == PLATFORM_IOSSIMULATOR ? "iOS's simulator"
-                                                                    : "tvOS's simulator";
+  static const char *const platforms[] = {[PLATFORM_MACOS] = "macOS",
+                                          [PLATFORM_IOS] = "iOS",
+                                          [PLATFORM_TVOS] = "tvOS",
+                                          [PLATFORM_IOSSIMULATOR] = "iOS's simulator",
+                                          [PLATFORM_TVOSSIMULATOR] = "tvOS's simulator"};
   printf("\"%s\": Mach-O for %s %u.%u at %p, %u exports, %u libraries, %u functions known to the unwinder\n",
-         image->installName, platform, image->minimumSystem >> 16, image->minimumSystem >> 8 & 0xFF, (void *)image->base, count,
+         image->installName, platforms[image->platform], image->minimumSystem >> 16, image->minimumSystem >> 8 & 0xFF, (void *)image->base, count,
          image->libraryCount, loadedFunctions(image));
   printf("bm_abi_version is in the image, at its offset 0x%lx, and returns %u\n", version - (uint64_t)image->base,
          bm_abi_version());

@@ -157,12 +157,19 @@ static bool readBytes(const Image *image, const linkedit_data_command *command, 
 
 static bool readVersion(Image *image, const build_version_command *command) {
   if (command->cmdsize < sizeof *command) return loaderFail("The load command for the platform is malformed");
-  if (command->platform != PLATFORM_MACOS && command->platform != PLATFORM_IOSSIMULATOR &&
-      command->platform != PLATFORM_TVOSSIMULATOR)
-    return loaderFail("\"%s\" is for platform \"%u\", which has no x86_64", image->path, command->platform);
+  const uint32_t known[] = {PLATFORM_MACOS, PLATFORM_IOS, PLATFORM_TVOS, PLATFORM_IOSSIMULATOR, PLATFORM_TVOSSIMULATOR};
+  bool isKnown = false;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) isKnown |= known[i] == command->platform;
+  if (!isKnown) return loaderFail("\"%s\" is for platform \"%u\", which is not known", image->path, command->platform);
   image->platform = command->platform;
   image->minimumSystem = command->minos;
   return true;
+}
+
+/* Room that iOS leaves for the store to encrypt; nothing has. */
+static bool checkEncryption(const Image *image, const encryption_info_command_64 *command) {
+  if (command->cmdsize >= sizeof *command && command->cryptid == 0) return true;
+  return loaderFail("\"%s\" is encrypted", image->path);
 }
 
 static bool readCommand(Image *image, const load_command *command) {
@@ -175,6 +182,7 @@ static bool readCommand(Image *image, const load_command *command) {
     case LC_BUILD_VERSION: return readVersion(image, any);
     case LC_DYLD_CHAINED_FIXUPS: return readBytes(image, any, &image->fixups);
     case LC_DYLD_EXPORTS_TRIE: return readBytes(image, any, &image->exports);
+    case LC_ENCRYPTION_INFO_64: return checkEncryption(image, any);
     case LC_SYMTAB:
     case LC_DYSYMTAB:
     case LC_UUID:

@@ -32,6 +32,7 @@ enum {
   LC_FUNCTION_STARTS = 0x26,
   LC_DATA_IN_CODE = 0x29,
   LC_SOURCE_VERSION = 0x2A,
+  LC_ENCRYPTION_INFO_64 = 0x2C,
   LC_BUILD_VERSION = 0x32,
   LC_DYLD_EXPORTS_TRIE = 0x33 | LC_REQ_DYLD,
   LC_DYLD_CHAINED_FIXUPS = 0x34 | LC_REQ_DYLD
@@ -68,6 +69,10 @@ typedef struct build_version_command {
 } build_version_command;
 
 enum { PLATFORM_MACOS = 1, PLATFORM_IOS = 2, PLATFORM_TVOS = 3, PLATFORM_IOSSIMULATOR = 7, PLATFORM_TVOSSIMULATOR = 8 };
+
+typedef struct encryption_info_command_64 {
+  uint32_t cmd, cmdsize, cryptoff, cryptsize, cryptid, pad;
+} encryption_info_command_64;
 
 typedef struct linkedit_data_command {
   uint32_t cmd, cmdsize, dataoff, datasize;
