@@ -34,4 +34,7 @@ typedef struct LoadedInformation {
 /** `dladdr` of Darwin: 0 where the address is in no loaded image. The nearest symbol is not looked for. */
 int loadedAddress(const void *address, LoadedInformation *out);
 
+/** `getsectiondata` of Darwin: a section of the loaded image whose header is at `header`; NULL where it has none. */
+const void *loadedSection(const void *header, const char *segment, const char *name, unsigned long *size);
+
 #endif

@@ -76,6 +76,17 @@ void *loadedSymbol(void *handle, const char *name) {
   return address;
 }
 
+const void *loadedSection(const void *header, const char *segment, const char *name, unsigned long *size) {
+  for (uint32_t i = 0; i < loadedCount; i++) {
+    const Image *image = &loaded[i].image;
+    const Section *section = image->base == header ? imageSection(image, segment, name) : NULL;
+    if (!section) continue;
+    *size = section->size;
+    return imageAt(image, section->address, section->size);
+  }
+  return NULL;
+}
+
 int loadedAddress(const void *address, LoadedInformation *out) {
   for (uint32_t i = 0; i < loadedCount; i++) {
     const Image *image = &loaded[i].image;

@@ -49,6 +49,23 @@ static int pageSize(void) {
   return getpagesize();
 }
 
+/* `sysctlbyname`, for the build of the system; there is nothing else here. */
+static int systemText(const char *name, char *out, size_t *length, const void *newValue, size_t newLength) {
+  (void)newLength;
+  static const char build[] = "22A380"; // of macOS 13.0
+  if (strcmp(name, "kern.osversion") != 0 || newValue) {
+    *darwinErrno() = 2; // ENOENT
+    return -1;
+  }
+  if (out && *length < sizeof build) {
+    *darwinErrno() = 12; // ENOMEM
+    return -1;
+  }
+  if (out) memcpy(out, build, sizeof build);
+  *length = sizeof build;
+  return 0;
+}
+
 static void clearBytes(void *bytes, size_t size) {
   memset(bytes, 0, size);
 }
@@ -216,6 +233,8 @@ static const Symbol symbols[] = {
     /* images */
     STAND_IN(dlsym, loadedSymbol),
     STAND_IN(dladdr, loadedAddress),
+    STAND_IN(getsectiondata, loadedSection),
+    STAND_IN(sysctlbyname, systemText),
     {NULL, NULL},
 };
 
