@@ -60,7 +60,8 @@ static bool describe(const Image *image) {
                                           [PLATFORM_IOSSIMULATOR] = "iOS's simulator",
                                           [PLATFORM_TVOSSIMULATOR] = "tvOS's simulator"};
   printf("\"%s\": Mach-O for %s %u.%u at %p, %u exports, %u libraries, %u functions known to the unwinder\n",
-         image->installName, platforms[image->platform], image->minimumSystem >> 16, image->minimumSystem >> 8 & 0xFF, (void *)image->base, count,
+         image->installName, platforms[image->platform], image->minimumSystem >> 16,
+         image->minimumSystem >> 8 & 0xFF, (void *)image->base, count,
          image->libraryCount, loadedFunctions(image));
   printf("bm_abi_version is in the image, at its offset 0x%lx, and returns %u\n", version - (uint64_t)image->base,
          bm_abi_version());

@@ -6,8 +6,8 @@
 /* From <mach-o/compact_unwind_encoding.h>. */
 enum { ModeFrameless = 0x02000000, ModeFrame = 0x04000000 };
 
-/* Pairs of registers that a function may have saved, in the order in which they lie below its frame: DWARF numbers of the
- * first of each, from x19 to x27 and from d8 to d14. */
+/* Pairs of registers that a function may have saved, in the order in which they lie below its frame: DWARF numbers of
+ * the first of each, from x19 to x27 and from d8 to d14. */
 static const struct {
   uint32_t flag;
   uint8_t first;

@@ -8,7 +8,8 @@
 
 #include <stdint.h>
 
-enum { FAT_MAGIC = 0xCAFEBABE, MH_MAGIC_64 = 0xFEEDFACF, CPU_TYPE_X86_64 = 0x01000007, CPU_TYPE_ARM64 = 0x0100000C, MH_DYLIB = 6 };
+enum { FAT_MAGIC = 0xCAFEBABE, MH_MAGIC_64 = 0xFEEDFACF, MH_DYLIB = 6 };
+enum { CPU_TYPE_X86_64 = 0x01000007, CPU_TYPE_ARM64 = 0x0100000C };
 enum { MH_TWOLEVEL = 0x80 };
 
 typedef struct fat_arch {

@@ -1,6 +1,6 @@
 /*
- * message_send_aarch64.S: the same as message_send_x86_64.S for arm64; see there. Arguments are in x0 to x8 and v0 to v7. A
- * result in memory goes where x8 says, and needs no function of its own.
+ * message_send_aarch64.S: the same as message_send_x86_64.S for arm64; see there. Arguments are in x0 to x8 and v0 to
+ * v7. A result in memory goes where x8 says, and needs no function of its own.
  */
 #if defined(__aarch64__)
 

@@ -1,7 +1,7 @@
 /*
- * message_send_x86_64.S: objc_msgSend and its kin over GCC's runtime, whose objc_msg_lookup finds the method; the call itself
- * is a jump to it. Whatever may carry an argument is kept: rdi to r9, xmm0 to xmm7, al (the number of vector arguments
- * of a variadic call) and r10.
+ * message_send_x86_64.S: objc_msgSend and its kin over GCC's runtime, whose objc_msg_lookup finds the method; the call
+ * itself is a jump to it. Whatever may carry an argument is kept: rdi to r9, xmm0 to xmm7, al (the number of vector
+ * arguments of a variadic call) and r10.
  */
 #if defined(__x86_64__)
 

@@ -1,6 +1,6 @@
 /*
- * thread_local_aarch64.S: the same as thread_local_x86_64.S for arm64; see there. The descriptor and the address are in x0;
- * only x16 and x17 may change besides.
+ * thread_local_aarch64.S: the same as thread_local_x86_64.S for arm64; see there. The descriptor and the address are in
+ * x0; only x16 and x17 may change besides.
  */
 #if defined(__aarch64__)
 

@@ -47,7 +47,7 @@ int variadicPrintList(char *out, size_t capacity, const char *format, void *stac
   return vsnprintf(out, capacity, format, *listOf(&list, stack));
 }
 
-/* The next three are jumped to from variadic_aarch64.S, with the address of the variable arguments behind the others. */
+/* The next three are jumped to from variadic_aarch64.S, with the place of the variable arguments behind the others. */
 
 __attribute__((visibility("hidden"))) int variadicOpenFrom(const char *path, int flags, const unsigned *stack) {
   return darwinOpen(path, flags, *stack);
