@@ -40,8 +40,13 @@ void bridgeBufferBytes(double *live, double *peak) {
   metal = buffer;
   device = [owner retain];
   length = byteLength;
-  contents = [buffer storageMode] == MTLStorageModePrivate ? NULL : [buffer contents];
   countBytes(length);
+  @try {
+    contents = [buffer storageMode] == MTLStorageModePrivate ? NULL : [buffer contents];
+  } @catch (...) {
+    [self release];
+    @throw;
+  }
   return self;
 }
 

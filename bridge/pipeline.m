@@ -12,21 +12,22 @@
 
 @implementation BunMetalPipeline
 
-/* Takes over the caller's reference to `pipeline`. */
 - (id)initWithPipeline:(id<MTLComputePipelineState>)pipeline
             reflection:(MTLComputePipelineReflection *)reflection
               function:(NSString *)functionName
                 device:(BunMetalDevice *)owner {
   self = [super init];
-  if (!self) {
-    [pipeline release];
-    return nil;
-  }
-  metal = pipeline;
+  if (!self) return nil;
+  metal = [pipeline retain];
   device = [owner retain];
   name = [functionName copy];
   // Before macOS 13 and iOS 16 there are no bindings: then nothing is known, and Metal alone does the checking.
-  if ([reflection respondsToSelector:@selector(bindings)]) [self readBindings:[reflection bindings]];
+  @try {
+    if ([reflection respondsToSelector:@selector(bindings)]) [self readBindings:[reflection bindings]];
+  } @catch (...) {
+    [self release];
+    @throw;
+  }
   return self;
 }
 
@@ -99,8 +100,8 @@ static BunMetalPipeline *newPipeline(BunMetalLibrary *library, id<MTLFunction> f
                bridgeErrorText(error));
     return nil;
   }
-  if ([pipeline maxTotalThreadsPerThreadgroup] == 0) {
-    [pipeline release];
+  BRIDGE_PINNED(NSObject<MTLComputePipelineState>) pinned = (NSObject<MTLComputePipelineState> *)pipeline;
+  if ([pinned maxTotalThreadsPerThreadgroup] == 0) {
     bridgeFail(BM_ERROR_UNSUPPORTED, "Function \"%s\" cannot run on this device: it fits no thread", [name UTF8String]);
     return nil;
   }

@@ -55,7 +55,12 @@ static _Thread_local BunMetalQueue *callbackQueue;
 /* +1. */
 static id<MTLCommandQueue> newMetalQueue(const BunMetalDevice *device) {
   id<MTLCommandQueue> queue = [device->metal newCommandQueueWithMaxCommandBufferCount:MetalInFlight];
-  if (device->residency) [queue addResidencySet:device->residency->set];
+  @try {
+    if (device->residency) [queue addResidencySet:device->residency->set];
+  } @catch (...) {
+    [queue release];
+    @throw;
+  }
   return queue;
 }
 
@@ -71,7 +76,12 @@ static id<MTLCommandQueue> newMetalQueue(const BunMetalDevice *device) {
     pthread_mutex_init(&state->lock, NULL);
     pthread_cond_init(&state->changed, NULL);
     state->callback = completed;
-    state->metal = newMetalQueue(device);
+    @try {
+      state->metal = newMetalQueue(device);
+    } @catch (...) {
+      [self release];
+      @throw;
+    }
   }
   if (!state || !state->metal) {
     [self release];
@@ -134,7 +144,12 @@ static bool hasRoom(const struct QueueState *state) {
 static void renewAfterFailure(BunMetalQueue *queue) {
   struct QueueState *state = queue->state;
   if (!state->hasFailed || state->inFlight > 0) return;
-  id<MTLCommandQueue> renewed = newMetalQueue(queue->device);
+  id<MTLCommandQueue> renewed = nil;
+  @try {
+    renewed = newMetalQueue(queue->device);
+  } @catch (...) {
+    // The lock is held here: no exception may pass.
+  }
   if (!renewed) return; // the old one may still do
   [state->metal release];
   state->metal = renewed;
