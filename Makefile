@@ -28,9 +28,13 @@ ifeq ($(OS),darwin)
   CFLAGS += -mmacosx-version-min=13.0
   OBJCFLAGS := -fno-objc-arc
   LDFLAGS := -dynamiclib -install_name @rpath/libbun_metal.dylib -framework Foundation -framework Metal -framework CoreGraphics
+  PROGRAM_LDFLAGS := -framework Foundation -framework Metal -framework CoreGraphics
   LAYER :=
   MSLC :=
   SHADERS :=
+  # The other native tests, and the rooms that are left out, are about the Metal layer for Linux.
+  NATIVE_SOURCES := $(wildcard $(foreach n,object program queue,test/native/bridge_$(n)_test.c))
+  BUN_TEST_FLAGS := --path-ignore-patterns 'test/linux/**' --path-ignore-patterns 'test/apple/loader*'
 else
   CFLAGS += -D_GNU_SOURCE -Ibridge/linux -I$(OUT)/include
   OBJCFLAGS := -fobjc-runtime=gcc -fconstant-string-class=NSConstantString -fobjc-exceptions
@@ -38,17 +42,18 @@ else
   OBJC_HEADERS := $(lastword $(sort $(wildcard /usr/lib/gcc/*/*/include/objc)))
   # nodelete: the CPU device has threads of its own, which run code of this library.
   LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -Wl,-z,nodelete -lobjc -lpthread -ldl -lm
+  PROGRAM_LDFLAGS := -fuse-ld=lld -lobjc -lpthread -ldl -lm
   LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
   SHADERS := $(OUT)/shaders.metallib
+  NATIVE_SOURCES := $(wildcard test/native/*_test.[cm])
 endif
 
 object = $(patsubst %,$(OUT)/obj/%.o,$(1))
 BRIDGE_OBJECTS := $(call object,$(BRIDGE))
 LAYER_OBJECTS := $(call object,$(LAYER))
 UNPOOLED_OBJECTS := $(patsubst %,$(OUT)/obj-without-pools/%.o,$(BRIDGE))
-NATIVE_TESTS := $(patsubst test/native/%_test.m,$(OUT)/native/%,$(wildcard test/native/*_test.m)) \
-                $(patsubst test/native/%_test.c,$(OUT)/native/%,$(wildcard test/native/*_test.c))
+NATIVE_TESTS := $(patsubst test/native/%_test,$(OUT)/native/%,$(basename $(NATIVE_SOURCES)))
 MSL_HEADERS := $(shell find bridge/linux/cpu/metal -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
@@ -57,7 +62,7 @@ MSL_HEADERS := $(shell find bridge/linux/cpu/metal -type f 2>/dev/null)
 .SUFFIXES:
 
 help: ## list the targets
-	@echo "bun-metal: Llama inference and GPU tensors for Bun over Metal"; echo
+	@echo "bun-metal: Llama inference and GPU tensors for Bun and Deno over Metal"; echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile $(wildcard make/*.mk); echo
 	@echo "  Arguments of the example: make run ARGS='--prompt \"Mr. Darcy\" --tokens 100'"
 
@@ -72,7 +77,7 @@ run: build ## write a paragraph with the model that the repository carries
 
 test: build bun-deps ## run all tests
 	@$(MAKE) --no-print-directory test-artifacts
-	@$(BUN) test --timeout 180000 $(ARGS)
+	@$(BUN) test --timeout 180000 $(BUN_TEST_FLAGS) $(ARGS)
 
 bench: build bun-deps ## run the benchmarks
 	@$(BUN) run test/bench/run.ts $(ARGS)
@@ -85,7 +90,7 @@ format: deps bun-deps ## format and fix what can be fixed
 	@$(BUN) x biome check --write
 
 clean: ## remove what was built (not the tools that deps brought)
-	rm -rf build
+	rm -rf build dist
 
 # What only the development of the package needs; `make run` does without.
 bun-deps: deps
@@ -139,9 +144,9 @@ $(OUT)/obj-without-pools/%.o: % Makefile | $(LINKED_HEADERS)
 	@$(call compile,-DBUN_METAL_WITHOUT_POOLS)
 
 $(OUT)/native/%: $(OUT)/obj/test/native/%_test.m.o $(BRIDGE_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
-	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
+	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) $(PROGRAM_LDFLAGS) -o $@
 $(OUT)/native/%: $(OUT)/obj/test/native/%_test.c.o $(BRIDGE_OBJECTS) $(LAYER_OBJECTS) $(OUT)/metal/.stamp
-	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) -fuse-ld=lld -lobjc -lpthread -ldl -lm -o $@
+	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) $(PROGRAM_LDFLAGS) -o $@
 
 # What ships, and what only some machines can build: one file per subject.
 include $(wildcard make/*.mk)

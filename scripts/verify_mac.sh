@@ -30,9 +30,13 @@ system() {
   xcodebuild -version || echo 'no Xcode: shaders are compiled at run time'
 }
 
-# The library as Apple's own tools see it: every symbol bound, the classes of newer systems weak, the signature valid.
+# The library of the clone and the one that ships as Apple's own tools see them: every symbol bound, the classes of newer
+# systems weak, the signature valid.
 library() {
-  otool -L "$library" && vtool -show-build "$library" && codesign -vv "$library" && dyld_info -imports "$library"
+  make dist-apple metallib || return 1
+  for file in "$library" dist/darwin/bun-metal.dylib; do
+    otool -L "$file" && vtool -show-build "$file" && codesign -vv "$file" && dyld_info -imports "$file" || return 1
+  done
 }
 
 # Every shader through Apple's compiler, every pipeline with its limits.
@@ -41,7 +45,7 @@ pipelines() {
 }
 
 tests() {
-  "$bun" test --timeout 180000
+  make test
 }
 
 # The same with Metal's API and shader validation. They take the place of the shader cache, and of speed.

@@ -6,14 +6,15 @@ import { basename, join, normalize } from "node:path";
 const root = normalize(join(import.meta.dirname, "../.."));
 const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
 const built = join(root, `build/${process.platform}-${machine}/native`);
-// cpu_run is a tool of msl.test.ts: it takes a kernel to run.
+// cpu_run is a tool of msl.test.ts: it takes a kernel to run. Elsewhere than on Linux there is only the bridge to test.
 const sources = [...new Bun.Glob("*_test.{c,m}").scanSync(join(root, "test/native"))]
   .filter((source) => source !== "cpu_run_test.c")
+  .filter((source) => process.platform === "linux" || /^bridge_(object|program|queue)_/.test(source))
   .sort();
 
 describe("native tests", () => {
   test("there is a program for each source", () => {
-    expect(sources.length).toBeGreaterThan(5);
+    expect(sources.length).toBeGreaterThan(2);
     const missing = sources.filter(
       (source) => !existsSync(join(built, basename(source).replace(/_test\..$/, ""))),
     );

@@ -51,7 +51,7 @@ describe(`the library for ${machine}`, () => {
   });
 
   test("Metal Shading Language is compiled at run time, and means the same", async () => {
-    await runTests("test/bridge/msl_simd.test.ts", "test/bridge/msl_language.test.ts");
+    await runTests("test/linux/msl_simd.test.ts", "test/linux/msl_language.test.ts");
   });
 
   test("the installed package writes what it writes on this machine", async () => {

@@ -23,7 +23,7 @@ beforeEach(() => {
   tool("uname", '[ "$1" = -s ] && echo Darwin || echo arm64');
   for (const name of ["sw_vers", "sysctl", "clang", "git", "system_profiler", "xcodebuild"])
     tool(name, "true");
-  for (const name of ["otool", "vtool", "codesign", "dyld_info", "leaks", "bun"])
+  for (const name of ["otool", "vtool", "codesign", "dyld_info", "leaks", "bun", "make"])
     tool(name, `echo "${name} $*"; env | grep -E '^(MTL|OBJC|BUN_METAL)' | sort`);
 });
 
@@ -54,7 +54,9 @@ test("verify_mac.sh turns Apple's checks on where they belong", () => {
   expect(report("pools")).toContain("OBJC_DEBUG_MISSING_POOLS=YES");
   expect(report("tests")).not.toContain("MTL_");
   expect(report("leaks")).toContain("--atExit -- bun run examples/llama.ts");
+  expect(report("library")).toContain("make dist-apple metallib");
   expect(report("library")).toContain("dyld_info -imports build/darwin-arm64/libbun_metal.dylib");
+  expect(report("library")).toContain("codesign -vv dist/darwin/bun-metal.dylib");
 });
 
 test("verify_mac.sh fails, and goes on, where a step fails", () => {

@@ -1,7 +1,7 @@
 // The same plan on devices that differ: the same text, or a reason.
 import { afterAll, describe, expect, test } from "bun:test";
-import { austen, Bundle, prose } from "./models.ts";
-import { Session } from "./session.ts";
+import { austen, Bundle, prose } from "../model/models.ts";
+import { Session } from "../model/session.ts";
 
 const bundle = new Bundle();
 const model = bundle.copy(austen);
@@ -47,6 +47,7 @@ describe("a plan", () => {
     }
     // Weights that are copied, where memory is not shared or files are not mapped.
     expect(await write("cpu.bmplan", { BUN_METAL_CPU_PROFILE: "intel-discrete" })).toBe(expected);
+    expect(await write("cpu.bmplan", { BUN_METAL_CPU_REFUSE: "nocopy" })).toBe(expected);
     // Without what makes work faster.
     expect(await write("cpu.bmplan", {}, 63)).toBe(expected);
   });

@@ -1,8 +1,8 @@
 // Prints the largest error over random graphs as JSON: a program of its own, because the CPU device reads its checks
 // (BUN_METAL_CPU_CHECK) when it is opened. Arguments: first seed, number of graphs, "barriers" or "no-barriers".
 import { Device } from "../../src/runtime/index.ts";
-import { Execution } from "./execute.ts";
-import { MAX_PICKED, MAX_ROWS, randomRecipe } from "./recipe.ts";
+import { Execution } from "../tensor/execute.ts";
+import { MAX_PICKED, MAX_ROWS, randomRecipe } from "../tensor/recipe.ts";
 
 const [firstSeed, count, mode] = process.argv.slice(2);
 using device = Device.open("cpu");

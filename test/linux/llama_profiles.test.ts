@@ -1,14 +1,14 @@
-// Models on the CPU device as it describes itself when told by the environment: the bridge's own limits and refusals,
-// where placement.test.ts has only the numbers that TypeScript sees.
+// Models on the CPU device of the Metal layer for Linux, as it describes itself when told by the environment: the bridge's own limits and refusals,
+// where llama/placement.test.ts has only the numbers that TypeScript sees.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import { commandOf, run } from "../host/process.ts";
-import { models } from "./oracle.ts";
+import { models } from "../llama/oracle.ts";
 
 // Work is bounded by the tests themselves; a machine may be slow or busy.
 setDefaultTimeout(120_000);
 
-const script = join(import.meta.dirname, "placed_model.ts");
+const script = join(import.meta.dirname, "../llama/placed_model.ts");
 const MAX_BUFFER = { BUN_METAL_CPU_MAX_BUFFER: "1300000" };
 const DISCRETE = { BUN_METAL_CPU_PROFILE: "intel-discrete" };
 
