@@ -36,7 +36,9 @@ async function use(environment: Readonly<Record<string, string>>, disable = "") 
     device.queue.run(program);
     const { shaderCacheHits, shaderCacheMisses, shaderCacheFailures } = Device.statistics();
     console.log(JSON.stringify([shaderCacheHits, shaderCacheMisses, shaderCacheFailures]));`;
+  // Bun has a cache of its own below XDG_CACHE_HOME, and takes a relative path for one.
   const { code, stdout, stderr } = await run(scriptCommand(script), {
+    cwd: scratch,
     environment: { BUN_METAL_DISABLE: disable, ...environment },
   });
   expect(code, stderr).toBe(0);
