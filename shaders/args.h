@@ -30,11 +30,18 @@ struct SoftmaxArgs {
   float scale;
 };
 
-/** rope: rows of `heads` x `headDim`; the first `rotaryDims` of each head are rotated. */
+/** scale, softcap: rows of `n` elements, and the factor or the cap. */
+struct ScaleArgs {
+  uint n;
+  float factor;
+};
+
+/** rope: rows of `heads` x `headDim`; the first `rotaryDims` of each head are rotated, and `magnitude` times as long. */
 struct RopeArgs {
   uint heads;
   uint headDim;
   uint rotaryDims;
+  float magnitude;
 };
 
 /** attention: `heads` query heads share `kvHeads` key and value heads, in consecutive groups of heads / kvHeads. */
@@ -45,6 +52,8 @@ struct AttentionArgs {
   uint blockSize;         // positions per block of the cache
   uint blocksPerSequence; // length of a block table
   float scale;            // of a score before the softmax, 1 / sqrt(headDim) as a rule
+  float softCap;          // scores become softCap * tanh(score / softCap); 0: they stay
+  uint window;            // a row sees so many keys, its own the last; NoWindow: all
 };
 
 /** attention_scores: as above, over `nKeys` keys that lie one after the other. */
@@ -73,6 +82,7 @@ struct MatrixArgs {
 
 enum : uint {
   NoMask = 0xFFFFFFFF,     // AttentionScoresArgs.firstPosition: every row sees every key
+  NoWindow = 0xFFFFFFFF,   // AttentionArgs.window: a row sees all keys up to its own
   SkippedSlot = 0xFFFFFFFF // kv_store: this row is not stored
 };
 

@@ -1,7 +1,7 @@
 /*
  * attention.metal: grouped-query attention. Query head h reads key and value head h / (heads / kvHeads).
  */
-#include "common.h"
+#include "softcap.h"
 
 /** What a masked score is: so low that its exponential is 0, but finite, since fast math may not honour infinities. */
 #define MASKED_SCORE (-3.0e38f)
@@ -17,8 +17,9 @@ inline float dot_product(device const F32 *a, device const Block *b, uint width)
 }
 
 /**
- * out[r, h] = softmax_p(scale * q[r, h] . K[p]) V[p], over the positions p = 0 .. positions[r] of the row's sequence, in
- * one pass: the online softmax of Milakov and Gimelshein (2018), as in FlashAttention.
+ * out[r, h] = softmax_p(scale * q[r, h] . K[p]) V[p], over the positions p = 0 .. positions[r] of the row's sequence, or
+ * the last `window` of them, in one pass: the online softmax of Milakov and Gimelshein (2018), as in FlashAttention.
+ * Scores may be soft-capped.
  *
  * The cache is paged: position p of sequence s is in slot blockTables[s, p / blockSize] * blockSize + p % blockSize.
  *
@@ -53,7 +54,7 @@ template <typename Block>
   const uint lanes = threads.x;
   const uint headDim = args.headDim;
   const uint slotSize = args.kvHeads * headDim;
-  const uint keyCount = positions[row] + 1;
+  const uint end = positions[row] + 1;
   device const uint *blocks = blockTables + ulong(sequences[row]) * args.blocksPerSequence;
   const uint kvHead = head / (args.heads / args.kvHeads);
   q += (ulong(row) * args.heads + head) * headDim;
@@ -69,8 +70,8 @@ template <typename Block>
   float maximum = MASKED_SCORE;
   float total = 0.0f; // of this lane's weights
   uint turn = 0;
-  for (uint first = 0; first < keyCount; first += AttentionTile, turn ^= 1) {
-    const uint tileKeys = min(keyCount - first, uint(AttentionTile));
+  for (uint first = end - min(end, args.window); first < end; first += AttentionTile, turn ^= 1) {
+    const uint tileKeys = min(end - first, uint(AttentionTile));
     threadgroup float *tileWeights = weights[turn];
     threadgroup uint *tileSlots = slots[turn];
 
@@ -78,7 +79,8 @@ template <typename Block>
     for (uint j = lane; j < tileKeys; j += lanes) {
       const uint p = first + j;
       const uint slot = blocks[p / args.blockSize] * args.blockSize + p % args.blockSize;
-      const float score = args.scale * dot_product(q, kCache + ulong(slot) * slotSize, headDim);
+      float score = args.scale * dot_product(q, kCache + ulong(slot) * slotSize, headDim);
+      if (args.softCap > 0.0f) score = soft_cap(score, args.softCap);
       tileSlots[j] = slot;
       tileWeights[j] = score;
       tileMaximum = max(tileMaximum, score);

@@ -2,12 +2,23 @@
  * elementwise.metal: one output element per thread. A threadgroup makes ElementwiseThreads elements of one row.
  * Nothing is assumed about alignment beyond that of a float.
  */
-#include "common.h"
+#include "softcap.h"
 
-/** x * sigmoid(x). The exponent is never positive, so nothing overflows on the way. */
-inline float silu(float x) {
-  const float e = precise::exp(-abs(x));
-  return x * (x >= 0.0f ? 1.0f : e) / (1.0f + e);
+/** x * sigmoid(y). The exponent is never positive, so nothing overflows on the way. */
+inline float times_sigmoid(float x, float y) {
+  const float e = precise::exp(-abs(y));
+  return x * (y >= 0.0f ? 1.0f : e) / (1.0f + e);
+}
+
+inline float silu(float x) { return times_sigmoid(x, x); }
+
+/**
+ * x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), the approximation of Hendrycks and Gimpel (2016), by
+ * (1 + tanh(u)) / 2 = sigmoid(2 u). Beyond 30 the sigmoid is 0 or 1, and the cube of larger numbers might overflow.
+ */
+inline float gelu(float x) {
+  const float y = clamp(x, -30.0f, 30.0f);
+  return times_sigmoid(x, 1.5957691216057308f * (y + 0.044715f * y * y * y)); // 2 sqrt(2/pi)
 }
 
 /** out[r, i] = a[r, i] + b[r, i]. Reads a, b [rows, n], writes out [rows, n]. */
@@ -51,4 +62,56 @@ kernel void silu_mul_f32(device const float *gate [[buffer(0)]],
   if (position.x >= args.n) return;
   const ulong i = ulong(position.y) * args.n + position.x;
   out[i] = silu(gate[i]) * up[i];
+}
+
+/** out[r, i] = gelu(x[r, i]). Reads x [rows, n], writes out [rows, n]. */
+kernel void gelu_f32(device const float *x [[buffer(0)]],
+                     device float *out [[buffer(1)]],
+                     constant RowArgs &args [[buffer(2)]],
+                     uint2 position [[thread_position_in_grid]]) {
+  if (position.x >= args.n) return;
+  const ulong i = ulong(position.y) * args.n + position.x;
+  out[i] = gelu(x[i]);
+}
+
+/** out[r, i] = gelu(gate[r, i]) * up[r, i], the middle of GeGLU. Reads gate, up [rows, n], writes out [rows, n]. */
+kernel void gelu_mul_f32(device const float *gate [[buffer(0)]],
+                         device const float *up [[buffer(1)]],
+                         device float *out [[buffer(2)]],
+                         constant RowArgs &args [[buffer(3)]],
+                         uint2 position [[thread_position_in_grid]]) {
+  if (position.x >= args.n) return;
+  const ulong i = ulong(position.y) * args.n + position.x;
+  out[i] = gelu(gate[i]) * up[i];
+}
+
+/** out[r, i] = x[r, i] + bias[i]. Reads x [rows, n] and bias [n], writes out [rows, n]. */
+kernel void add_bias_f32(device const float *x [[buffer(0)]],
+                         device const float *bias [[buffer(1)]],
+                         device float *out [[buffer(2)]],
+                         constant RowArgs &args [[buffer(3)]],
+                         uint2 position [[thread_position_in_grid]]) {
+  if (position.x >= args.n) return;
+  const ulong i = ulong(position.y) * args.n + position.x;
+  out[i] = x[i] + bias[position.x];
+}
+
+/** out[r, i] = factor * x[r, i]. Reads x [rows, n], writes out [rows, n]. */
+kernel void scale_f32(device const float *x [[buffer(0)]],
+                      device float *out [[buffer(1)]],
+                      constant ScaleArgs &args [[buffer(2)]],
+                      uint2 position [[thread_position_in_grid]]) {
+  if (position.x >= args.n) return;
+  const ulong i = ulong(position.y) * args.n + position.x;
+  out[i] = args.factor * x[i];
+}
+
+/** out[r, i] = soft_cap(x[r, i], factor). Reads x [rows, n], writes out [rows, n]. */
+kernel void softcap_f32(device const float *x [[buffer(0)]],
+                        device float *out [[buffer(1)]],
+                        constant ScaleArgs &args [[buffer(2)]],
+                        uint2 position [[thread_position_in_grid]]) {
+  if (position.x >= args.n) return;
+  const ulong i = ulong(position.y) * args.n + position.x;
+  out[i] = soft_cap(x[i], args.factor);
 }

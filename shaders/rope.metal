@@ -6,16 +6,16 @@
 
 /**
  * Rotates pair p of each head by angle = positions[r] * frequencies[p]:
- *   out[a] = x[a] cos - x[b] sin,   out[b] = x[a] sin + x[b] cos
- * for p < rotaryDims / 2; the dimensions from rotaryDims on are copied. The two kernels differ in which dimensions
+ *   out[a] = m (x[a] cos - x[b] sin),   out[b] = m (x[a] sin + x[b] cos)
+ * with the magnitude m, for p < rotaryDims / 2; the dimensions from rotaryDims on are copied. The two kernels differ in which dimensions
  * (a, b) make pair p. headDim and rotaryDims are even. Sine and cosine are precise: angles grow to thousands of
  * radians, where fast ones are wrong.
  * Reads x [rows, heads, headDim], positions [rows], frequencies [rotaryDims / 2]; writes out, which may be x, since a
  * thread reads its pair before it writes it and touches nothing else.
  */
-inline void rotate_pair(device const float *x, device float *out, uint a, uint b, float angle) {
-  const float c = precise::cos(angle);
-  const float s = precise::sin(angle);
+inline void rotate_pair(device const float *x, device float *out, uint a, uint b, float angle, float magnitude) {
+  const float c = magnitude * precise::cos(angle);
+  const float s = magnitude * precise::sin(angle);
   const float xa = x[a];
   const float xb = x[b];
   out[a] = xa * c - xb * s;
@@ -40,7 +40,7 @@ kernel void rope_interleaved_f32(device const float *x [[buffer(0)]],
   const ulong head = (ulong(position.y) * args.heads + position.x / pairs) * args.headDim;
   if (2 * pair < args.rotaryDims) {
     const float angle = float(positions[position.y]) * frequencies[pair];
-    rotate_pair(x + head, out + head, 2 * pair, 2 * pair + 1, angle);
+    rotate_pair(x + head, out + head, 2 * pair, 2 * pair + 1, angle, args.magnitude);
   } else {
     copy_pair(x + head, out + head, 2 * pair);
   }
@@ -59,7 +59,7 @@ kernel void rope_half_f32(device const float *x [[buffer(0)]],
   const ulong head = (ulong(position.y) * args.heads + position.x / pairs) * args.headDim;
   if (2 * pair < args.rotaryDims) {
     const float angle = float(positions[position.y]) * frequencies[pair];
-    rotate_pair(x + head, out + head, pair, pair + args.rotaryDims / 2, angle);
+    rotate_pair(x + head, out + head, pair, pair + args.rotaryDims / 2, angle, args.magnitude);
   } else {
     copy_pair(x + head, out + head, 2 * pair);
   }

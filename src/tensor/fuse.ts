@@ -1,12 +1,12 @@
 /**
  * Pairs of operations that one kernel does in one pass over memory:
- * - silu, then mul with it -> siluMul (the middle of SwiGLU)
+ * - silu, then mul with it -> siluMul (the middle of SwiGLU); gelu likewise (GeGLU)
  * - add, then rmsNorm of the sum -> addRmsNorm (residual and the norm behind it)
  */
 
 import { shareBytes } from "./access.ts";
 import type { Operation } from "./operation.ts";
-import { Add, Mul, Silu, SiluMul } from "./ops/elementwise.ts";
+import { Add, Gelu, GeluMul, Mul, Silu, SiluMul } from "./ops/elementwise.ts";
 import { AddRmsNorm, RmsNorm } from "./ops/norm.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -20,7 +20,7 @@ export function fuse(operations: readonly Operation[], kept: ReadonlySet<Tensor>
   const uses = new Uses(operations, kept);
   const replaced = new Map<Operation, Operation | undefined>();
   for (const operation of operations) {
-    if (operation instanceof Mul) fuseSiluMul(operation, uses, replaced);
+    if (operation instanceof Mul) fuseGatedMul(operation, uses, replaced);
     else if (operation instanceof Add) fuseAddRmsNorm(operation, uses, replaced);
   }
   return operations.flatMap((operation) => {
@@ -31,21 +31,25 @@ export function fuse(operations: readonly Operation[], kept: ReadonlySet<Tensor>
 
 type Replacements = Map<Operation, Operation | undefined>;
 
-/** The silu moves down to the mul. Legal if the mul alone reads it, once, and the gate still has the same bytes there. */
-function fuseSiluMul(mul: Mul, uses: Uses, replaced: Replacements): void {
+/**
+ * The silu or gelu moves down to the mul. Legal if the mul alone reads it, once, and the gate still has the same bytes
+ * there.
+ */
+function fuseGatedMul(mul: Mul, uses: Uses, replaced: Replacements): void {
   const [a, b] = mul.inputs;
   if (a === b) return;
   for (const [factor, up] of [
     [a, b],
     [b, a],
   ] as const) {
-    const silu = uses.producer(factor);
-    if (!(silu instanceof Silu)) continue;
-    const [gate] = silu.inputs;
+    const activation = uses.producer(factor);
+    if (!(activation instanceof Silu || activation instanceof Gelu)) continue;
+    const [gate] = activation.inputs;
     if (uses.isKept(factor) || uses.readers(factor).length !== 1) continue;
-    if (uses.isWrittenBetween(gate, silu, mul)) continue;
-    replaced.set(silu, undefined);
-    replaced.set(mul, new SiluMul([gate, up], mul.out));
+    if (uses.isWrittenBetween(gate, activation, mul)) continue;
+    const Fused = activation instanceof Silu ? SiluMul : GeluMul;
+    replaced.set(activation, undefined);
+    replaced.set(mul, new Fused([gate, up], mul.out));
     return;
   }
 }
@@ -55,7 +59,9 @@ function fuseAddRmsNorm(add: Add, uses: Uses, replaced: Replacements): void {
   const [a, b] = add.inputs;
   const norm = uses
     .readers(add.out)
-    .find((reader): reader is RmsNorm => reader instanceof RmsNorm && reader.x === add.out);
+    .find(
+      (reader): reader is RmsNorm => reader instanceof RmsNorm && reader.x === add.out && reader.parts === 1,
+    );
   if (norm === undefined) return;
   const weightMaker = uses.producer(norm.weight);
   if (weightMaker !== undefined && !uses.isBefore(weightMaker, add)) return;

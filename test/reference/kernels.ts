@@ -23,6 +23,19 @@ export function silu(x: number): number {
   return x / (1 + Math.exp(-x));
 }
 
+/**
+ * The Gaussian error linear unit, in its tanh approximation x/2 (1 + tanh(u)). Where x is negative 1 + tanh(u) would
+ * lose all digits, so it is written as 2 / (1 + exp(-2 u)), which is the same.
+ */
+export function gelu(x: number): number {
+  return x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+/** x kept within ±cap without an edge. */
+export function softCap(x: number, cap: number): number {
+  return cap * Math.tanh(x / cap);
+}
+
 /** Rows `indices` of `x`; zeros for an index of `count` or more. */
 export function gatherRows(x: Numbers, indices: Numbers, n: number, count: number = Infinity): Float64Array {
   const out = new Float64Array(indices.length * n); // [indices, n]
@@ -76,7 +89,7 @@ export function argmax(x: Numbers, n: number): Float64Array {
 export type RopePairing = "interleaved" | "half";
 
 /**
- * Rotary position embedding of x [rows, heads, headDim].
+ * Rotary position embedding of x [rows, heads, headDim]; what is turned becomes `magnitude` times as long.
  *
  * The angle is rounded to float32, as every implementation in floats has it: a position in the tens of thousands leaves
  * only three decimals of a radian, and it is not the kernel's job to have more.
@@ -87,6 +100,7 @@ export function rope(
   frequencies: Numbers,
   shape: { readonly heads: number; readonly headDim: number; readonly rotaryDims: number },
   pairing: RopePairing,
+  magnitude = 1,
 ): Float64Array {
   const { heads, headDim, rotaryDims } = shape;
   const out = Float64Array.from(x);
@@ -96,8 +110,8 @@ export function rope(
       const a = start + (pairing === "interleaved" ? 2 * p : p);
       const b = start + (pairing === "interleaved" ? 2 * p + 1 : p + rotaryDims / 2);
       const angle = Math.fround(position * at(frequencies, p));
-      out[a] = at(x, a) * Math.cos(angle) - at(x, b) * Math.sin(angle);
-      out[b] = at(x, a) * Math.sin(angle) + at(x, b) * Math.cos(angle);
+      out[a] = magnitude * (at(x, a) * Math.cos(angle) - at(x, b) * Math.sin(angle));
+      out[b] = magnitude * (at(x, a) * Math.sin(angle) + at(x, b) * Math.cos(angle));
     }
   }
   return out;
@@ -177,10 +191,18 @@ export function attentionWeightedSum(weights: Numbers, v: Numbers, shape: HeadSh
 
 /**
  * Attention of one row q [heads, headDim] over all of k and v [nKeys, kvHeads, headDim], which the caller has gathered:
- * scores, softmax, weighted sum.
+ * scores, a cap on them unless it is 0, softmax, weighted sum.
  */
-export function attention(q: Numbers, k: Numbers, v: Numbers, shape: HeadShape, scale: number): Float64Array {
+export function attention(
+  q: Numbers,
+  k: Numbers,
+  v: Numbers,
+  shape: HeadShape,
+  scale: number,
+  cap = 0,
+): Float64Array {
   const nKeys = k.length / (shape.kvHeads * shape.headDim);
-  const scores = attentionScores(q, k, shape, scale, () => true, 0); // [1, heads, nKeys]
+  const raw = attentionScores(q, k, shape, scale, () => true, 0); // [1, heads, nKeys]
+  const scores = cap === 0 ? raw : raw.map((score) => softCap(score, cap));
   return attentionWeightedSum(softmax(scores, nKeys, 1), v, shape); // [1, heads, headDim]
 }

@@ -1,5 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { add, argmax, convert, kvStore, mul, rmsNorm, silu, type Tensor } from "../../src/tensor/index.ts";
+import {
+  add,
+  argmax,
+  convert,
+  gelu,
+  kvStore,
+  mul,
+  rmsNorm,
+  silu,
+  type Tensor,
+} from "../../src/tensor/index.ts";
 import { Nodes } from "../../src/tensor/nodes.ts";
 import { schedule } from "../../src/tensor/schedule.ts";
 
@@ -33,6 +43,11 @@ describe("fuse() of silu and mul", () => {
     expect(first.scheduled(mul(silu(first.a), first.b))).toEqual(["siluMul"]);
     const second = new Bench();
     expect(second.scheduled(mul(second.b, silu(second.a)))).toEqual(["siluMul"]);
+  });
+
+  test("fuse() makes geluMul of gelu and mul", () => {
+    const bench = new Bench();
+    expect(bench.scheduled(mul(gelu(bench.a), bench.b))).toEqual(["geluMul"]);
   });
 
   test("fuse() keeps gate and up apart", () => {
@@ -91,6 +106,12 @@ describe("fuse() of add and rmsNorm", () => {
     const sum = add(bench.a, bench.b);
     const y = rmsNorm(sum, bench.weight, { eps: 1e-5 });
     expect(bench.scheduled(add(sum, y))).toEqual(["addRmsNorm", "add"]);
+  });
+
+  test("fuse() leaves a norm of parts of the sum", () => {
+    const bench = new Bench();
+    const half = bench.nodes.input("half", "f32", [16]);
+    expect(bench.scheduled(rmsNorm(add(bench.a, bench.b), half, { eps: 0 }))).toEqual(["add", "rmsNorm"]);
   });
 
   test("fuse() keeps the sum where it is an output", () => {

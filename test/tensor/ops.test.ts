@@ -69,6 +69,10 @@ describe("operations give results of the documented type and shape", () => {
     ["add", (b) => ops.add(b.f32(b.rows, 4), b.f32(b.rows, 4)), "f32 [rows<=8, 4]"],
     ["mul", (b) => ops.mul(b.f32(2, 3, 4), b.f32(2, 3, 4)), "f32 [2, 3, 4]"],
     ["silu", (b) => ops.silu(b.f32(5)), "f32 [5]"],
+    ["gelu", (b) => ops.gelu(b.f32(5)), "f32 [5]"],
+    ["addBias", (b) => ops.addBias(b.f32(b.rows, 4), b.f32(4)), "f32 [rows<=8, 4]"],
+    ["scale", (b) => ops.scale(b.f32(b.rows, 4), 2), "f32 [rows<=8, 4]"],
+    ["softCap", (b) => ops.softCap(b.f32(3, 4), 2), "f32 [3, 4]"],
     ["convert", (b) => ops.convert(b.of("q8_0", 2, 64), "f16"), "f16 [2, 64]"],
     ["rmsNorm", (b) => ops.rmsNorm(b.f32(b.rows, 4), b.f32(4), { eps: 0 }), "f32 [rows<=8, 4]"],
     ["softmax", (b) => ops.softmax(b.f32(b.rows, 2, 4)), "f32 [rows<=8, 2, 4]"],
@@ -123,7 +127,16 @@ describe("operations refuse operands that do not fit", () => {
       TypeError,
       'cannot convert to "q8_0"',
     ],
-    ["rmsNorm of lengths", (b) => ops.rmsNorm(b.f32(2, 4), b.f32(5), { eps: 0 }), RangeError, "must be 4"],
+    [
+      "rmsNorm of lengths",
+      (b) => ops.rmsNorm(b.f32(2, 4), b.f32(5), { eps: 0 }),
+      RangeError,
+      "4 is not a multiple of 5",
+    ],
+    ["addBias of lengths", (b) => ops.addBias(b.f32(2, 4), b.f32(2)), RangeError, "must be 4"],
+    ["scale by NaN", (b) => ops.scale(b.f32(4), Number.NaN), RangeError, "factor must be"],
+    ["softCap of 0", (b) => ops.softCap(b.f32(4), 0), RangeError, "cap must be above 0"],
+    ["gelu of u32", (b) => ops.gelu(b.u32(4)), TypeError, "x must be f32"],
     ["rmsNorm of rank", (b) => ops.rmsNorm(b.f32(2, 4), b.f32(1, 4), { eps: 0 }), RangeError, "1 dimensions"],
     ["rmsNorm below 0", (b) => ops.rmsNorm(b.f32(4), b.f32(4), { eps: -1 }), RangeError, "eps must not be"],
     ["rmsNorm of NaN", (b) => ops.rmsNorm(b.f32(4), b.f32(4), { eps: Number.NaN }), RangeError, "eps must"],
@@ -321,7 +334,8 @@ describe("operations launch their kernels as the shaders expect", () => {
       layout: "half",
     });
     const { kernel, args, grid, bindings } = bench.launch();
-    expect([kernel, u32s(args)]).toEqual(["rope_half_f32", [16, 64, 32]]);
+    expect([kernel, u32s(args).slice(0, 3)]).toEqual(["rope_half_f32", [16, 64, 32]]);
+    expect(f32At(args, 3)).toBe(1);
     expect(grid.map(groups)).toEqual([2, { rows: 1, per: 1 }]);
     expect(bindings.map(String)).toEqual([
       "f32 [rows<=8, 1024]",
@@ -339,7 +353,24 @@ describe("operations launch their kernels as the shaders expect", () => {
     expect([kernel, threads]).toEqual(["attention_f16", 32]);
     expect(u32s(args).slice(0, 5)).toEqual([8, 2, 8, 8, 4]); // heads, kvHeads, headDim, blockSize, blocksPerSequence
     expect(f32At(args, 5)).toBe(Math.fround(1 / Math.sqrt(8)));
+    expect([f32At(args, 6), u32s(args)[7]]).toEqual([0, 0xffff_ffff]); // softCap, window
     expect(grid.map(groups)).toEqual([8, { rows: 1, per: 1 }]);
+  });
+
+  test("attention() passes on its window and cap", () => {
+    const bench = new Bench();
+    const options = { headDim: 8, window: 5, softCap: 50 };
+    ops.attention(bench.f32(2, 64), bench.cache(), bench.u32(2), bench.u32(2), options);
+    const { args } = bench.launch();
+    expect([f32At(args, 6), u32s(args)[7]]).toEqual([50, 5]);
+  });
+
+  test("rmsNorm() gives each head a group where the weight is one head long", () => {
+    const bench = new Bench();
+    ops.rmsNorm(bench.f32(bench.rows, 32), bench.f32(8), { eps: 0 });
+    const { args, grid } = bench.launch();
+    expect(u32s(args)[0]).toBe(8);
+    expect(grid.map(groups)).toEqual([1, { rows: 4, per: 1 }]);
   });
 
   test("attentionScores() masks nothing without firstPosition", () => {

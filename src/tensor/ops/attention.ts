@@ -12,6 +12,8 @@ import { groupPerRow, packArguments } from "./launch.ts";
 
 /** `AttentionScoresArgs.firstPosition` that masks nothing (shaders/args.h). */
 const NO_MASK = 0xffff_ffff;
+/** `AttentionArgs.window` that hides nothing (shaders/args.h). */
+const NO_WINDOW = 0xffff_ffff;
 /** Threads of a scores threadgroup, one key each (shaders/tiles.h). */
 const SCORES_THREADS = 64;
 /** Threads of a weighted-sum threadgroup, one dimension each, and of a fused threadgroup: one SIMD group. */
@@ -39,6 +41,14 @@ export interface AttentionOptions {
   readonly scale?: number;
 }
 
+/** Options of `attention` alone. */
+export interface FusedAttentionOptions extends AttentionOptions {
+  /** Keys that a row sees, its own the last of them. Default: all up to its own. */
+  readonly window?: number;
+  /** Scores become softCap * tanh(score / softCap). Default: they stay as they are. */
+  readonly softCap?: number;
+}
+
 interface Heads {
   readonly heads: number;
   readonly kvHeads: number;
@@ -54,14 +64,14 @@ export class Attention extends Operation {
   readonly cache: PagedCache;
   readonly out: Tensor;
   readonly heads: Heads;
-  readonly scale: number;
+  readonly options: Required<Omit<FusedAttentionOptions, "headDim">>;
 
   constructor(
     operands: { readonly query: Tensor; readonly positions: Tensor; readonly sequences: Tensor },
     cache: PagedCache,
     out: Tensor,
     heads: Heads,
-    scale: number,
+    options: Required<Omit<FusedAttentionOptions, "headDim">>,
   ) {
     const { query, positions, sequences } = operands;
     super([query, cache.keys, cache.values, positions, sequences, cache.blockTables], [out]);
@@ -71,7 +81,7 @@ export class Attention extends Operation {
     this.cache = cache;
     this.out = out;
     this.heads = heads;
-    this.scale = scale;
+    this.options = options;
   }
 
   override get limits(): readonly WordLimit[] {
@@ -93,10 +103,20 @@ export class Attention extends Operation {
     const { heads, kvHeads, headDim } = this.heads;
     const { keys, blockTables, blockSize } = this.cache;
     const blocksPerSequence = maximum(blockTables.shape[1]);
+    const { scale, softCap, window } = this.options;
     return {
       kernel: `attention_${keys.dtype}`,
       bindings: [...this.inputs, this.out],
-      args: packArguments(heads, kvHeads, headDim, blockSize, blocksPerSequence, { f32: this.scale }),
+      args: packArguments(
+        heads,
+        kvHeads,
+        headDim,
+        blockSize,
+        blocksPerSequence,
+        { f32: scale },
+        { f32: softCap },
+        window,
+      ),
       grid: [{ extent: heads, itemsPerGroup: 1 }, groupPerRow(this.query.shape)],
       threads: target.serialLanes ? 1 : SIMD_THREADS,
     };
@@ -194,7 +214,7 @@ function scaleOf(operands: Operands, { headDim, scale = 1 / Math.sqrt(headDim) }
  * @param cache keys, values and block tables
  * @param positions u32 [rows]: words or an input
  * @param sequences u32 [rows]: row of the block tables; words or an input
- * @param options `headDim` (at most 256), `scale`
+ * @param options `headDim` (at most 256), `scale`, `window`, `softCap`
  * @returns f32 [rows, heads * headDim]
  */
 export function attention(
@@ -202,8 +222,9 @@ export function attention(
   cache: PagedCache,
   positions: Tensor,
   sequences: Tensor,
-  options: AttentionOptions,
+  options: FusedAttentionOptions,
 ): Tensor {
+  const { window = NO_WINDOW, softCap = 0 } = options;
   const { keys, values, blockTables, blockSize } = cache;
   const operands = new Operands("attention", { query, keys, values, blockTables, positions, sequences });
   operands.requireType("query", "f32");
@@ -227,8 +248,12 @@ export function attention(
   operands.quotient(operands.fixed("keys", 0), blockSize, "slots of the cache in blocks of blockSize");
   const heads = headsOf(operands, operands.fixed("query", 1), operands.fixed("keys", 1), options.headDim);
   const scale = scaleOf(operands, options);
+  operands.requireCount("window", window, NO_WINDOW);
+  operands.requireFinite("softCap", softCap);
+  if (softCap < 0) throw operands.range(`softCap must not be negative, but is "${softCap}"`);
   const out = operands.owner.result("f32", query.shape);
-  operands.owner.append(new Attention({ query, positions, sequences }, cache, out, heads, scale));
+  const scoring = { scale, softCap, window };
+  operands.owner.append(new Attention({ query, positions, sequences }, cache, out, heads, scoring));
   return out;
 }
 

@@ -1,5 +1,6 @@
 /**
- * Operations on elements of equal position: add, mul, silu, the fused silu(gate) * up, and conversion between types.
+ * Operations on elements of equal position: add, mul, silu and gelu, each fused with the mul behind it, a bias for every
+ * row, and conversion between types.
  */
 
 import type { WeightDType } from "../dtype.ts";
@@ -70,6 +71,36 @@ export class SiluMul extends Elementwise {
   }
 }
 
+/** out = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
+export class Gelu extends Elementwise {
+  readonly name = "gelu";
+  readonly kernel = "gelu_f32";
+
+  override get inPlaceInputs(): readonly Tensor[] {
+    return this.inputs;
+  }
+}
+
+/** out = gelu(gate) * up: what fusion makes of `Gelu` and `Mul`. */
+export class GeluMul extends Elementwise {
+  readonly name = "geluMul";
+  readonly kernel = "gelu_mul_f32";
+
+  override get inPlaceInputs(): readonly Tensor[] {
+    return this.inputs;
+  }
+}
+
+/** out[r] = x[r] + bias */
+export class AddBias extends Elementwise {
+  readonly name = "addBias";
+  readonly kernel = "add_bias_f32";
+
+  override get inPlaceInputs(): readonly Tensor[] {
+    return this.inputs.slice(0, 1);
+  }
+}
+
 /** out = x in another type */
 export class Convert extends Elementwise {
   readonly name = "convert";
@@ -101,7 +132,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
 }
 
 /**
- * Product by element of two tensors of the same shape. Fuses with a `silu` that makes one of the factors.
+ * Product by element of two tensors of the same shape. Fuses with a `silu` or `gelu` that makes one of the factors.
  *
  * @param a f32, any shape
  * @param b f32, the shape of `a`
@@ -126,6 +157,38 @@ export function silu(x: Tensor): Tensor {
   operands.requireType("x", "f32");
   const out = operands.owner.result("f32", x.shape);
   operands.owner.append(new Silu([x], out));
+  return out;
+}
+
+/**
+ * The Gaussian error linear unit in its tanh approximation, x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))).
+ *
+ * @param x f32, any shape
+ * @returns f32, the shape of `x`
+ */
+export function gelu(x: Tensor): Tensor {
+  const operands = new Operands("gelu", { x });
+  operands.requireType("x", "f32");
+  const out = operands.owner.result("f32", x.shape);
+  operands.owner.append(new Gelu([x], out));
+  return out;
+}
+
+/**
+ * Adds one bias to every row.
+ *
+ * @param x f32 [..., n]
+ * @param bias f32 [n]
+ * @returns f32, the shape of `x`
+ */
+export function addBias(x: Tensor, bias: Tensor): Tensor {
+  const operands = new Operands("addBias", { x, bias });
+  operands.requireType("x", "f32");
+  operands.requireType("bias", "f32");
+  operands.requireRank("bias", 1);
+  operands.requireDimension("bias", 0, rowLength(x.shape), "the row length of x");
+  const out = operands.owner.result("f32", x.shape);
+  operands.owner.append(new AddBias([x, bias], out));
   return out;
 }
 

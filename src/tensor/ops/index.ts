@@ -5,11 +5,13 @@ export {
   attention,
   attentionScores,
   attentionWeightedSum,
+  type FusedAttentionOptions,
   type PagedCache,
 } from "./attention.ts";
-export { add, convert, mul, silu } from "./elementwise.ts";
+export { add, addBias, convert, gelu, mul, silu } from "./elementwise.ts";
 export { argmax, embed, gatherRows } from "./gather.ts";
 export { kvStore, SKIPPED_SLOT } from "./kv.ts";
 export { MATMUL_MIN_ROWS, type MatmulKernel, matmul } from "./matmul.ts";
 export { rmsNorm, softmax } from "./norm.ts";
-export { type RopeLayout, rope, ropeFrequencies } from "./rope.ts";
+export { type RopeLayout, type RopeOptions, rope, ropeFrequencies } from "./rope.ts";
+export { scale, softCap } from "./scale.ts";

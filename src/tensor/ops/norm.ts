@@ -4,18 +4,20 @@
  */
 
 import { type Dispatch, type KernelTarget, Operation } from "../operation.ts";
-import { rowLength } from "../shape.ts";
+import { rowExtent, rowLength } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
 import { groupPerRow, ONE_GROUP, packArguments, reductionThreads } from "./launch.ts";
 
-/** out = x / sqrt(mean(x^2) + eps) * weight, per row */
+/** out = x / sqrt(mean(x^2) + eps) * weight, per row, or per part of a row where the weight is shorter */
 export class RmsNorm extends Operation {
   readonly name = "rmsNorm";
   readonly x: Tensor;
   readonly weight: Tensor;
   readonly out: Tensor;
   readonly eps: number;
+  /** Parts of a row that are normalised one by one: heads. */
+  readonly parts: number;
 
   constructor(x: Tensor, weight: Tensor, out: Tensor, eps: number) {
     super([x, weight], [out]);
@@ -23,15 +25,17 @@ export class RmsNorm extends Operation {
     this.weight = weight;
     this.out = out;
     this.eps = eps;
+    this.parts = rowLength(x.shape) / rowLength(weight.shape);
   }
 
   override encode(target: KernelTarget): Dispatch {
-    const n = rowLength(this.x.shape);
+    const n = rowLength(this.weight.shape);
+    const extent = rowExtent([...this.x.shape.slice(0, -1), this.parts, n]);
     return {
       kernel: "rmsnorm_f32",
       bindings: [this.x, this.weight, this.out],
       args: packArguments(n, { f32: this.eps }),
-      grid: [ONE_GROUP, groupPerRow(this.x.shape)],
+      grid: [ONE_GROUP, { extent, itemsPerGroup: 1 }],
       threads: reductionThreads(n, target),
     };
   }
@@ -87,10 +91,11 @@ export class Softmax extends Operation {
 }
 
 /**
- * x / sqrt(mean(x^2) + eps) * weight over the last dimension. An `add` that makes `x` is fused into it.
+ * x / sqrt(mean(x^2) + eps) * weight over the last dimension, or over each part of it that is as long as the weight: the
+ * heads of queries and keys. An `add` that makes `x` is fused into it where the weight is as long as a row.
  *
  * @param x f32 [..., n]
- * @param weight f32 [n]
+ * @param weight f32 [m], where n is a multiple of m
  * @param options `eps`: added to the mean square, 0 or more
  * @returns f32, the shape of `x`
  */
@@ -99,7 +104,11 @@ export function rmsNorm(x: Tensor, weight: Tensor, options: { readonly eps: numb
   operands.requireType("x", "f32");
   operands.requireType("weight", "f32");
   operands.requireRank("weight", 1);
-  operands.requireDimension("weight", 0, rowLength(x.shape), "the row length of x");
+  operands.quotient(
+    rowLength(x.shape),
+    operands.fixed("weight", 0),
+    "row length of x in parts of the weight's",
+  );
   operands.requireFinite("eps", options.eps);
   if (options.eps < 0) throw operands.range(`eps must not be negative, but is "${options.eps}"`);
   const out = operands.owner.result("f32", x.shape);

@@ -14,6 +14,15 @@ import { ELEMENTWISE_THREADS, elementwiseGrid, packArguments } from "./launch.ts
  */
 export type RopeLayout = "interleaved" | "half";
 
+export interface RopeOptions {
+  /** Elements of a head, even. */
+  readonly headDim: number;
+  /** Which dimensions make a pair. */
+  readonly layout: RopeLayout;
+  /** Factor of the length of what is turned, as YaRN has it. Default: 1. */
+  readonly magnitude?: number;
+}
+
 /** Turns the first `2 * frequencies` dimensions of each head; the rest is copied. */
 export class Rope extends Operation {
   readonly name = "rope";
@@ -22,20 +31,16 @@ export class Rope extends Operation {
   readonly headDim: number;
   readonly rotaryDims: number;
   readonly layout: RopeLayout;
+  readonly magnitude: number;
 
-  constructor(
-    x: Tensor,
-    positions: Tensor,
-    frequencies: Tensor,
-    out: Tensor,
-    options: { readonly headDim: number; readonly layout: RopeLayout },
-  ) {
+  constructor(x: Tensor, positions: Tensor, frequencies: Tensor, out: Tensor, options: RopeOptions) {
     super([x, positions, frequencies], [out]);
     this.x = x;
     this.out = out;
     this.headDim = options.headDim;
     this.rotaryDims = 2 * maximum(frequencies.shape[0]);
     this.layout = options.layout;
+    this.magnitude = options.magnitude ?? 1;
   }
 
   override get inPlaceInputs(): readonly Tensor[] {
@@ -47,7 +52,7 @@ export class Rope extends Operation {
     return {
       kernel: `rope_${this.layout}_f32`,
       bindings: [...this.inputs, this.out],
-      args: packArguments(heads, this.headDim, this.rotaryDims),
+      args: packArguments(heads, this.headDim, this.rotaryDims, { f32: this.magnitude }),
       grid: elementwiseGrid(this.x.shape, 2),
       threads: ELEMENTWISE_THREADS,
     };
@@ -60,16 +65,10 @@ export class Rope extends Operation {
  * @param x f32 [rows, heads * headDim]
  * @param positions u32 [rows]
  * @param frequencies f32 [rotaryDims / 2], see `ropeFrequencies`; dimensions from rotaryDims on are left as they are
- * @param options `headDim`: elements of a head, even; `layout`: which dimensions make a pair
  * @returns f32, the shape of `x`
  */
-export function rope(
-  x: Tensor,
-  positions: Tensor,
-  frequencies: Tensor,
-  options: { readonly headDim: number; readonly layout: RopeLayout },
-): Tensor {
-  const { headDim, layout } = options;
+export function rope(x: Tensor, positions: Tensor, frequencies: Tensor, options: RopeOptions): Tensor {
+  const { headDim, layout, magnitude = 1 } = options;
   const operands = new Operands("rope", { x, positions, frequencies });
   operands.requireType("x", "f32");
   operands.requireType("positions", "u32");
@@ -88,6 +87,7 @@ export function rope(
     );
   }
   if (layout !== "interleaved" && layout !== "half") throw operands.type(`unknown layout "${layout}"`);
+  operands.requireFinite("magnitude", magnitude);
   const out = operands.owner.result("f32", x.shape);
   operands.owner.append(new Rope(x, positions, frequencies, out, options));
   return out;

@@ -19,6 +19,7 @@ import { tile } from "../tiles.ts";
 
 const formats = ["f32", "f16"] as const;
 const masked = -3.0e38;
+const noWindow = 0xffffffff;
 
 const stores = formats.flatMap((format) =>
   [
@@ -79,18 +80,26 @@ const paged = [
   { heads: 4, kvHeads: 2, headDim: 128, blockSize: 16, positions: [[131], [270]] },
   { heads: 2, kvHeads: 1, headDim: 256, blockSize: 64, positions: [[64], [191]] },
   { heads: 1, kvHeads: 1, headDim: 255, blockSize: 1, positions: [[40]] },
+  // Windows: longer than what there is, as long, shorter, of a single key, and from the middle of a block and of a tile.
+  { heads: 2, kvHeads: 1, headDim: 32, blockSize: 4, positions: [[0, 9, 10, 11, 300]], window: 11 },
+  { heads: 3, kvHeads: 1, headDim: 64, blockSize: 16, positions: [[200, 400]], window: 130 },
+  { heads: 2, kvHeads: 2, headDim: 16, blockSize: 8, positions: [[0], [77]], window: 1 },
+  // Caps: scores reach ten times as far.
+  { heads: 4, kvHeads: 2, headDim: 32, blockSize: 8, positions: [[150]], softCap: 5 },
+  { heads: 2, kvHeads: 1, headDim: 256, blockSize: 32, positions: [[20, 260]], window: 100, softCap: 1 },
 ] as const;
 
 /** A SIMD group, the CPU device's one thread, and a SIMD group that is not whole. */
 const threadCounts = [tile("SimdWidth"), 1, 11] as const;
 
 const fused = formats.flatMap((format) =>
-  paged.flatMap(({ positions: positionsOf, ...shape }) =>
+  paged.flatMap(({ positions: positionsOf, ...rest }) =>
     threadCounts.map((threads): KernelCase => {
+      const { window, softCap, ...shape } = { window: noWindow, softCap: 0, ...rest };
       const { heads, kvHeads, headDim, blockSize } = shape;
       return {
         kernel: `attention_${format}`,
-        shape: `heads=${heads}/${kvHeads} headDim=${headDim} blockSize=${blockSize} positions=${JSON.stringify(positionsOf)} threads=${threads}`,
+        shape: `heads=${heads}/${kvHeads} headDim=${headDim} blockSize=${blockSize} positions=${JSON.stringify(positionsOf)} window=${window} softCap=${softCap} threads=${threads}`,
         bound: f32Bound,
         build: (random) => {
           const scale = 1 / Math.sqrt(headDim);
@@ -116,19 +125,23 @@ const fused = formats.flatMap((format) =>
 
           const expected = new Float64Array(q.length);
           rows.forEach(({ sequence, position }, r) => {
+            const first = Math.max(0, position + 1 - window);
             const gathered = {
-              k: new Float64Array((position + 1) * width),
-              v: new Float64Array((position + 1) * width),
+              k: new Float64Array((position + 1 - first) * width),
+              v: new Float64Array((position + 1 - first) * width),
             };
-            for (let p = 0; p <= position; p++) {
+            for (let p = first; p <= position; p++) {
               const block = blockTables[sequence * blocksPerSequence + Math.floor(p / blockSize)] ?? NaN;
               const slot = block * blockSize + (p % blockSize);
-              gathered.k.set(k.values.subarray(slot * width, (slot + 1) * width), p * width);
-              gathered.v.set(v.values.subarray(slot * width, (slot + 1) * width), p * width);
+              gathered.k.set(k.values.subarray(slot * width, (slot + 1) * width), (p - first) * width);
+              gathered.v.set(v.values.subarray(slot * width, (slot + 1) * width), (p - first) * width);
             }
             const rowSize = heads * headDim;
             const row = q.subarray(r * rowSize, (r + 1) * rowSize);
-            expected.set(reference.attention(row, gathered.k, gathered.v, shape, scale), r * rowSize);
+            expected.set(
+              reference.attention(row, gathered.k, gathered.v, shape, scale, softCap),
+              r * rowSize,
+            );
           });
 
           return {
@@ -148,6 +161,8 @@ const fused = formats.flatMap((format) =>
               u32(blockSize),
               u32(blocksPerSequence),
               f32(scale),
+              f32(softCap),
+              u32(window),
             ),
             threadgroups: [heads, rows.length, 1],
             threads,

@@ -2,7 +2,18 @@
 
 import * as reference from "../../reference/kernels.ts";
 import { type Format, storeAs } from "../../reference/kernels_formats.ts";
-import { args, exact, f16Bound, f32Bound, input, type KernelCase, normal, output, u32 } from "../case.ts";
+import {
+  args,
+  exact,
+  f16Bound,
+  f32,
+  f32Bound,
+  input,
+  type KernelCase,
+  normal,
+  output,
+  u32,
+} from "../case.ts";
 import { tile } from "../tiles.ts";
 
 const threads = tile("ElementwiseThreads");
@@ -24,6 +35,8 @@ const functions = {
   mul_f32: (a: number, b: number) => a * b,
   silu_f32: (x: number) => reference.silu(x),
   silu_mul_f32: (gate: number, up: number) => reference.silu(gate) * up,
+  gelu_f32: (x: number) => reference.gelu(x),
+  gelu_mul_f32: (gate: number, up: number) => reference.gelu(gate) * up,
 };
 
 const arithmetic = Object.entries(functions).flatMap(([kernel, compute]): KernelCase[] =>
@@ -46,27 +59,84 @@ const arithmetic = Object.entries(functions).flatMap(([kernel, compute]): Kernel
   })),
 );
 
+/** Kernels with one number for all elements. */
+const scaled = { scale_f32: (x: number, factor: number) => x * factor, softcap_f32: reference.softCap };
+
+const scalings = Object.entries(scaled).flatMap(([kernel, compute]): KernelCase[] =>
+  [-2.5, 0.75, 30].flatMap((factor) =>
+    shapes.map(({ rows, n }) => ({
+      kernel,
+      shape: `rows=${rows} n=${n} factor=${factor}`,
+      bound: f32Bound,
+      build: (random) => {
+        const x = normal(random, rows * n, 20);
+        return {
+          buffers: [
+            input(x),
+            output(
+              "f32",
+              reference.elementwise((value) => compute(value, factor), x),
+            ),
+          ],
+          args: args(u32(n), f32(factor)),
+          threadgroups: grid(rows, n),
+          threads,
+        };
+      },
+    })),
+  ),
+);
+
+const biases = shapes.map(
+  ({ rows, n }): KernelCase => ({
+    kernel: "add_bias_f32",
+    shape: `rows=${rows} n=${n}`,
+    bound: f32Bound,
+    build: (random) => {
+      const x = normal(random, rows * n);
+      const bias = normal(random, n);
+      return {
+        buffers: [
+          input(x),
+          input(bias),
+          output(
+            "f32",
+            Float64Array.from(x, (value, i) => value + bias[i % n]),
+          ),
+        ],
+        args: args(u32(n)),
+        threadgroups: grid(rows, n),
+        threads,
+      };
+    },
+  }),
+);
+
+const activations = { silu_f32: reference.silu, gelu_f32: reference.gelu };
+
 /** Where a careless logistic function overflows or loses the sign of zero. */
-const extremes: KernelCase = {
-  kernel: "silu_f32",
-  shape: "extreme values",
-  bound: f32Bound,
-  build: () => {
-    const x = Float32Array.of(0, -0, 1e-30, -1e-30, 20, -20, 88, -88, 104, -104, 1e30, -1e30, 3e38, -3e38);
-    return {
-      buffers: [
-        input(x),
-        output(
-          "f32",
-          Float64Array.from(x, (value) => (value < -700 ? 0 : reference.silu(value))),
-        ),
-      ],
-      args: args(u32(x.length)),
-      threadgroups: grid(1, x.length),
-      threads,
-    };
-  },
-};
+const extremes = Object.entries(activations).map(
+  ([kernel, compute]): KernelCase => ({
+    kernel,
+    shape: "extreme values",
+    bound: f32Bound,
+    build: () => {
+      const x = Float32Array.of(0, -0, 1e-30, -1e-30, 20, -20, 88, -88, 104, -104, 1e30, -1e30, 3e38, -3e38);
+      return {
+        buffers: [
+          input(x),
+          output(
+            "f32",
+            Float64Array.from(x, (value) => (value < -700 ? 0 : compute(value))),
+          ),
+        ],
+        args: args(u32(x.length)),
+        threadgroups: grid(1, x.length),
+        threads,
+      };
+    },
+  }),
+);
 
 /** Row lengths that a format can have: Q8_0 has whole blocks of 32. */
 const lengths: Record<Format, readonly number[]> = {
@@ -150,7 +220,9 @@ const gathers = [
 
 export const elementwiseCases: readonly KernelCase[] = [
   ...arithmetic,
-  extremes,
+  ...extremes,
+  ...scalings,
+  ...biases,
   ...conversions,
   ...embeddings,
   ...gathers,
