@@ -22,6 +22,7 @@ import { compileSteps } from "./export_programs.ts";
 import { encodeTokenizer } from "./export_tokenizer.ts";
 import { type ModelFile, readModelFile, resolveOptions } from "./load.ts";
 import { encodePlanFile, SectionWriter, sha256 } from "./plan_file.ts";
+import { ropeTables } from "./rope_tables.ts";
 import { distinctPlaces } from "./weights.ts";
 
 /** `apple`: GPUs of family Apple7 and later (iPhones and iPads from A14, Macs from M1). `cpu`: the CPU of Metal for Linux. */
@@ -94,14 +95,19 @@ export function exportModel(path: string, out: string, options: ExportOptions = 
   checkPages(maxBufferLength, pageSize);
   const { contextLength, batchSize, kvType } = resolveOptions(options, model.config);
   checkTarget(path, out, options.overwrite === true);
-  const steps = compileSteps(model.config, model.places, {
-    target: targets[target],
-    contextLength,
-    batchSize,
-    kvType,
-    maxBufferLength,
-    pageSize,
-  });
+  const steps = compileSteps(
+    model.config,
+    model.places,
+    ropeTables(model.config, model.ropeFactors, contextLength),
+    {
+      target: targets[target],
+      contextLength,
+      batchSize,
+      kvType,
+      maxBufferLength,
+      pageSize,
+    },
+  );
   const modelName = nameFrom(out, path);
   const header = readHeaderBytes(path, model);
   const section = new SectionWriter()

@@ -6,12 +6,12 @@ import {
   Nodes,
   NumberedMemory,
   type RelocatableProgram,
-  ropeFrequencies,
 } from "../tensor/index.ts";
 import { type KvType, layoutCache } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
 import { stepSizes } from "./model.ts";
 import { NONE, SectionWriter } from "./plan_file.ts";
+import { packTables, type RopeTables } from "./rope_tables.ts";
 import { buildStep } from "./step_graph.ts";
 import { layoutWeights } from "./weight_buffers.ts";
 import type { LlamaWeights, WeightPlace } from "./weights.ts";
@@ -67,13 +67,14 @@ class BufferTable {
 export function compileSteps(
   config: LlamaConfig,
   places: LlamaWeights<WeightPlace>,
+  rope: RopeTables,
   options: ProgramOptions,
 ): CompiledSteps {
   const { target, kvType, contextLength, maxBufferLength } = options;
   const layout = layoutCache(config, { contextLength, maxSequences: 1, kvType }, maxBufferLength);
   const table = new BufferTable();
   const weight = placeWeights(table, places, options);
-  const data = ropeFrequencies(config.ropeFrequencyBase, config.ropeDimensionCount);
+  const data = packTables(rope);
   const frequencies = table.add(roles.data, data.byteLength);
   const memories = layout.buffers.map((byteLength) => table.add(roles.cache, byteLength));
   const logits = table.add(roles.logits, config.vocabularySize * 4);
@@ -93,6 +94,7 @@ export function compileSteps(
         config,
         places,
         weight,
+        rope,
         frequencies,
         cache: { memories, type: kvType, layout },
         sequenceCount: 1,

@@ -1,20 +1,35 @@
-/** The model as a graph, in the order of the paper (Touvron et al. 2023). Shapes stand at the right. */
+/**
+ * The model as a graph: the layer of Llama (Touvron et al. 2023), with what its relatives add to it. A layer has a bias, a
+ * norm or experts where its weights have them; what else differs is in `architectures/`. Shapes stand at the right.
+ */
 import {
   add,
+  addBias,
   attention,
   embed,
   gatherRows,
+  gelu,
   kvStore,
   matmul,
   mul,
   type PagedCache,
   rmsNorm,
   rope,
+  scale,
   silu,
+  softCap,
   type Tensor,
 } from "../tensor/index.ts";
-import type { LlamaConfig } from "./config.ts";
+import { findArchitecture } from "./architectures/index.ts";
+import { hasWindow, type LlamaConfig } from "./config.ts";
 import type { LayerWeights, LlamaWeights } from "./weights.ts";
+
+/** How heads turn. */
+export type Turn = {
+  readonly frequencies: Tensor; // f32 [ropeDimensionCount / 2]
+  /** Factor of the length of what is turned. */
+  readonly magnitude: number;
+};
 
 /** What is known of each row of a step. */
 export type StepRows = {
@@ -22,33 +37,82 @@ export type StepRows = {
   readonly positions: Tensor; // u32 [rows]
   readonly sequences: Tensor; // u32 [rows]: row of the block tables
   readonly slots: Tensor; // u32 [rows]: where keys and values of the row go
-  readonly frequencies: Tensor; // f32 [ropeDimensionCount / 2]
+  /** In layers without and with a window. */
+  readonly turns: { readonly global: Turn; readonly local: Turn };
 };
 
-/** One transformer layer. Stores the rows' keys and values in the cache before it attends to them. */
+/**
+ * One transformer layer, the `index`th.
+ *
+ * @param x f32 [rows, embedding]
+ * @returns the same after this layer
+ */
 export function layer(
   x: Tensor,
   weights: LayerWeights<Tensor>,
   cache: PagedCache,
   step: StepRows,
   config: LlamaConfig,
+  index: number,
 ): Tensor {
-  const { positions, sequences, slots, frequencies } = step;
-  const eps = config.rmsEpsilon;
-  const headDim = config.headLength;
-  const turn = { headDim, layout: "interleaved" } as const; // what GGUF's "llama" architecture means
+  const norm = (t: Tensor, weight?: Tensor): Tensor => normed(t, weight, config);
+  const h = norm(x, weights.attentionNorm); //                                    [rows, embedding]
+  const attended = selfAttention(h, weights, cache, step, config, index); //      [rows, embedding]
+  const y = add(x, norm(attended, weights.postAttentionNorm)); //                 [rows, embedding]
+  const g = norm(y, weights.feedForwardNorm); //                                  [rows, embedding]
+  const z = feedForward(g, weights, config); //                                   [rows, embedding]
+  return add(y, norm(z, weights.postFeedForwardNorm)); //                         [rows, embedding]
+}
 
-  const h = rmsNorm(x, weights.attentionNorm, { eps }); //                       [rows, embedding]
-  const q = rope(matmul(h, weights.q), positions, frequencies, turn); //         [rows, heads * headLength]
-  const k = rope(matmul(h, weights.k), positions, frequencies, turn); //         [rows, kvHeads * headLength]
-  const v = matmul(h, weights.v); //                                             [rows, kvHeads * headLength]
-  kvStore(k, v, slots, cache.keys, cache.values);
-  const attended = attention(q, cache, positions, sequences, { headDim }); //    [rows, heads * headLength]
-  const y = add(x, matmul(attended, weights.attentionOutput)); //                [rows, embedding]
+/** Attention of the rows to their sequences. Stores their keys and values in the cache before. */
+function selfAttention(
+  h: Tensor,
+  weights: LayerWeights<Tensor>,
+  cache: PagedCache,
+  step: StepRows,
+  config: LlamaConfig,
+  index: number,
+): Tensor {
+  const { positions, sequences, slots } = step;
+  const { headLength: headDim, slidingWindow, attentionSoftCap, attentionScale } = config;
+  const { ropeLayout: layout } = findArchitecture(config.architecture, config.expertCount);
+  const isLocal = hasWindow(config, index);
+  const { frequencies, magnitude } = isLocal ? step.turns.local : step.turns.global;
+  const turned = (t: Tensor): Tensor => rope(t, positions, frequencies, { headDim, layout, magnitude });
 
-  const g = rmsNorm(y, weights.feedForwardNorm, { eps }); //                     [rows, embedding]
-  const gated = mul(silu(matmul(g, weights.gate)), matmul(g, weights.up)); //    [rows, feedForward], SwiGLU
-  return add(y, matmul(gated, weights.down)); //                                 [rows, embedding]
+  const q = project(h, weights.q, weights.qBias); //                              [rows, heads * headLength]
+  const k = project(h, weights.k, weights.kBias); //                              [rows, kvHeads * headLength]
+  const v = project(h, weights.v, weights.vBias); //                              [rows, kvHeads * headLength]
+  const turnedQ = turned(normed(q, weights.qNorm, config)); //                    [rows, heads * headLength]
+  const turnedK = turned(normed(k, weights.kNorm, config)); //                    [rows, kvHeads * headLength]
+  kvStore(turnedK, v, slots, cache.keys, cache.values);
+  const attended = attention(turnedQ, cache, positions, sequences, {
+    headDim,
+    scale: attentionScale,
+    softCap: attentionSoftCap,
+    ...(isLocal && { window: slidingWindow }),
+  }); //                                                                          [rows, heads * headLength]
+  return project(attended, weights.attentionOutput, weights.attentionOutputBias); // [rows, embedding]
+}
+
+/** SwiGLU or GeGLU (Shazeer 2020). */
+function feedForward(g: Tensor, weights: LayerWeights<Tensor>, config: LlamaConfig): Tensor {
+  const { activation } = findArchitecture(config.architecture, config.expertCount);
+  const activate = { silu, gelu }[activation];
+  const gate = project(g, weights.gate, weights.gateBias); //                     [rows, feedForward]
+  const up = project(g, weights.up, weights.upBias); //                           [rows, feedForward]
+  return project(mul(activate(gate), up), weights.down, weights.downBias); //     [rows, embedding]
+}
+
+/** x times the transpose of a matrix, and a bias where there is one. */
+function project(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor {
+  const y = matmul(x, weight);
+  return bias === undefined ? y : addBias(y, bias);
+}
+
+/** RMSNorm of rows, or of heads where the weight is as long as one; x itself where there is no weight. */
+function normed(x: Tensor, weight: Tensor | undefined, { rmsEpsilon: eps }: LlamaConfig): Tensor {
+  return weight === undefined ? x : rmsNorm(x, weight, { eps });
 }
 
 /**
@@ -65,11 +129,14 @@ export function forward(
   config: LlamaConfig,
   logitRows?: Tensor,
 ): Tensor {
-  let x = embed(weights.embedding, step.tokens); //                              [rows, embedding]
+  const { scalesEmbedding } = findArchitecture(config.architecture, config.expertCount);
+  const embedded = embed(weights.embedding, step.tokens); //                      [rows, embedding]
+  let x = scalesEmbedding ? scale(embedded, Math.sqrt(config.embeddingLength)) : embedded;
   weights.layers.forEach((layerWeights, i) => {
-    x = layer(x, layerWeights, caches[i], step, config); //                      [rows, embedding]
+    x = layer(x, layerWeights, caches[i], step, config, i); //                    [rows, embedding]
   });
-  const wanted = logitRows === undefined ? x : gatherRows(x, logitRows); //      [logitRows, embedding]
-  const h = rmsNorm(wanted, weights.outputNorm, { eps: config.rmsEpsilon }); //  [logitRows, embedding]
-  return matmul(h, weights.output); //                                           [logitRows, vocabulary]
+  const wanted = logitRows === undefined ? x : gatherRows(x, logitRows); //       [logitRows, embedding]
+  const h = normed(wanted, weights.outputNorm, config); //                        [logitRows, embedding]
+  const logits = matmul(h, weights.output); //                                    [logitRows, vocabulary]
+  return config.finalSoftCap === 0 ? logits : softCap(logits, config.finalSoftCap);
 }

@@ -6,6 +6,8 @@ import type { KvType } from "./cache.ts";
 import { type LlamaConfig, readConfig } from "./config.ts";
 import { checkMemory } from "./memory_check.ts";
 import { Model, type ModelOptions } from "./model.ts";
+import { readRopeFactors } from "./rope_factors.ts";
+import { type RopeFactors, type RopeTables, ropeTables } from "./rope_tables.ts";
 import { layoutWeights, loadWeights, type WeightBuffers } from "./weight_buffers.ts";
 import { findWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
 
@@ -63,6 +65,7 @@ export type ModelFile = {
   readonly config: LlamaConfig;
   readonly tokenizer: Tokenizer;
   readonly places: LlamaWeights<WeightPlace>;
+  readonly ropeFactors: RopeFactors;
 };
 
 /** Reads a model's file and checks all of it. Throws as `Llama.load`. */
@@ -70,7 +73,8 @@ export function readModelFile(path: string): ModelFile {
   const gguf = openGguf(path);
   const config = readConfig(gguf);
   const places = findWeights(gguf, config);
-  return { gguf, config, places, tokenizer: tokenizerFromMetadata(gguf.metadata) };
+  const ropeFactors = readRopeFactors(path, gguf, config);
+  return { gguf, config, places, ropeFactors, tokenizer: tokenizerFromMetadata(gguf.metadata) };
 }
 
 /** A model on its device. */
@@ -93,13 +97,14 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
   await begin("reading the file", 0);
   const file = readModelFile(path);
   const modelOptions = resolveOptions(options, file.config);
+  const rope = ropeTables(file.config, file.ropeFactors, modelOptions.contextLength);
   await begin("opening the device", 0.1);
   using owned = new DisposableStack();
   const device = typeof options.device === "object" ? options.device : owned.use(Device.open(options.device));
   await begin("placing the weights", PLACING_BEGINS);
-  const weights = owned.use(await placeWeights(device, path, file, options, modelOptions));
+  const weights = owned.use(await placeWeights(device, path, file, rope, options, modelOptions));
   await begin("preparing kernels", PLACING_ENDS);
-  const model = owned.use(new Model(device, file.config, file.places, weights, modelOptions));
+  const model = owned.use(new Model(device, file.config, file.places, weights, rope, modelOptions));
   await begin("ready", 1);
   return { file, device, model, owned: owned.move() };
 }
@@ -109,11 +114,12 @@ async function placeWeights(
   device: Device,
   path: string,
   { config, places, gguf }: ModelFile,
+  rope: RopeTables,
   options: LoadOptions,
   modelOptions: ModelOptions,
 ): Promise<WeightBuffers> {
   const layout = layoutWeights(places, device.info);
-  checkMemory(device.info, config, places, layout, {
+  checkMemory(device.info, config, places, layout, rope, {
     ...modelOptions,
     exceedWorkingSet: options.exceedWorkingSet ?? false,
   });

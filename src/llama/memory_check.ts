@@ -5,6 +5,7 @@ import { type KvLayout, layoutCache } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
 import { MemoryError } from "./errors.ts";
 import { type ModelOptions, stepLimits } from "./model.ts";
+import type { RopeTables } from "./rope_tables.ts";
 import { buildStep } from "./step_graph.ts";
 import type { WeightLayout } from "./weight_buffers.ts";
 import type { LlamaWeights, WeightPlace } from "./weights.ts";
@@ -25,12 +26,13 @@ export function checkMemory(
   config: LlamaConfig,
   places: LlamaWeights<WeightPlace>,
   weights: WeightLayout,
+  rope: RopeTables,
   options: MemoryCheckOptions,
 ): void {
   const cache = layoutCache(config, options, info.maxBufferLength);
   // Before the activations: a cache far too large would not even have a graph.
   checkTotal(info, options, { weights: weights.byteLength, cache: cache.byteLength });
-  const activations = activationBytes(info, config, places, cache, options);
+  const activations = activationBytes(info, config, places, cache, rope, options);
   checkTotal(info, options, { weights: weights.byteLength, cache: cache.byteLength, activations });
 }
 
@@ -64,6 +66,7 @@ function activationBytes(
   config: LlamaConfig,
   places: LlamaWeights<WeightPlace>,
   layout: KvLayout,
+  rope: RopeTables,
   options: ModelOptions,
 ): number {
   const anything: Memory = { byteLength: Number.MAX_SAFE_INTEGER };
@@ -75,6 +78,7 @@ function activationBytes(
       config,
       places,
       weight: () => ({ memory: anything, offset: 0 }),
+      rope,
       frequencies: anything,
       cache: { memories: caches, type: options.kvType, layout },
       sequenceCount: options.maxSequences,

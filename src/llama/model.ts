@@ -1,8 +1,9 @@
 import { type Device, ReleasedError } from "../runtime/index.ts";
-import { MATMUL_MIN_ROWS, ropeFrequencies } from "../tensor/index.ts";
+import { MATMUL_MIN_ROWS } from "../tensor/index.ts";
 import { type BatchLimits, checkRows, type Row, splitRows } from "./batch.ts";
 import { KvCache, type KvType } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
+import { packTables, type RopeTables } from "./rope_tables.ts";
 import { Sequence } from "./sequence.ts";
 import { Step, type StepParts } from "./step.ts";
 import type { WeightBuffers } from "./weight_buffers.ts";
@@ -39,18 +40,19 @@ export class Model implements Disposable {
     config: LlamaConfig,
     places: LlamaWeights<WeightPlace>,
     weights: WeightBuffers,
+    rope: RopeTables,
     options: ModelOptions,
   ) {
     using owned = new DisposableStack();
     this.weights = weights;
     const frequencies = owned.use(
-      device.bufferFrom(ropeFrequencies(config.ropeFrequencyBase, config.ropeDimensionCount), {
+      device.bufferFrom(packTables(rope), {
         label: "rope frequencies",
         storage: weights.placement === "private" ? "private" : "shared",
       }),
     );
     this.cache = owned.use(new KvCache(device, config, options));
-    const parts: StepParts = { config, places, weights, frequencies, cache: this.cache };
+    const parts: StepParts = { config, places, weights, rope, frequencies, cache: this.cache };
     this.steps = stepLimits(options.batchSize).map((limits) => owned.use(new Step(device, parts, limits)));
     this.#vocabularySize = config.vocabularySize;
     this.#owned = owned.move();

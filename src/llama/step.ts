@@ -3,6 +3,7 @@ import { Graph, type Plan } from "../tensor/index.ts";
 import type { BatchLimits, Row } from "./batch.ts";
 import type { KvCache } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
+import type { RopeTables } from "./rope_tables.ts";
 import { buildStep, picksRows } from "./step_graph.ts";
 import type { WeightBuffers } from "./weight_buffers.ts";
 import type { LlamaWeights, WeightPlace } from "./weights.ts";
@@ -12,7 +13,8 @@ export type StepParts = {
   readonly config: LlamaConfig;
   readonly places: LlamaWeights<WeightPlace>;
   readonly weights: WeightBuffers;
-  /** f32 [ropeDimensionCount / 2] */
+  readonly rope: RopeTables;
+  /** What `packTables` makes of `rope`. */
   readonly frequencies: Buffer;
   readonly cache: KvCache;
 };
@@ -91,6 +93,7 @@ function compile(device: Device, parts: StepParts, limits: BatchLimits): Plan {
     config: parts.config,
     places: parts.places,
     weight: (place) => parts.weights.locate(place),
+    rope: parts.rope,
     frequencies: parts.frequencies,
     cache: { memories: cache.buffers, type: cache.type, layout: cache.layout },
     sequenceCount: cache.blocks.options.sequenceCount,

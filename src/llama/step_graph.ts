@@ -1,9 +1,10 @@
 /** The graph of a step: the forward pass over up to a number of rows. It knows no device, only memory. */
-import type { Memory, Nodes, PagedCache } from "../tensor/index.ts";
+import type { Memory, Nodes, PagedCache, Tensor } from "../tensor/index.ts";
 import type { BatchLimits } from "./batch.ts";
 import { BLOCK_SIZE, type KvLayout, type KvType } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
 import { forward } from "./layer.ts";
+import type { RopeTables } from "./rope_tables.ts";
 import { bindWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
 
 /** The memory that a step works on. */
@@ -12,7 +13,8 @@ export type StepMemory = {
   readonly places: LlamaWeights<WeightPlace>;
   /** Where a weight lies, in bytes from the start of its memory. */
   readonly weight: (place: WeightPlace) => { readonly memory: Memory; readonly offset: number };
-  /** f32 [ropeDimensionCount / 2] */
+  readonly rope: RopeTables;
+  /** What `packTables` makes of `rope`. */
   readonly frequencies: Memory;
   /** `memories`: one for each buffer of the layout. */
   readonly cache: { readonly memories: readonly Memory[]; readonly type: KvType; readonly layout: KvLayout };
@@ -31,14 +33,22 @@ export function picksRows(limits: BatchLimits): boolean {
  * [wanted rows, vocabulary].
  */
 export function buildStep(graph: Nodes, limits: BatchLimits, memory: StepMemory): void {
-  const { config, cache } = memory;
+  const { config, cache, rope } = memory;
+  const pairs = config.ropeDimensionCount / 2;
+  const frequencies = (table: number): Tensor =>
+    graph.constant(memory.frequencies, "f32", [pairs], 4 * pairs * table);
+  const global = { frequencies: frequencies(0), magnitude: rope.global.magnitude };
+  const isOneTable = rope.local === rope.global;
   const rows = graph.rows("rows", limits.rows);
   const step = {
     tokens: graph.words("tokens", rows),
     positions: graph.words("positions", rows),
     sequences: graph.words("sequences", rows),
     slots: graph.words("slots", rows),
-    frequencies: graph.constant(memory.frequencies, "f32", [config.ropeDimensionCount / 2]),
+    turns: {
+      global,
+      local: isOneTable ? global : { frequencies: frequencies(1), magnitude: rope.local.magnitude },
+    },
   };
   const wanted = picksRows(limits)
     ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows))

@@ -3,8 +3,10 @@
  * touched; `weight_buffers.ts` brings their bytes there.
  */
 import type { GgufFile, GgufTensor } from "../gguf/index.ts";
+import { findArchitecture } from "./architectures/index.ts";
 import type { LlamaConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
+import { ropeFactorNames } from "./rope_factors.ts";
 
 /** How a matrix can be stored. */
 const matrixTypes = ["f32", "f16", "q8_0"] as const;
@@ -27,11 +29,23 @@ export type LayerWeights<T> = {
   readonly q: T; // [heads * headLength, embedding]
   readonly k: T; // [kvHeads * headLength, embedding]
   readonly v: T; // [kvHeads * headLength, embedding]
+  readonly qBias?: T; // [heads * headLength]
+  readonly kBias?: T; // [kvHeads * headLength]
+  readonly vBias?: T; // [kvHeads * headLength]
+  readonly qNorm?: T; // [headLength]
+  readonly kNorm?: T; // [headLength]
   readonly attentionOutput: T; // [embedding, heads * headLength]
+  readonly attentionOutputBias?: T; // [embedding]
+  readonly postAttentionNorm?: T; // [embedding]
   readonly feedForwardNorm: T; // [embedding]
+  readonly router?: T; // [experts, embedding]; with it, gate, up and down have a leading dimension of experts
   readonly gate: T; // [feedForward, embedding]
   readonly up: T; // [feedForward, embedding]
   readonly down: T; // [embedding, feedForward]
+  readonly gateBias?: T; // [feedForward]
+  readonly upBias?: T; // [feedForward]
+  readonly downBias?: T; // [embedding]
+  readonly postFeedForwardNorm?: T; // [embedding]
 };
 
 export type LlamaWeights<T> = {
@@ -45,31 +59,70 @@ export type LlamaWeights<T> = {
  * Finds all weights of the model in the file.
  *
  * @throws {ModelError} If tensors are missing, have another shape or an unsupported type, or if the file has tensors
- *   that this library would ignore (biases, experts, frequency factors): the text would be wrong without them.
+ *   that this library would ignore: the text would be wrong without them.
  */
 export function findWeights(file: GgufFile, config: LlamaConfig): LlamaWeights<WeightPlace> {
   const finder = new Finder(file);
-  const { embeddingLength: dim, feedForwardLength: hidden, vocabularySize: vocabulary } = config;
-  const queries = config.headCount * config.headLength;
-  const keys = config.headCountKv * config.headLength;
-
+  const { embeddingLength: dim, vocabularySize: vocabulary } = config;
   const embedding = finder.matrix("token_embd.weight", vocabulary, dim);
-  const layers = Array.from({ length: config.blockCount }, (_, i) => ({
-    attentionNorm: finder.norm(`blk.${i}.attn_norm.weight`, dim),
-    q: finder.matrix(`blk.${i}.attn_q.weight`, queries, dim),
-    k: finder.matrix(`blk.${i}.attn_k.weight`, keys, dim),
-    v: finder.matrix(`blk.${i}.attn_v.weight`, keys, dim),
-    attentionOutput: finder.matrix(`blk.${i}.attn_output.weight`, dim, queries),
-    feedForwardNorm: finder.norm(`blk.${i}.ffn_norm.weight`, dim),
-    gate: finder.matrix(`blk.${i}.ffn_gate.weight`, hidden, dim),
-    up: finder.matrix(`blk.${i}.ffn_up.weight`, hidden, dim),
-    down: finder.matrix(`blk.${i}.ffn_down.weight`, dim, hidden),
-  }));
-  const outputNorm = finder.norm("output_norm.weight", dim);
+  const layers = Array.from({ length: config.blockCount }, (_, i) =>
+    findLayer(new LayerFinder(finder, i), config),
+  );
+  const outputNorm = finder.vector("output_norm.weight", dim);
   const tied = !file.tensors.has("output.weight");
   const output = tied ? embedding : finder.matrix("output.weight", vocabulary, dim);
   finder.finish();
   return { embedding, layers, outputNorm, output };
+}
+
+function findLayer(finder: LayerFinder, config: LlamaConfig): LayerWeights<WeightPlace> {
+  const { embeddingLength: dim, feedForwardLength: hidden, headLength } = config;
+  const queries = config.headCount * headLength;
+  const keys = config.headCountKv * headLength;
+  const model = findArchitecture(config.architecture, config.expertCount);
+  const { attention, biases, feedForward } = model;
+
+  const attentionNorm = finder.norm("attn_norm", dim);
+  const [q, k, v] =
+    attention === "fused"
+      ? finder.parts("attn_qkv", dim, [queries, keys, keys])
+      : [
+          finder.matrix("attn_q", queries, dim),
+          finder.matrix("attn_k", keys, dim),
+          finder.matrix("attn_v", keys, dim),
+        ];
+  const [gate, up] =
+    feedForward === "fused"
+      ? finder.parts("ffn_up", dim, [hidden, hidden])
+      : [finder.matrix("ffn_gate", hidden, dim), finder.matrix("ffn_up", hidden, dim)];
+  return {
+    attentionNorm,
+    q,
+    k,
+    v,
+    ...(biases !== undefined && {
+      ...finder.bias("qBias", "attn_q", queries, biases === "optional"),
+      ...finder.bias("kBias", "attn_k", keys, biases === "optional"),
+      ...finder.bias("vBias", "attn_v", keys, biases === "optional"),
+    }),
+    ...(model.normsHeads && {
+      qNorm: finder.norm("attn_q_norm", headLength),
+      kNorm: finder.norm("attn_k_norm", headLength),
+    }),
+    attentionOutput: finder.matrix("attn_output", dim, queries),
+    ...(biases === "optional" && finder.bias("attentionOutputBias", "attn_output", dim, true)),
+    ...(model.normsOutputs && { postAttentionNorm: finder.norm("post_attention_norm", dim) }),
+    feedForwardNorm: finder.norm("ffn_norm", dim),
+    gate,
+    up,
+    down: finder.matrix("ffn_down", dim, hidden),
+    ...(biases === "optional" && {
+      ...finder.bias("gateBias", "ffn_gate", hidden, true),
+      ...finder.bias("upBias", "ffn_up", hidden, true),
+      ...finder.bias("downBias", "ffn_down", dim, true),
+    }),
+    ...(model.normsOutputs && { postFeedForwardNorm: finder.norm("post_ffw_norm", dim) }),
+  };
 }
 
 /** The same weights in another form: makes one T of each place, and the same T of the same place. */
@@ -80,20 +133,15 @@ export function bindWeights<T>(
   const embedding = bind(weights.embedding);
   return {
     embedding,
-    layers: weights.layers.map((layer) => ({
-      attentionNorm: bind(layer.attentionNorm),
-      q: bind(layer.q),
-      k: bind(layer.k),
-      v: bind(layer.v),
-      attentionOutput: bind(layer.attentionOutput),
-      feedForwardNorm: bind(layer.feedForwardNorm),
-      gate: bind(layer.gate),
-      up: bind(layer.up),
-      down: bind(layer.down),
-    })),
+    layers: weights.layers.map((layer) => bindLayer(layer, bind)),
     outputNorm: bind(weights.outputNorm),
     output: weights.output === weights.embedding ? embedding : bind(weights.output),
   };
+}
+
+function bindLayer<T>(layer: LayerWeights<WeightPlace>, bind: (place: WeightPlace) => T): LayerWeights<T> {
+  const bound = Object.entries(layer).map(([name, place]) => [name, bind(place)] as const);
+  return Object.fromEntries(bound) as LayerWeights<T>; // the same names
 }
 
 /** All weights, each once. */
@@ -122,8 +170,12 @@ class Finder {
     return this.#find(name, [rows, columns], matrixTypes);
   }
 
-  norm(name: string, length: number): WeightPlace {
+  vector(name: string, length: number): WeightPlace {
     return this.#find(name, [length], ["f32"]);
+  }
+
+  has(name: string): boolean {
+    return this.#file.tensors.has(name);
   }
 
   /** Throws if a tensor was missing, or if the file has one that was not asked for. */
@@ -132,7 +184,9 @@ class Finder {
     if (first !== undefined) {
       throw new ModelError(first, `Cannot run the model: the file lacks ${list(this.#missing)}`);
     }
-    const unused = [...this.#file.tensors.keys()].filter((name) => !this.#used.has(name));
+    const unused = [...this.#file.tensors.keys()].filter(
+      (name) => !this.#used.has(name) && !ropeFactorNames.includes(name),
+    );
     if (unused[0] !== undefined) {
       throw new ModelError(
         unused[0],
@@ -157,6 +211,54 @@ class Finder {
     }
     checkShape(tensor, shape);
     return { name, type, shape, offset: tensor.offset, byteLength: tensor.byteLength };
+  }
+}
+
+/** Finds the weights of one layer, by their names in it. */
+class LayerFinder {
+  readonly #finder: Finder;
+  readonly #layer: number;
+
+  constructor(finder: Finder, layer: number) {
+    this.#finder = finder;
+    this.#layer = layer;
+  }
+
+  matrix(name: string, rows: number, columns: number): WeightPlace {
+    return this.#finder.matrix(this.#name(name, "weight"), rows, columns);
+  }
+
+  norm(name: string, length: number): WeightPlace {
+    return this.#finder.vector(this.#name(name, "weight"), length);
+  }
+
+  /** A bias under a key of its own; nothing where it may be missing and is. */
+  bias<Key extends string>(
+    key: Key,
+    name: string,
+    length: number,
+    isOptional: boolean,
+  ): { readonly [K in Key]?: WeightPlace } {
+    const full = this.#name(name, "bias");
+    if (isOptional && !this.#finder.has(full)) return {};
+    return { [key]: this.#finder.vector(full, length) } as { readonly [K in Key]: WeightPlace };
+  }
+
+  /** Matrices whose rows lie one behind the other in one tensor. */
+  parts(name: string, columns: number, rows: readonly number[]): WeightPlace[] {
+    const total = rows.reduce((sum, count) => sum + count, 0);
+    const whole = this.matrix(name, total, columns);
+    let first = 0;
+    return rows.map((count): WeightPlace => {
+      const byteLength = (whole.byteLength / total) * count;
+      const offset = whole.offset + (whole.byteLength / total) * first;
+      first += count;
+      return { ...whole, shape: [count, columns], offset, byteLength };
+    });
+  }
+
+  #name(name: string, kind: "weight" | "bias"): string {
+    return `blk.${this.#layer}.${name}.${kind}`;
   }
 }
 

@@ -5,6 +5,15 @@ import { ModelError } from "../../src/llama/errors.ts";
 import { f32, type WritableValue } from "../reference/gguf_writer.ts";
 import { models, putTogether } from "./oracle.ts";
 import { tinyModel } from "./tiny_model.ts";
+import { type Variant, variantModel } from "./variant_model.ts";
+
+/** An architecture whose layers have no rule for windows. */
+const windowedQwen: Variant = {
+  name: "qwen2 with a window",
+  architecture: "qwen2",
+  metadata: { "attention.sliding_window": 16 },
+  rules: {},
+};
 
 /** Reads the tiny model's configuration after changes to its metadata; undefined removes a key. */
 function configWith(changes: Record<string, WritableValue | undefined>) {
@@ -39,6 +48,21 @@ describe("readConfig", () => {
       headLength: 32,
       ropeDimensionCount: 32,
       ropeFrequencyBase: 10000,
+      ropeScaling: {
+        type: "none",
+        factor: 1,
+        originalContextLength: 512,
+        magnitude: 1,
+        betaFast: 32,
+        betaSlow: 1,
+      },
+      attentionScale: 1 / Math.sqrt(32),
+      attentionSoftCap: 0,
+      finalSoftCap: 0,
+      slidingWindow: 0,
+      globalEvery: 0,
+      expertCount: 0,
+      expertUsedCount: 0,
       rmsEpsilon: Math.fround(1e-5),
       vocabularySize: 4096,
       contextLength: 512,
@@ -81,7 +105,9 @@ describe("readConfig", () => {
   test("readConfig() lists the architectures that it knows", () => {
     const error = thrown(() => configWith({ "general.architecture": "mamba" }));
     expect(error).toBeInstanceOf(ModelError);
-    expect(String(error)).toContain('Cannot run a model of architecture "mamba": the known ones are "llama"');
+    expect(String(error)).toContain(
+      'Cannot run a model of architecture "mamba": the known ones are "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3"',
+    );
   });
 
   test("readConfig() refuses numbers of the wrong kind, out of range or at odds with each other", () => {
@@ -112,12 +138,11 @@ describe("readConfig", () => {
 
   test("readConfig() refuses variants that would change the numbers", () => {
     const cases: [string, WritableValue][] = [
-      ["llama.rope.scaling.type", "yarn"],
-      ["llama.rope.scaling.factor", f32(4)],
-      ["llama.rope.scale_linear", f32(2)],
-      ["llama.expert_count", 8],
-      ["llama.attention.sliding_window", 4096],
+      ["llama.rope.scaling.type", "ntk"],
+      ["llama.attention.key_length", 512],
     ];
+    const windowed = thrown(() => readConfig(parseGguf(putTogether(variantModel(windowedQwen, 1).parts))));
+    expect(windowed).toMatchObject({ field: "qwen2.attention.sliding_window" });
     for (const [key, value] of cases) {
       const error = thrown(() => configWith({ [key]: value }));
       expect(error, key).toBeInstanceOf(ModelError);

@@ -27,6 +27,21 @@ const config: LlamaConfig = {
   headLength: 64,
   ropeDimensionCount: 64,
   ropeFrequencyBase: 10000,
+  ropeScaling: {
+    type: "none",
+    factor: 1,
+    originalContextLength: 2048,
+    magnitude: 1,
+    betaFast: 32,
+    betaSlow: 1,
+  },
+  attentionScale: 1 / 8,
+  attentionSoftCap: 0,
+  finalSoftCap: 0,
+  slidingWindow: 0,
+  globalEvery: 0,
+  expertCount: 0,
+  expertUsedCount: 0,
   rmsEpsilon: 1e-5,
   vocabularySize: 32000,
   contextLength: 2048,
@@ -138,16 +153,18 @@ function allLayers(): Float32Array {
     up: matrix(matrices.up),
     down: matrix(matrices.down),
   };
+  const frequencies = graph.constant(
+    constant(ropeFrequencies(config.ropeFrequencyBase, config.ropeDimensionCount)),
+    "f32",
+    [config.ropeDimensionCount / 2],
+  );
+  const turn = { frequencies, magnitude: 1 };
   const step = {
     tokens: graph.words("tokens", rows),
     positions: graph.words("positions", rows),
     sequences: graph.words("sequences", rows),
     slots: graph.words("slots", rows),
-    frequencies: graph.constant(
-      constant(ropeFrequencies(config.ropeFrequencyBase, config.ropeDimensionCount)),
-      "f32",
-      [config.ropeDimensionCount / 2],
-    ),
+    turns: { global: turn, local: turn },
   };
   const blockTables = graph.words("blockTables", [1, 1]);
   let x = graph.input("x", "f32", [rows, dim]);
@@ -160,6 +177,7 @@ function allLayers(): Float32Array {
       { keys: cache(), values: cache(), blockTables, blockSize: BLOCK_SIZE },
       step,
       config,
+      i,
     );
   }
   graph.output(x, "out");

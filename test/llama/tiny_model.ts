@@ -40,7 +40,7 @@ export function tinyModel(options: Partial<TinyModelOptions> = {}): ModelParts {
     ...options,
   };
   const random = mulberry32(seed);
-  const { tokens, types } = vocabulary();
+  const { tokens } = vocabulary();
   const matrix = (name: string, rows: number, columns: number): WritableTensor => ({
     name,
     type: typeIds[type],
@@ -81,6 +81,15 @@ export function tinyModel(options: Partial<TinyModelOptions> = {}): ModelParts {
     ["llama.attention.layer_norm_rms_epsilon", f32(1e-5)],
     ["llama.rope.dimension_count", ropeDimensionCount],
     ["llama.rope.freq_base", f32(10000)],
+    ...tokenizerMetadata(),
+  ]);
+  return { metadata, tensors };
+}
+
+/** The metadata of a tokenizer of 259 tokens: see `vocabulary`. */
+export function tokenizerMetadata(): [string, WritableValue][] {
+  const { tokens, types } = vocabulary();
+  return [
     ["tokenizer.ggml.model", "llama"],
     ["tokenizer.ggml.tokens", tokens],
     ["tokenizer.ggml.scores", new Float32Array(tokens.length)],
@@ -88,8 +97,7 @@ export function tinyModel(options: Partial<TinyModelOptions> = {}): ModelParts {
     ["tokenizer.ggml.bos_token_id", 1],
     ["tokenizer.ggml.eos_token_id", 2],
     ["tokenizer.ggml.unknown_token_id", 0],
-  ]);
-  return { metadata, tensors };
+  ];
 }
 
 /** `<unk>`, `<s>`, `</s>` and the 256 byte pieces: every text has tokens, and most tokens are part of a character. */

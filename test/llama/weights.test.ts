@@ -70,9 +70,9 @@ describe("findWeights", () => {
 
   test("findWeights() refuses tensors that it would ignore", () => {
     const parts = tinyModel();
-    const bias = { ...parts.tensors[1], name: "blk.0.attn_q.bias" };
+    const bias = { ...parts.tensors[1], name: "blk.0.attn_q_norm.weight" };
     expect(() => find({ ...parts, tensors: [...parts.tensors, bias] })).toThrow(
-      'its architecture has no use for tensor "blk.0.attn_q.bias"',
+      'its architecture has no use for tensor "blk.0.attn_q_norm.weight"',
     );
   });
 
