@@ -80,6 +80,26 @@ struct MatrixArgs {
   uint k;
 };
 
+/** matvec_experts: weights [experts, n, k]; each row of activations makes `share` rows of outputs. */
+struct ExpertMatrixArgs {
+  uint n;
+  uint k;
+  uint experts;
+  uint share;
+};
+
+/** route_experts: scores [rows, experts], of which the best `used` are chosen. */
+struct RouteArgs {
+  uint experts;
+  uint used;
+};
+
+/** mix_experts: outputs [rows, used, n]. */
+struct MixArgs {
+  uint n;
+  uint used;
+};
+
 enum : uint {
   NoMask = 0xFFFFFFFF,     // AttentionScoresArgs.firstPosition: every row sees every key
   NoWindow = 0xFFFFFFFF,   // AttentionArgs.window: a row sees all keys up to its own

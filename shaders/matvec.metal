@@ -40,6 +40,23 @@ inline void write_outputs(device float *row, uint first, uint n, float4 outputs)
   }
 }
 
+/** Makes the SIMD group's outputs of one row. */
+template <typename Block>
+inline void make_outputs(device const Block *w, device const F32 *x, device float *out, uint first, uint n, uint k,
+                         uint lane, uint lanes) {
+  const OutputRows<Block> weights = output_rows(w, first, n, k);
+  float4 sums[MatvecOutputs] = {0.0f, 0.0f, 0.0f, 0.0f};
+  for (uint i = lane * ChunkSize; i + ChunkSize <= k; i += lanes * ChunkSize) {
+    const Chunk activations = load16(x, i);
+    for (uint o = 0; o < MatvecOutputs; ++o) {
+      sums[o] = multiply_accumulate(load16(weights.rows[o], i), activations, sums[o]);
+    }
+  }
+  accumulate_end(weights, x, k, lane, lanes, sums);
+  const float4 totals = simd_sum(sums_of(sums));
+  if (lane == 0) write_outputs(out, first, n, totals);
+}
+
 /** Reads w [n, k] and x [rows, k], writes out [rows, n]. */
 template <typename Block>
 [[kernel]] void matvec(device const Block *w [[buffer(0)]],
@@ -53,19 +70,7 @@ template <typename Block>
                        uint simdgroups [[simdgroups_per_threadgroup]]) {
   const uint lanes = threads.x / simdgroups;
   const uint first = (group.x * simdgroups + simdgroup) * MatvecOutputs;
-  const OutputRows<Block> weights = output_rows(w, first, args.n, args.k);
-  x += ulong(group.y) * args.k;
-
-  float4 sums[MatvecOutputs] = {0.0f, 0.0f, 0.0f, 0.0f};
-  for (uint i = lane * ChunkSize; i + ChunkSize <= args.k; i += lanes * ChunkSize) {
-    const Chunk activations = load16(x, i);
-    for (uint o = 0; o < MatvecOutputs; ++o) {
-      sums[o] = multiply_accumulate(load16(weights.rows[o], i), activations, sums[o]);
-    }
-  }
-  accumulate_end(weights, x, args.k, lane, lanes, sums);
-  const float4 totals = simd_sum(sums_of(sums));
-  if (lane == 0) write_outputs(out + ulong(group.y) * args.n, first, args.n, totals);
+  make_outputs(w, x + ulong(group.y) * args.k, out + ulong(group.y) * args.n, first, args.n, args.k, lane, lanes);
 }
 
 template [[host_name("matvec_f32")]] [[kernel]] decltype(matvec<F32>) matvec<F32>;
@@ -172,3 +177,30 @@ template <typename Block>
 template [[host_name("matvec_rows_f32")]] [[kernel]] decltype(matvec_rows<F32>) matvec_rows<F32>;
 template [[host_name("matvec_rows_f16")]] [[kernel]] decltype(matvec_rows<F16>) matvec_rows<F16>;
 template [[host_name("matvec_rows_q8_0")]] [[kernel]] decltype(matvec_rows<Q8_0>) matvec_rows<Q8_0>;
+
+/**
+ * The same with the weights of one of several experts for each row of outputs: out[r] = w[ids[r]] x[r / share].
+ * Reads w [experts, n, k], x [rows / share, k] and ids [rows], each below `experts`; writes out [rows, n].
+ */
+template <typename Block>
+[[kernel]] void matvec_experts(device const Block *w [[buffer(0)]],
+                               device const F32 *x [[buffer(1)]],
+                               device const uint *ids [[buffer(2)]],
+                               device float *out [[buffer(3)]],
+                               constant ExpertMatrixArgs &args [[buffer(4)]],
+                               uint2 group [[threadgroup_position_in_grid]],
+                               uint2 threads [[threads_per_threadgroup]],
+                               uint lane [[thread_index_in_simdgroup]],
+                               uint simdgroup [[simdgroup_index_in_threadgroup]],
+                               uint simdgroups [[simdgroups_per_threadgroup]]) {
+  const uint lanes = threads.x / simdgroups;
+  const uint first = (group.x * simdgroups + simdgroup) * MatvecOutputs;
+  const uint expert = min(ids[group.y], args.experts - 1);
+  device const Block *weights = w + ulong(expert) * args.n * (args.k / Block::elements);
+  device const F32 *row = x + ulong(group.y / args.share) * args.k;
+  make_outputs(weights, row, out + ulong(group.y) * args.n, first, args.n, args.k, lane, lanes);
+}
+
+template [[host_name("matvec_experts_f32")]] [[kernel]] decltype(matvec_experts<F32>) matvec_experts<F32>;
+template [[host_name("matvec_experts_f16")]] [[kernel]] decltype(matvec_experts<F16>) matvec_experts<F16>;
+template [[host_name("matvec_experts_q8_0")]] [[kernel]] decltype(matvec_experts<Q8_0>) matvec_experts<Q8_0>;

@@ -95,6 +95,7 @@ export function readConfig(file: GgufFile): LlamaConfig {
     `${ropeDimensionCount} rotated dimensions must be an even number, at most the ${headLength} of a head`,
   );
 
+  const hasExpertLength = expertCount > 0 && file.has(key("expert_feed_forward_length"));
   const blockCount = size("block_count");
   const contextLength = size("context_length");
   const { attentionScale, softCaps } = description;
@@ -103,10 +104,7 @@ export function readConfig(file: GgufFile): LlamaConfig {
     architecture,
     name: file.getString("general.name", ""),
     embeddingLength,
-    feedForwardLength: size(
-      "feed_forward_length",
-      expertCount > 0 ? file.getCount(key("expert_feed_forward_length"), 0) || undefined : undefined,
-    ),
+    feedForwardLength: size(hasExpertLength ? "expert_feed_forward_length" : "feed_forward_length"),
     blockCount,
     headCount,
     headCountKv,

@@ -11,10 +11,13 @@ import {
   gelu,
   kvStore,
   matmul,
+  matmulExperts,
+  mixExperts,
   mul,
   type PagedCache,
   rmsNorm,
   rope,
+  routeExperts,
   scale,
   silu,
   softCap,
@@ -95,10 +98,18 @@ function selfAttention(
   return project(attended, weights.attentionOutput, weights.attentionOutputBias); // [rows, embedding]
 }
 
-/** SwiGLU or GeGLU (Shazeer 2020). */
+/** SwiGLU or GeGLU (Shazeer 2020), of one set of matrices or of some experts'. */
 function feedForward(g: Tensor, weights: LayerWeights<Tensor>, config: LlamaConfig): Tensor {
   const { activation } = findArchitecture(config.architecture, config.expertCount);
   const activate = { silu, gelu }[activation];
+  if (weights.router !== undefined) {
+    const scores = matmul(g, weights.router); //                                  [rows, experts]
+    const { ids, weights: shares } = routeExperts(scores, config.expertUsedCount); // [rows, used]
+    const gate = matmulExperts(g, weights.gate, ids); //                          [rows, used, feedForward]
+    const up = matmulExperts(g, weights.up, ids); //                              [rows, used, feedForward]
+    const outputs = matmulExperts(mul(activate(gate), up), weights.down, ids); // [rows, used, embedding]
+    return mixExperts(outputs, shares); //                                        [rows, embedding]
+  }
   const gate = project(g, weights.gate, weights.gateBias); //                     [rows, feedForward]
   const up = project(g, weights.up, weights.upBias); //                           [rows, feedForward]
   return project(mul(activate(gate), up), weights.down, weights.downBias); //     [rows, embedding]

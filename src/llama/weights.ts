@@ -3,7 +3,7 @@
  * touched; `weight_buffers.ts` brings their bytes there.
  */
 import type { GgufFile, GgufTensor } from "../gguf/index.ts";
-import { findArchitecture } from "./architectures/index.ts";
+import { type Architecture, findArchitecture } from "./architectures/index.ts";
 import type { LlamaConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
 import { ropeFactorNames } from "./rope_factors.ts";
@@ -64,13 +64,13 @@ export type LlamaWeights<T> = {
 export function findWeights(file: GgufFile, config: LlamaConfig): LlamaWeights<WeightPlace> {
   const finder = new Finder(file);
   const { embeddingLength: dim, vocabularySize: vocabulary } = config;
-  const embedding = finder.matrix("token_embd.weight", vocabulary, dim);
+  const embedding = finder.matrix("token_embd.weight", [vocabulary, dim]);
   const layers = Array.from({ length: config.blockCount }, (_, i) =>
     findLayer(new LayerFinder(finder, i), config),
   );
   const outputNorm = finder.vector("output_norm.weight", dim);
   const tied = !file.tensors.has("output.weight");
-  const output = tied ? embedding : finder.matrix("output.weight", vocabulary, dim);
+  const output = tied ? embedding : finder.matrix("output.weight", [vocabulary, dim]);
   finder.finish();
   return { embedding, layers, outputNorm, output };
 }
@@ -91,10 +91,6 @@ function findLayer(finder: LayerFinder, config: LlamaConfig): LayerWeights<Weigh
           finder.matrix("attn_k", keys, dim),
           finder.matrix("attn_v", keys, dim),
         ];
-  const [gate, up] =
-    feedForward === "fused"
-      ? finder.parts("ffn_up", dim, [hidden, hidden])
-      : [finder.matrix("ffn_gate", hidden, dim), finder.matrix("ffn_up", hidden, dim)];
   return {
     attentionNorm,
     q,
@@ -113,16 +109,35 @@ function findLayer(finder: LayerFinder, config: LlamaConfig): LayerWeights<Weigh
     ...(biases === "optional" && finder.bias("attentionOutputBias", "attn_output", dim, true)),
     ...(model.normsOutputs && { postAttentionNorm: finder.norm("post_attention_norm", dim) }),
     feedForwardNorm: finder.norm("ffn_norm", dim),
-    gate,
-    up,
-    down: finder.matrix("ffn_down", dim, hidden),
-    ...(biases === "optional" && {
-      ...finder.bias("gateBias", "ffn_gate", hidden, true),
-      ...finder.bias("upBias", "ffn_up", hidden, true),
-      ...finder.bias("downBias", "ffn_down", dim, true),
-    }),
+    ...findFeedForward(finder, config, feedForward),
+    ...(biases === "optional" &&
+      feedForward !== "experts" && {
+        ...finder.bias("gateBias", "ffn_gate", hidden, true),
+        ...finder.bias("upBias", "ffn_up", hidden, true),
+        ...finder.bias("downBias", "ffn_down", dim, true),
+      }),
     ...(model.normsOutputs && { postFeedForwardNorm: finder.norm("post_ffw_norm", dim) }),
   };
+}
+
+function findFeedForward(
+  finder: LayerFinder,
+  { embeddingLength: dim, feedForwardLength: hidden, expertCount: experts }: LlamaConfig,
+  kind: Architecture["feedForward"],
+): Pick<LayerWeights<WeightPlace>, "router" | "gate" | "up" | "down"> {
+  if (kind === "experts") {
+    return {
+      router: finder.matrix("ffn_gate_inp", experts, dim),
+      gate: finder.matrix("ffn_gate_exps", experts, hidden, dim),
+      up: finder.matrix("ffn_up_exps", experts, hidden, dim),
+      down: finder.matrix("ffn_down_exps", experts, dim, hidden),
+    };
+  }
+  const [gate, up] =
+    kind === "fused"
+      ? finder.parts("ffn_up", dim, [hidden, hidden])
+      : [finder.matrix("ffn_gate", hidden, dim), finder.matrix("ffn_up", hidden, dim)];
+  return { gate, up, down: finder.matrix("ffn_down", dim, hidden) };
 }
 
 /** The same weights in another form: makes one T of each place, and the same T of the same place. */
@@ -166,8 +181,9 @@ class Finder {
     this.#file = file;
   }
 
-  matrix(name: string, rows: number, columns: number): WeightPlace {
-    return this.#find(name, [rows, columns], matrixTypes);
+  /** `shape`: rows first. */
+  matrix(name: string, shape: readonly number[]): WeightPlace {
+    return this.#find(name, shape, matrixTypes);
   }
 
   vector(name: string, length: number): WeightPlace {
@@ -224,8 +240,9 @@ class LayerFinder {
     this.#layer = layer;
   }
 
-  matrix(name: string, rows: number, columns: number): WeightPlace {
-    return this.#finder.matrix(this.#name(name, "weight"), rows, columns);
+  /** `shape`: rows first, or experts before them. */
+  matrix(name: string, ...shape: readonly number[]): WeightPlace {
+    return this.#finder.matrix(this.#name(name, "weight"), shape);
   }
 
   norm(name: string, length: number): WeightPlace {

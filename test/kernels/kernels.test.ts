@@ -9,6 +9,7 @@ import { Device } from "../../src/runtime/index.ts";
 import { buildCase, type KernelCase, seedOf } from "./case.ts";
 import { attentionCases } from "./families/attention.ts";
 import { elementwiseCases } from "./families/elementwise.ts";
+import { expertCases } from "./families/experts.ts";
 import { matrixCases } from "./families/matrix.ts";
 import { ropeCases } from "./families/rope.ts";
 import { rowCases } from "./families/rows.ts";
@@ -20,6 +21,7 @@ const cases: readonly KernelCase[] = [
   ...ropeCases,
   ...attentionCases,
   ...matrixCases,
+  ...expertCases,
 ];
 
 describe("kernels", () => {

@@ -106,7 +106,7 @@ describe("readConfig", () => {
     const error = thrown(() => configWith({ "general.architecture": "mamba" }));
     expect(error).toBeInstanceOf(ModelError);
     expect(String(error)).toContain(
-      'Cannot run a model of architecture "mamba": the known ones are "llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3"',
+      'Cannot run a model of architecture "mamba": the known ones are "llama", "qwen2", "qwen3", "qwen3moe", "gemma", "gemma2", "gemma3", "phi3"',
     );
   });
 

@@ -206,3 +206,26 @@ export function attention(
   const scores = cap === 0 ? raw : raw.map((score) => softCap(score, cap));
   return attentionWeightedSum(softmax(scores, nKeys, 1), v, shape); // [1, heads, headDim]
 }
+
+/**
+ * The `used` highest of each row's scores, the best first and the lower number first among equals; and the softmax of these
+ * scores.
+ */
+export function routeExperts(
+  scores: Numbers,
+  experts: number,
+  used: number,
+): { readonly ids: Float64Array; readonly weights: Float64Array } {
+  const rows = scores.length / experts;
+  const ids: number[] = [];
+  const chosen: number[] = [];
+  for (let r = 0; r < rows; r++) {
+    const order = Array.from({ length: experts }, (_, i) => i);
+    order.sort((a, b) => at(scores, r * experts + b) - at(scores, r * experts + a) || a - b);
+    for (const id of order.slice(0, used)) {
+      ids.push(id);
+      chosen.push(at(scores, r * experts + id));
+    }
+  }
+  return { ids: Float64Array.from(ids), weights: softmax(chosen, used, 1) };
+}

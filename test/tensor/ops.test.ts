@@ -30,6 +30,11 @@ class Bench {
     return this.nodes.constant({ byteLength: 1 << 20 }, dtype, shape);
   }
 
+  /** Two of eight experts for each of `rows`. */
+  routes(): Tensor {
+    return ops.routeExperts(this.f32(this.rows, 8), 2).ids;
+  }
+
   cache(dtype: ops.DType = "f16", slots = 32, n = 16, blocks: Shape = [2, 4]): ops.PagedCache {
     return {
       keys: this.constant(dtype, slots, n),
@@ -73,6 +78,19 @@ describe("operations give results of the documented type and shape", () => {
     ["addBias", (b) => ops.addBias(b.f32(b.rows, 4), b.f32(4)), "f32 [rows<=8, 4]"],
     ["scale", (b) => ops.scale(b.f32(b.rows, 4), 2), "f32 [rows<=8, 4]"],
     ["softCap", (b) => ops.softCap(b.f32(3, 4), 2), "f32 [3, 4]"],
+    ["routeExperts ids", (b) => ops.routeExperts(b.f32(b.rows, 8), 2).ids, "u32 [rows<=8, 2]"],
+    ["routeExperts weights", (b) => ops.routeExperts(b.f32(b.rows, 8), 2).weights, "f32 [rows<=8, 2]"],
+    [
+      "matmulExperts",
+      (b) => ops.matmulExperts(b.f32(b.rows, 32), b.of("q8_0", 8, 5, 32), b.routes()),
+      "f32 [rows<=8, 2, 5]",
+    ],
+    [
+      "matmulExperts of experts' rows",
+      (b) => ops.matmulExperts(b.f32(b.rows, 2, 32), b.of("f16", 9, 5, 32), b.routes()),
+      "f32 [rows<=8, 2, 5]",
+    ],
+    ["mixExperts", (b) => ops.mixExperts(b.f32(b.rows, 2, 5), b.f32(b.rows, 2)), "f32 [rows<=8, 5]"],
     ["convert", (b) => ops.convert(b.of("q8_0", 2, 64), "f16"), "f16 [2, 64]"],
     ["rmsNorm", (b) => ops.rmsNorm(b.f32(b.rows, 4), b.f32(4), { eps: 0 }), "f32 [rows<=8, 4]"],
     ["softmax", (b) => ops.softmax(b.f32(b.rows, 2, 4)), "f32 [rows<=8, 2, 4]"],
@@ -136,6 +154,26 @@ describe("operations refuse operands that do not fit", () => {
     ["addBias of lengths", (b) => ops.addBias(b.f32(2, 4), b.f32(2)), RangeError, "must be 4"],
     ["scale by NaN", (b) => ops.scale(b.f32(4), Number.NaN), RangeError, "factor must be"],
     ["softCap of 0", (b) => ops.softCap(b.f32(4), 0), RangeError, "cap must be above 0"],
+    ["routeExperts of too many", (b) => ops.routeExperts(b.f32(2, 8), 9), RangeError, "from 1 to 8"],
+    [
+      "matmulExperts of fewer",
+      (b) => ops.matmulExperts(b.f32(b.rows, 4), b.f32(7, 3, 4), b.routes()),
+      TypeError,
+      "ids must be those of routeExperts",
+    ],
+    [
+      "matmulExperts of ids from outside",
+      (b) => ops.matmulExperts(b.f32(b.rows, 4), b.f32(8, 3, 4), b.u32(b.rows, 2)),
+      TypeError,
+      "ids must be those of routeExperts",
+    ],
+    [
+      "matmulExperts of rows",
+      (b) => ops.matmulExperts(b.f32(b.rows, 3, 4), b.f32(8, 3, 4), b.routes()),
+      RangeError,
+      "dimension 1 of x must be 2",
+    ],
+    ["mixExperts of others", (b) => ops.mixExperts(b.f32(3, 2, 5), b.f32(3, 4)), RangeError, "must be 2"],
     ["gelu of u32", (b) => ops.gelu(b.u32(4)), TypeError, "x must be f32"],
     ["rmsNorm of rank", (b) => ops.rmsNorm(b.f32(2, 4), b.f32(1, 4), { eps: 0 }), RangeError, "1 dimensions"],
     ["rmsNorm below 0", (b) => ops.rmsNorm(b.f32(4), b.f32(4), { eps: -1 }), RangeError, "eps must not be"],
@@ -355,6 +393,16 @@ describe("operations launch their kernels as the shaders expect", () => {
     expect(f32At(args, 5)).toBe(Math.fround(1 / Math.sqrt(8)));
     expect([f32At(args, 6), u32s(args)[7]]).toEqual([0, 0xffff_ffff]); // softCap, window
     expect(grid.map(groups)).toEqual([8, { rows: 1, per: 1 }]);
+  });
+
+  test("matmulExperts() shares a row among its experts, or has a row for each", () => {
+    const bench = new Bench();
+    ops.matmulExperts(bench.f32(bench.rows, 32), bench.of("f16", 8, 20, 32), bench.routes());
+    const { kernel, args, grid } = bench.launch();
+    expect([kernel, u32s(args)]).toEqual(["matvec_experts_f16", [20, 32, 8, 2]]);
+    expect(grid.map(groups)).toEqual([3, { rows: 2, per: 1 }]);
+    ops.matmulExperts(bench.f32(bench.rows, 2, 32), bench.of("f16", 8, 20, 32), bench.routes());
+    expect(u32s(bench.launch().args)).toEqual([20, 32, 8, 1]);
   });
 
   test("attention() passes on its window and cap", () => {

@@ -3,13 +3,24 @@ import { ModelError } from "../errors.ts";
 import type { Architecture } from "./architecture.ts";
 import { gemma, gemma2, gemma3 } from "./gemma.ts";
 import { llama } from "./llama.ts";
+import { mixtral, qwen3moe } from "./mixture.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
 
 export type { Architecture } from "./architecture.ts";
 
-const architectures: readonly Architecture[] = [llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3];
+const architectures: readonly Architecture[] = [
+  llama,
+  mixtral,
+  qwen2,
+  qwen3,
+  qwen3moe,
+  gemma,
+  gemma2,
+  gemma3,
+  phi3,
+];
 
 /** The values of `general.architecture` that there are. */
 export const architectureNames: readonly string[] = [...new Set(architectures.map(({ name }) => name))];

@@ -9,6 +9,7 @@ export {
   type PagedCache,
 } from "./attention.ts";
 export { add, addBias, convert, gelu, mul, silu } from "./elementwise.ts";
+export { matmulExperts, mixExperts, type Routes, routeExperts } from "./experts.ts";
 export { argmax, embed, gatherRows } from "./gather.ts";
 export { kvStore, SKIPPED_SLOT } from "./kv.ts";
 export { MATMUL_MIN_ROWS, type MatmulKernel, matmul } from "./matmul.ts";

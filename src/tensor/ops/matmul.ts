@@ -57,19 +57,29 @@ export class Matmul extends Operation {
     const rowsPerGroup = isTiled ? MATMUL_TILE : family === "matvec_rows" ? MATVEC_ROWS : 1;
     const bindings: Binding[] = [this.weight, this.x, this.out];
     if (rowsPerGroup > 1) bindings.push({ rowCount: row.extent });
-    const simdgroups = target.serialLanes ? 1 : MATVEC_SIMDGROUPS;
-    const outputs: GridAxis = {
-      extent: n,
-      itemsPerGroup: isTiled ? MATMUL_TILE : simdgroups * OUTPUTS_PER_SIMDGROUP,
-    };
+    const { outputs, threads } = isTiled
+      ? { outputs: { extent: n, itemsPerGroup: MATMUL_TILE }, threads: MATMUL_THREADS }
+      : matvecLaunch(n, target);
     return {
       kernel: `${family}_${this.weight.dtype}`,
       bindings,
       args: packArguments(n, k),
       grid: [outputs, { extent: row.extent, itemsPerGroup: rowsPerGroup }],
-      threads: isTiled ? MATMUL_THREADS : target.serialLanes ? 1 : simdgroups * SIMD_WIDTH,
+      threads,
     };
   }
+}
+
+/** The outputs of a matvec kernel as an axis of its grid, and the threads of a threadgroup. */
+export function matvecLaunch(
+  n: number,
+  target: KernelTarget,
+): { readonly outputs: GridAxis; readonly threads: number } {
+  const simdgroups = target.serialLanes ? 1 : MATVEC_SIMDGROUPS;
+  return {
+    outputs: { extent: n, itemsPerGroup: simdgroups * OUTPUTS_PER_SIMDGROUP },
+    threads: target.serialLanes ? 1 : simdgroups * SIMD_WIDTH,
+  };
 }
 
 function suitableKernel(target: KernelTarget, rows: number): MatmulKernel {
