@@ -127,6 +127,7 @@ export function variantModel(variant: Variant, seed: number): VariantModel {
     "attention.head_count": config.headCount,
     "attention.head_count_kv": config.headCountKv,
     "attention.key_length": config.headLength,
+    "attention.value_length": config.headLength,
     "attention.layer_norm_rms_epsilon": f32(EPSILON),
     "rope.dimension_count": config.ropeDimensionCount,
     "rope.freq_base": f32(config.ropeFrequencyBase),

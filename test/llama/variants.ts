@@ -166,12 +166,18 @@ export const variants: readonly Variant[] = [
   {
     name: "phi3 with short factors and heads that turn in part",
     architecture: "phi3",
-    headLength: 24,
-    ropeDimensionCount: 16,
+    ropeDimensionCount: 8,
     isFused: true,
-    factors: { "rope_factors_short.weight": shortFactors, "rope_factors_long.weight": longFactors },
-    metadata: { "rope.scaling.original_context_length": 128, "rope.scaling.attn_factor": f32(1.25) },
-    rules: { pairs: "halves", magnitude: 1.25, frequencies: () => divided(shortFactors) },
+    factors: {
+      "rope_factors_short.weight": shortFactors.slice(4),
+      "rope_factors_long.weight": longFactors.slice(4),
+    },
+    metadata: { "rope.scaling.original_context_length": 512, "rope.scaling.attn_factor": f32(1.25) },
+    rules: {
+      pairs: "halves",
+      magnitude: 1.25,
+      frequencies: () => plainFrequencies(10000, 8).map((frequency, i) => frequency / shortFactors[i + 4]),
+    },
   },
   {
     name: "phi3 with long factors",
