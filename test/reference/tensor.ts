@@ -13,7 +13,9 @@ export type ReferenceValue = {
 /** One operation: numbers of the values that it reads, the number that its result gets, and its options. */
 export type ReferenceStep =
   | { readonly op: "add" | "mul"; readonly a: number; readonly b: number; readonly out: number }
-  | { readonly op: "silu" | "argmax"; readonly x: number; readonly out: number }
+  | { readonly op: "silu" | "gelu" | "argmax"; readonly x: number; readonly out: number }
+  | { readonly op: "scale" | "softCap"; readonly x: number; readonly factor: number; readonly out: number }
+  | { readonly op: "addBias"; readonly x: number; readonly bias: number; readonly out: number }
   | { readonly op: "softmax"; readonly x: number; readonly scale: number; readonly out: number }
   | { readonly op: "round16"; readonly x: number; readonly out: number }
   | {
@@ -57,6 +59,9 @@ export type ReferenceStep =
       readonly blockTables: number;
       readonly blockSize: number;
       readonly headDim: number;
+      readonly window: number;
+      /** 0: none. */
+      readonly softCap: number;
       readonly out: number;
     }
   | {
@@ -91,6 +96,18 @@ function evaluate(step: ReferenceStep, get: (id: number) => ReferenceValue): Ref
       return zip(get(step.a), get(step.b), (a, b) => a * b);
     case "silu":
       return mapRows(get(step.x), (row) => row.map((x) => x / (1 + Math.exp(-x))));
+    case "gelu":
+      return mapRows(get(step.x), (row) =>
+        row.map((x) => x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))),
+      );
+    case "scale":
+      return mapRows(get(step.x), (row) => row.map((x) => x * step.factor));
+    case "softCap":
+      return mapRows(get(step.x), (row) => row.map((x) => step.factor * Math.tanh(x / step.factor)));
+    case "addBias": {
+      const bias = get(step.bias).data;
+      return mapRows(get(step.x), (row) => row.map((x, i) => x + bias[i]));
+    }
     case "round16":
       return mapRows(get(step.x), (row) => row.map(Math.f16round));
     case "softmax":
@@ -104,8 +121,13 @@ function evaluate(step: ReferenceStep, get: (id: number) => ReferenceValue): Ref
     case "rmsNorm": {
       const weight = get(step.weight).data;
       return mapRows(get(step.x), (row) => {
-        const meanSquare = row.reduce((sum, x) => sum + x * x, 0) / row.length;
-        return row.map((x, i) => (x / Math.sqrt(meanSquare + step.eps)) * weight[i]);
+        // Each part as long as the weight on its own.
+        const scales = Float64Array.from({ length: row.length / weight.length }, (_, part) => {
+          const from = part * weight.length;
+          const squares = row.subarray(from, from + weight.length).reduce((sum, x) => sum + x * x, 0);
+          return 1 / Math.sqrt(squares / weight.length + step.eps);
+        });
+        return row.map((x, i) => x * scales[Math.floor(i / weight.length)] * weight[i % weight.length]);
       });
     }
     case "matmul": {
@@ -147,18 +169,19 @@ function evaluate(step: ReferenceStep, get: (id: number) => ReferenceValue): Ref
       const sequences = get(step.sequences).data;
       const tables = get(step.blockTables);
       const slotsOf = (r: number): number[] =>
-        Array.from({ length: positions[r] + 1 }, (_, p) => {
+        Array.from({ length: Math.min(step.window, positions[r] + 1) }, (_, back) => {
+          const p = positions[r] - back;
           const block = rowOf(tables, sequences[r])[Math.floor(p / blockSize)];
           return block * blockSize + (p % blockSize);
         });
-      return attention(get(step.query), get(step.keyCache), get(step.valueCache), step.headDim, slotsOf);
+      return attention(get(step.query), get(step.keyCache), get(step.valueCache), step, slotsOf);
     }
     case "textbookAttention": {
       const keys = get(step.keys);
       const seen = (r: number): number =>
         step.firstPosition === undefined ? keys.rows : Math.min(keys.rows, step.firstPosition + r + 1);
       const slotsOf = (r: number): number[] => Array.from({ length: seen(r) }, (_, j) => j);
-      return attention(get(step.query), keys, get(step.values), step.headDim, slotsOf);
+      return attention(get(step.query), keys, get(step.values), step, slotsOf);
     }
   }
 }
@@ -168,7 +191,7 @@ function attention(
   query: ReferenceValue,
   keys: ReferenceValue,
   values: ReferenceValue,
-  headDim: number,
+  { headDim, softCap = 0 }: { readonly headDim: number; readonly softCap?: number },
   slotsOf: (row: number) => readonly number[],
 ): ReferenceValue {
   const heads = query.n / headDim;
@@ -181,7 +204,10 @@ function attention(
       const from = Math.floor(head / group) * headDim;
       const part = (value: ReferenceValue, slot: number): Float64Array =>
         rowOf(value, slot).subarray(from, from + headDim);
-      const scores = Float64Array.from(slots, (slot) => dot(q, part(keys, slot)) / Math.sqrt(headDim));
+      const scores = Float64Array.from(slots, (slot) => {
+        const score = dot(q, part(keys, slot)) / Math.sqrt(headDim);
+        return softCap === 0 ? score : softCap * Math.tanh(score / softCap);
+      });
       const weights = softmax(scores);
       slots.forEach((slot, j) => {
         part(values, slot).forEach((value, d) => {

@@ -3,6 +3,7 @@
 
 import {
   add,
+  addBias,
   argmax,
   attention,
   attentionScores,
@@ -11,13 +12,16 @@ import {
   type DType,
   embed,
   gatherRows,
+  gelu,
   kvStore,
   matmul,
   mul,
   rmsNorm,
   rope,
   type Shape,
+  scale,
   silu,
+  softCap,
   softmax,
   type Tensor,
 } from "../../src/tensor/index.ts";
@@ -91,11 +95,11 @@ class Chef {
     const x = this.#pick(this.#values);
     const twin = this.#pick(this.#values.filter(({ kind, n }) => kind === x.kind && n === x.n));
     const out = (kind: RowKind = x.kind, n: number = x.n): number => this.#value(this.#nextId++, kind, n);
-    const choice = randomInteger(this.#random, 14);
+    const choice = randomInteger(this.#random, 16);
     if (choice < 2) this.#steps.push({ op: "add", a: x.id, b: twin.id, out: out() });
     else if (choice < 3) this.#steps.push({ op: "mul", a: x.id, b: twin.id, out: out() });
     else if (choice < 4) this.#steps.push({ op: "silu", x: x.id, out: out() });
-    else if (choice < 5) this.#siluMul(x, twin);
+    else if (choice < 5) this.#gatedMul(x, twin);
     else if (choice < 6) this.#steps.push({ op: "softmax", x: x.id, scale: 0.7, out: out() });
     else if (choice < 7) this.#rmsNorm(x);
     else if (choice < 8) {
@@ -105,19 +109,33 @@ class Chef {
     else if (choice < 11) this.#rope(x);
     else if (choice < 12) this.#gather(x);
     else if (choice < 13) this.#cached(x, twin);
-    else this.#textbook(x);
+    else if (choice < 14) this.#textbook(x);
+    else if (choice < 15) this.#addBias(x);
+    else this.#scale(x);
   }
 
-  #siluMul(x: Value, twin: Value): void {
+  #gatedMul(x: Value, twin: Value): void {
     const gate = this.#value(this.#nextId++, x.kind, x.n);
-    this.#steps.push({ op: "silu", x: x.id, out: gate });
+    this.#steps.push({ op: this.#pick(["silu", "gelu"] as const), x: x.id, out: gate });
     const out = this.#value(this.#nextId++, x.kind, x.n);
     const swap = this.#random() < 0.5;
     this.#steps.push({ op: "mul", a: swap ? twin.id : gate, b: swap ? gate : twin.id, out });
   }
 
+  #addBias(x: Value): void {
+    const bias = this.#leaf("constant", "f32", x.n, 0);
+    this.#steps.push({ op: "addBias", x: x.id, bias, out: this.#value(this.#nextId++, x.kind, x.n) });
+  }
+
+  #scale(x: Value): void {
+    const out = this.#value(this.#nextId++, x.kind, x.n);
+    if (this.#random() < 0.5) this.#steps.push({ op: "scale", x: x.id, factor: -0.7, out });
+    else this.#steps.push({ op: "softCap", x: x.id, factor: 2, out });
+  }
+
+  /** Of whole rows, or sometimes of heads. */
   #rmsNorm(x: Value): void {
-    const weight = this.#leaf("constant", "f32", x.n, 0);
+    const weight = this.#leaf("constant", "f32", this.#pick([x.n, x.n, HEAD_DIM]), 0);
     const out = this.#value(this.#nextId++, x.kind, x.n);
     this.#steps.push({ op: "rmsNorm", x: x.id, weight, eps: EPS, out });
   }
@@ -171,6 +189,8 @@ class Chef {
       blockTables: this.#wordsFor(SEQUENCES, "blockTables", SLOTS / BLOCK_SIZE, BLOCKS_PER_SEQUENCE),
       blockSize: BLOCK_SIZE,
       headDim: HEAD_DIM,
+      window: this.#pick([2, 1000]),
+      softCap: this.#pick([0, 1.5]),
       out: this.#value(this.#nextId++, x.kind, x.n),
     });
   }
@@ -278,6 +298,14 @@ function buildStep(step: ReferenceStep, get: (id: number) => Tensor): Tensor | u
       return mul(get(step.a), get(step.b));
     case "silu":
       return silu(get(step.x));
+    case "gelu":
+      return gelu(get(step.x));
+    case "scale":
+      return scale(get(step.x), step.factor);
+    case "softCap":
+      return softCap(get(step.x), step.factor);
+    case "addBias":
+      return addBias(get(step.x), get(step.bias));
     case "argmax":
       return argmax(get(step.x));
     case "round16":
