@@ -1,5 +1,5 @@
 // The shaders that ship: where the bridge takes them from, and the source that it carries.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   copyFileSync,
   existsSync,
@@ -15,6 +15,9 @@ import { basename, dirname, join } from "node:path";
 import { loadBridge } from "../../src/ffi/index.ts";
 import { Device } from "../../src/runtime/index.ts";
 import { type Finished, run, scriptCommand } from "../host/process.ts";
+
+// All shaders are compiled from source here; a machine may be slow or busy.
+setDefaultTimeout(120_000);
 
 const root = join(import.meta.dirname, "../..");
 const built = loadBridge().path;
