@@ -97,7 +97,19 @@ export function readConfig(file: GgufFile): LlamaConfig {
 
   const hasExpertLength = expertCount > 0 && file.has(key("expert_feed_forward_length"));
   const blockCount = size("block_count");
+  check(
+    key("block_count"),
+    blockCount <= file.tensors.size,
+    `${blockCount} layers need more than the ${file.tensors.size} tensors of the file`,
+  );
   const contextLength = size("context_length");
+  const ropeScaling = readScaling(file, key, contextLength);
+  const ropeFrequencyBase = positiveReal(file, key("rope.freq_base"), 10000); // the paper's θ, and llama.cpp's default
+  check(
+    key("rope.freq_base"),
+    ropeFrequencyBase > 1 || ropeScaling.type !== "yarn",
+    `YaRN needs frequencies that fall, and a base of ${ropeFrequencyBase} makes none`,
+  );
   const { attentionScale, softCaps } = description;
   const scale = attentionScale?.({ embeddingLength, blockCount, headCount, headLength });
   return {
@@ -110,8 +122,8 @@ export function readConfig(file: GgufFile): LlamaConfig {
     headCountKv,
     headLength,
     ropeDimensionCount,
-    ropeFrequencyBase: positiveReal(file, key("rope.freq_base"), 10000), // the paper's θ, and llama.cpp's default
-    ropeScaling: readScaling(file, key, contextLength),
+    ropeFrequencyBase,
+    ropeScaling,
     attentionScale: positiveReal(file, key("attention.scale"), scale ?? 1 / Math.sqrt(headLength)),
     attentionSoftCap: cap(file, key("attn_logit_softcapping"), softCaps?.attention),
     finalSoftCap: cap(file, key("final_logit_softcapping"), softCaps?.final),

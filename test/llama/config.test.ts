@@ -122,7 +122,12 @@ describe("readConfig", () => {
       ["llama.attention.value_length", 8, "values of 8 elements beside keys of 16"],
       ["llama.rope.dimension_count", 15, "15 rotated dimensions"],
       ["llama.rope.dimension_count", 18, "18 rotated dimensions"],
+      ["llama.block_count", 30, "30 layers need more than the 20 tensors of the file"],
       ["llama.rope.freq_base", f32(0), "must be a positive number"],
+      ["llama.rope.scaling.factor", f32(-2), "must be a positive number"],
+      ["llama.attention.scale", f32(Number.POSITIVE_INFINITY), "must be a positive number"],
+      ["llama.final_logit_softcapping", f32(-1), "must not be negative"],
+      ["llama.attention.sliding_window", { type: "u64", value: 2n ** 40n }, "must be at most"],
       ["llama.attention.layer_norm_rms_epsilon", f32(Number.NaN), "must be a positive number"],
       ["llama.vocab_size", 300, "a vocabulary of 300 tokens does not fit the tokenizer's 259"],
     ];

@@ -5,6 +5,7 @@ import { ModelError } from "../../src/llama/errors.ts";
 import { bindWeights, findWeights, weightBytes } from "../../src/llama/weights.ts";
 import { type ModelParts, models, putTogether } from "./oracle.ts";
 import { tinyModel } from "./tiny_model.ts";
+import { variantModel } from "./variant_model.ts";
 
 function find(parts: ModelParts) {
   const file = parseGguf(putTogether(parts));
@@ -74,6 +75,52 @@ describe("findWeights", () => {
     expect(() => find({ ...parts, tensors: [...parts.tensors, bias] })).toThrow(
       'its architecture has no use for tensor "blk.0.attn_q_norm.weight"',
     );
+  });
+
+  test("findWeights() cuts a fused tensor into its rows", () => {
+    const variant = { name: "", architecture: "phi3", type: "q8_0", isFused: true, rules: {} } as const;
+    const { layers } = find(variantModel(variant, 1).parts);
+    const { q, k, v, gate, up } = layers[1];
+    const rowBytes = 68; // 64 elements in two blocks of 34
+    expect([q.shape, k.shape, v.shape]).toEqual([
+      [64, 64],
+      [32, 64],
+      [32, 64],
+    ]);
+    expect([k.offset - q.offset, v.offset - k.offset, up.offset - gate.offset]).toEqual([
+      64 * rowBytes,
+      32 * rowBytes,
+      96 * rowBytes,
+    ]);
+    expect(v.byteLength).toBe(32 * rowBytes);
+  });
+
+  test("findWeights() names what an architecture must have, and what it has no use for", () => {
+    const without = (parts: ModelParts, pattern: RegExp): ModelParts => ({
+      ...parts,
+      tensors: parts.tensors.filter(({ name }) => !pattern.test(name)),
+    });
+    const qwen2 = { name: "", architecture: "qwen2", biases: "queryKeyValue", rules: {} } as const;
+    expect(() => find(without(variantModel(qwen2, 1).parts, /attn_k.bias/))).toThrow(
+      'lacks tensors "blk.0.attn_k.bias", "blk.1.attn_k.bias"',
+    );
+    const mixtral = {
+      name: "",
+      architecture: "llama",
+      experts: { count: 4, hidden: 96 },
+      metadata: { expert_used_count: 2 },
+      rules: {},
+    } as const;
+    const parts = variantModel(mixtral, 1).parts;
+    expect(() => find(without(parts, /blk.1.ffn_gate_inp/))).toThrow(
+      'lacks tensor "blk.1.ffn_gate_inp.weight"',
+    );
+    const bias = { ...parts.tensors[1], name: "blk.0.ffn_gate.bias" };
+    expect(() => find({ ...parts, tensors: [...parts.tensors, bias] })).toThrow(
+      'has no use for tensor "blk.0.ffn_gate.bias"',
+    );
+    parts.metadata.set("llama.expert_used_count", 5);
+    expect(() => find(parts)).toThrow("a row cannot use 5 of 4 experts");
   });
 
   test("bindWeights() binds each place once", () => {
