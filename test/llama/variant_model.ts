@@ -22,7 +22,7 @@ import { tokenizerMetadata } from "./tiny_model.ts";
 const DIM = 64;
 const HIDDEN = 96;
 const VOCABULARY = 259;
-const CONTEXT = 128;
+const CONTEXT = 512;
 const EPSILON = 1e-5;
 
 /** A model's file and the rules by which the oracle computes it. */
