@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { GgufError, openGguf, parseGguf } from "../../src/gguf/index.ts";
+import { findArchitecture } from "../../src/llama/architectures/index.ts";
 import { readConfig } from "../../src/llama/config.ts";
 import { ModelError } from "../../src/llama/errors.ts";
 import { f32, type WritableValue } from "../reference/gguf_writer.ts";
@@ -139,6 +140,20 @@ describe("readConfig", () => {
       configWith({ "llama.attention.key_length": undefined, "llama.attention.head_count": 6 }),
     );
     expect(String(uneven)).toContain("an embedding of 64 does not divide into 6 heads");
+  });
+
+  test("findArchitecture() scales scores as each size of Gemma does", () => {
+    // query_pre_attn_scalar of the configurations of Gemma 2 2B and 27B, and of Gemma 3 4B and 27B
+    const sizes = [
+      ["gemma2", 2304, 26, 8, 256, 256],
+      ["gemma2", 4608, 46, 32, 128, 144],
+      ["gemma3", 2560, 34, 8, 256, 256],
+      ["gemma3", 5376, 62, 32, 128, 168],
+    ] as const;
+    for (const [name, embeddingLength, blockCount, headCount, headLength, scalar] of sizes) {
+      const size = { embeddingLength, blockCount, headCount, headLength };
+      expect(findArchitecture(name, 0).attentionScale?.(size)).toBeCloseTo(1 / Math.sqrt(scalar), 12);
+    }
   });
 
   test("readConfig() refuses variants that would change the numbers", () => {
