@@ -16,6 +16,7 @@
 export {
   GgufError,
   GgufFile,
+  type GgufPart,
   type GgufTensor,
   type GgufValue,
   openGguf,

@@ -4,6 +4,8 @@ export interface GgufErrorDetails {
   readonly offset?: number | undefined;
   /** The part of the format, metadata key or tensor that is at fault. */
   readonly field: string;
+  /** The error that led to this one. */
+  readonly cause?: unknown;
 }
 
 /** Thrown when a file is not a well-formed GGUF file, or lacks something that was asked of it. */
@@ -15,7 +17,7 @@ export class GgufError extends SyntaxError {
   readonly field: string;
 
   constructor(message: string, details: GgufErrorDetails) {
-    super(message);
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.offset = details.offset;
     this.field = details.field;
   }

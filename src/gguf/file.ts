@@ -1,7 +1,8 @@
 import { GgufError, quoted } from "./errors.ts";
-import { type GgufHeader, type GgufTensor, readHeader } from "./header.ts";
+import { type ByteRange, type GgufHeader, type GgufTensor, readHeader } from "./header.ts";
 import { type GgufValue, kindOf } from "./metadata.ts";
 import { memorySource, openFileSource } from "./source.ts";
+import { type GgufPart, readParts, splitCount } from "./split.ts";
 
 /**
  * What a GGUF file contains: its metadata, with getters that check kinds, and where its tensors lie. It holds no file
@@ -10,14 +11,19 @@ import { memorySource, openFileSource } from "./source.ts";
 export class GgufFile implements GgufHeader {
   readonly version: number;
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  readonly metadataRanges: ReadonlyMap<string, ByteRange>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   readonly fileSize: number;
+  /** The files that the model lies in: one, or several if it is split. Empty if it was read from memory. */
+  readonly parts: readonly GgufPart[];
 
-  constructor(header: GgufHeader) {
+  constructor(header: GgufHeader, parts: readonly GgufPart[] = []) {
     this.version = header.version;
     this.metadata = header.metadata;
     this.tensors = header.tensors;
     this.fileSize = header.fileSize;
+    this.metadataRanges = header.metadataRanges;
+    this.parts = parts;
   }
 
   /** Returns whether there is a value of any kind under this key. */
@@ -110,10 +116,11 @@ function wrongKind(key: string, value: GgufValue, wanted: string): GgufError {
 
 /**
  * Reads what a GGUF file contains, without its tensor data. The file may be larger than memory; it is closed again when
- * this returns.
+ * this returns. A model that is split (`name-00001-of-00003.gguf` and so on) is read as a whole: all its parts have to lie
+ * in one folder.
  *
- * @param path Path of the file.
- * @throws {GgufError} If it is not a well-formed GGUF file.
+ * @param path Path of the file, or of any part.
+ * @throws {GgufError} If it is not a well-formed GGUF file, or if a part is missing or belongs to another model.
  * @throws {Error} If it cannot be read; `cause` holds the system's error.
  *
  * @example
@@ -123,12 +130,19 @@ function wrongKind(key: string, value: GgufValue, wanted: string): GgufError {
  * ```
  */
 export function openGguf(path: string): GgufFile {
+  const header = readFile(path);
+  if (splitCount(header) === 1) return new GgufFile(header, [{ path, byteLength: header.fileSize }]);
+  const { whole, parts } = readParts(path, header, readFile);
+  return new GgufFile(whole, parts);
+}
+
+function readFile(path: string): GgufHeader {
   using source = openFileSource(path);
-  return new GgufFile(readHeader(source));
+  return readHeader(source);
 }
 
 /**
- * Reads what a GGUF file in memory contains. Strings and arrays are copied out of `bytes`.
+ * Reads what a GGUF file in memory contains, which may be a part of a split model. Strings and arrays are copied out of `bytes`.
  *
  * @throws {GgufError} If it is not a well-formed GGUF file.
  */

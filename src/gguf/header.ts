@@ -10,9 +10,17 @@ export interface GgufTensor {
   readonly type: GgmlType;
   /** Lengths of its 1 to 4 dimensions, the fastest-varying (a row's length) first, as ggml orders them. */
   readonly shape: readonly number[];
-  /** Offset of its data from the start of the file. */
+  /** Which of the model's files has its data: an index into `GgufFile.parts`, 0 unless the model is split. */
+  readonly part: number;
+  /** Offset of its data from the start of that file. */
   readonly offset: number;
   /** Bytes of its data. */
+  readonly byteLength: number;
+}
+
+/** A part of a file. */
+export interface ByteRange {
+  readonly offset: number;
   readonly byteLength: number;
 }
 
@@ -22,9 +30,11 @@ export interface GgufHeader {
   readonly version: number;
   /** Keys and values in the file's order. */
   readonly metadata: ReadonlyMap<string, GgufValue>;
+  /** Where each key lies in the (first) file, with its value. */
+  readonly metadataRanges: ReadonlyMap<string, ByteRange>;
   /** Tensors by name, in the file's order. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
-  /** Size of the whole file in bytes. */
+  /** Size of the whole file in bytes, of all parts if the model is split. */
   readonly fileSize: number;
 }
 
@@ -49,7 +59,12 @@ export function readHeader(source: ByteSource): GgufHeader {
   const keyCount = readCount(cursor, "metadata count", 14);
 
   const metadata = new Map<string, GgufValue>();
-  for (let i = 0; i < keyCount; i++) readMetadata(cursor, i, metadata);
+  const metadataRanges = new Map<string, ByteRange>();
+  for (let i = 0; i < keyCount; i++) {
+    const { offset } = cursor;
+    const key = readMetadata(cursor, i, metadata);
+    metadataRanges.set(key, { offset, byteLength: cursor.offset - offset });
+  }
 
   const alignment = readAlignment(metadata);
   const relative = new Map<string, GgufTensor>();
@@ -85,7 +100,7 @@ export function readHeader(source: ByteSource): GgufHeader {
     tensors.set(tensor.name, { ...tensor, offset });
   }
   checkOverlaps(tensors, places);
-  return { version, metadata, tensors, fileSize: source.size };
+  return { version, metadata, metadataRanges, tensors, fileSize: source.size };
 }
 
 function readMagicAndVersion(cursor: Cursor): number {
@@ -116,7 +131,8 @@ function readCount(cursor: Cursor, field: string, leastBytes: number): number {
   return count;
 }
 
-function readMetadata(cursor: Cursor, index: number, metadata: Map<string, GgufValue>): void {
+/** Reads a key and its value into `metadata`; returns the key. */
+function readMetadata(cursor: Cursor, index: number, metadata: Map<string, GgufValue>): string {
   const offset = cursor.offset;
   const key = cursor.string(`key ${index}`);
   if (key.length === 0 || key.length > MAX_KEY_LENGTH || metadata.has(key)) {
@@ -129,6 +145,7 @@ function readMetadata(cursor: Cursor, index: number, metadata: Map<string, GgufV
     });
   }
   metadata.set(key, readTypedValue(cursor, key));
+  return key;
 }
 
 function readAlignment(metadata: ReadonlyMap<string, GgufValue>): number {
@@ -192,7 +209,7 @@ function readTensor(cursor: Cursor, index: number, alignment: number): GgufTenso
   if (relativeOffset % alignment !== 0) {
     throw fail(`its offset ${relativeOffset} is no multiple of the alignment, ${alignment}`);
   }
-  return { name, type, shape, offset: relativeOffset, byteLength };
+  return { name, type, shape, part: 0, offset: relativeOffset, byteLength };
 }
 
 function checkOverlaps(tensors: ReadonlyMap<string, GgufTensor>, places: ReadonlyMap<string, number>): void {

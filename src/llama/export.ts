@@ -18,6 +18,7 @@ import { abiVersion, Device } from "../runtime/index.ts";
 import type { KernelTarget } from "../tensor/index.ts";
 import { tokenizerTables } from "../text/index.ts";
 import { BLOCK_SIZE, type KvType } from "./cache.ts";
+import { ModelError } from "./errors.ts";
 import { compileSteps } from "./export_programs.ts";
 import { encodeTokenizer } from "./export_tokenizer.ts";
 import { type ModelFile, readModelFile, resolveOptions } from "./load.ts";
@@ -88,6 +89,7 @@ export type ExportResult = {
  */
 export function exportModel(path: string, out: string, options: ExportOptions = {}): ExportResult {
   const model = readModelFile(path);
+  refuseSplit(path, model);
   const { target = "apple", maxBufferLength = DEFAULT_MAX_BUFFER, pageSize = DEFAULT_PAGE_SIZE } = options;
   if (!Object.hasOwn(targets, target)) {
     throw new RangeError(`target must be one of ${exportTargets.join(", ")}, not "${target}"`);
@@ -136,6 +138,15 @@ export function exportModel(path: string, out: string, options: ExportOptions = 
     weightBuffers: steps.weightBuffers,
     cacheBytes: steps.cacheBytes,
   };
+}
+
+/** A plan names one file, whose size and header it holds. */
+function refuseSplit(path: string, { gguf: { parts } }: ModelFile): void {
+  if (parts.length === 1) return;
+  throw new ModelError(
+    "split.count",
+    `Cannot export "${path}": its weights are in ${parts.length} files, and a plan takes them from one; make one of them (with gguf-split --merge, or quantize to their own type)`,
+  );
 }
 
 /** Refuses to replace what must stay: the model always, other files unless told. */

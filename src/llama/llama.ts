@@ -65,7 +65,10 @@ export class Llama implements Disposable {
   readonly #generated = { tokens: 0, seconds: 0 };
 
   /**
-   * Loads a model. The file is checked as a whole before a device is touched. Where device and CPU share memory its
+   * Loads a model. One that is split into several files (`name-00001-of-00003.gguf` and so on) is loaded by the path of any
+   * of them; all have to lie in one folder.
+   *
+   * The file is checked as a whole before a device is touched. Where device and CPU share memory its
    * weights are mapped and not read; else they are copied to the device in pieces.
    *
    * @param path A GGUF file of architecture `llama`, `qwen2`, `qwen3`, `qwen3moe`, `gemma`, `gemma2`, `gemma3` or `phi3`,

@@ -73,7 +73,7 @@ export function readModelFile(path: string): ModelFile {
   const gguf = openGguf(path);
   const config = readConfig(gguf);
   const places = findWeights(gguf, config);
-  const ropeFactors = readRopeFactors(path, gguf, config);
+  const ropeFactors = readRopeFactors(gguf, config);
   return { gguf, config, places, ropeFactors, tokenizer: tokenizerFromMetadata(gguf.metadata) };
 }
 
@@ -102,7 +102,7 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
   using owned = new DisposableStack();
   const device = typeof options.device === "object" ? options.device : owned.use(Device.open(options.device));
   await begin("placing the weights", PLACING_BEGINS);
-  const weights = owned.use(await placeWeights(device, path, file, rope, options, modelOptions));
+  const weights = owned.use(await placeWeights(device, file, rope, options, modelOptions));
   await begin("preparing kernels", PLACING_ENDS);
   const model = owned.use(new Model(device, file.config, file.places, weights, rope, modelOptions));
   await begin("ready", 1);
@@ -112,7 +112,6 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
 /** Checks that there is room, then brings the weights there. */
 async function placeWeights(
   device: Device,
-  path: string,
   { config, places, gguf }: ModelFile,
   rope: RopeTables,
   options: LoadOptions,
@@ -123,7 +122,7 @@ async function placeWeights(
     ...modelOptions,
     exceedWorkingSet: options.exceedWorkingSet ?? false,
   });
-  return loadWeights(device, { path, fileSize: gguf.fileSize }, layout, {
+  return loadWeights(device, gguf.parts, layout, {
     signal: options.signal,
     onProgress: (done) =>
       options.onProgress?.({

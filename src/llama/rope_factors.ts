@@ -19,10 +19,10 @@ export const ropeFactorNames: readonly string[] = Object.values(names);
  *
  * @throws {ModelError} If one is of another type or length than it must be, or not above 0, or alone of two.
  */
-export function readRopeFactors(path: string, file: GgufFile, config: LlamaConfig): RopeFactors {
+export function readRopeFactors(file: GgufFile, config: LlamaConfig): RopeFactors {
   const read = (name: string): Float32Array | undefined => {
     const tensor = file.tensors.get(name);
-    return tensor && readFactors(path, tensor, config.ropeDimensionCount / 2);
+    return tensor && readFactors(file.parts[tensor.part].path, tensor, config.ropeDimensionCount / 2);
   };
   const factors = { any: read(names.any), short: read(names.short), long: read(names.long) };
   if ((factors.short === undefined) !== (factors.long === undefined)) {

@@ -1,8 +1,9 @@
-/** The weights on a device: which bytes of the file lie in which buffer, and how they get there. */
+/** The weights on a device: which bytes of the files lie in which buffer, and how they get there. */
+import type { GgufPart } from "../gguf/index.ts";
 import { BridgeError, type Buffer, type Device } from "../runtime/index.ts";
 import { type Chunk, type ChunkLimits, type ChunkPlace, planChunks } from "./chunks.ts";
 import { STAGING_BYTES, Staging } from "./staging.ts";
-import { WeightFile } from "./weight_file.ts";
+import { WeightFiles } from "./weight_file.ts";
 import { distinctPlaces, type LlamaWeights, type WeightPlace } from "./weights.ts";
 
 /**
@@ -11,9 +12,12 @@ import { distinctPlaces, type LlamaWeights, type WeightPlace } from "./weights.t
  */
 export type WeightPlacement = "mapped" | "copied" | "private";
 
-/** Parts of the file that become buffers, and where each weight lies. */
+/** What becomes one buffer: bytes of one of the model's files. */
+export type WeightChunk = Chunk & { readonly part: number };
+
+/** What becomes buffers, and where each weight lies. */
 export type WeightLayout = {
-  readonly chunks: readonly Chunk[];
+  readonly chunks: readonly WeightChunk[];
   readonly places: ReadonlyMap<WeightPlace, ChunkPlace>;
   /** Bytes of all chunks. */
   readonly byteLength: number;
@@ -26,18 +30,23 @@ export type WeightHooks = {
 };
 
 /**
- * Spreads the weights over as few buffers as the device allows.
+ * Spreads the weights over as few buffers as the device allows: those of each of the model's files for themselves.
  *
  * @throws {ModelError} If one tensor alone is over the device's largest buffer; `field` is its name.
  */
 export function layoutWeights(weights: LlamaWeights<WeightPlace>, limits: ChunkLimits): WeightLayout {
-  const places = distinctPlaces(weights);
-  const plan = planChunks(places, limits);
-  return {
-    chunks: plan.chunks,
-    places: new Map(places.map((place, i) => [place, plan.places[i]])),
-    byteLength: plan.chunks.reduce((sum, { byteLength }) => sum + byteLength, 0),
-  };
+  const chunks: WeightChunk[] = [];
+  const found = new Map<WeightPlace, ChunkPlace>();
+  for (const [part, places] of [...Map.groupBy(distinctPlaces(weights), ({ part }) => part)].sort(
+    ([a], [b]) => a - b,
+  )) {
+    const plan = planChunks(places, limits);
+    plan.places.forEach(({ chunk, offset }, i) => {
+      found.set(places[i], { chunk: chunks.length + chunk, offset });
+    });
+    for (const chunk of plan.chunks) chunks.push({ ...chunk, part });
+  }
+  return { chunks, places: found, byteLength: chunks.reduce((sum, { byteLength }) => sum + byteLength, 0) };
 }
 
 /** The buffers of a model's weights. It owns them. */
@@ -67,24 +76,24 @@ export class WeightBuffers implements Disposable {
 /**
  * Brings the weights to where the device wants them. If it fails or is aborted, nothing stays behind.
  *
- * @param fileSize Bytes that the file had when its header was read.
- * @throws {GgufError} If the file has changed since.
+ * @param parts The model's files, as they were when their headers were read.
+ * @throws {GgufError} If one of them has changed since.
  * @throws {BridgeError} `memory` where there is no room.
  */
 export async function loadWeights(
   device: Device,
-  source: { readonly path: string; readonly fileSize: number },
+  parts: readonly GgufPart[],
   layout: WeightLayout,
   hooks: WeightHooks = {},
 ): Promise<WeightBuffers> {
-  await using file = await WeightFile.open(source.path, source.fileSize);
+  await using files = await WeightFiles.open(parts);
   using owned = new DisposableStack();
   const own = (buffer: Buffer): Buffer => owned.use(buffer);
   const progress = new Progress(layout.byteLength, hooks);
   const placement = placementOn(device);
   const fill = { mapped: map, copied: copy, private: stage }[placement];
-  const buffers = await fill(device, file, layout.chunks, own, progress);
-  await file.checkUnchanged();
+  const buffers = await fill(device, files, layout.chunks, own, progress);
+  await files.checkUnchanged();
   const weights = new WeightBuffers(placement, buffers, layout);
   owned.move(); // the weights own the buffers from here on
   return weights;
@@ -136,8 +145,8 @@ type Own = (buffer: Buffer) => Buffer;
 /** Copies chunks into private buffers, through staging buffers: never more than these in memory of the CPU's. */
 async function stage(
   device: Device,
-  file: WeightFile,
-  chunks: readonly Chunk[],
+  files: WeightFiles,
+  chunks: readonly WeightChunk[],
   own: Own,
   progress: Progress,
 ): Promise<Buffer[]> {
@@ -146,6 +155,7 @@ async function stage(
   for (const [i, chunk] of chunks.entries()) {
     // Whole words, which is what a device copies.
     const byteLength = Math.ceil(chunk.byteLength / 4) * 4;
+    const file = files.part(chunk.part);
     const buffer = own(device.buffer(byteLength, { storage: "private", label: labelOf(i) }));
     for (const [offset, length] of pieces(chunk, staging.byteLength)) {
       await staging.write(buffer, offset, length, (into) => file.read(into, chunk.offset + offset));
@@ -157,30 +167,31 @@ async function stage(
   return buffers;
 }
 
-/** Maps chunks of the file. */
+/** Maps chunks of the files. */
 async function map(
   device: Device,
-  file: WeightFile,
-  chunks: readonly Chunk[],
+  files: WeightFiles,
+  chunks: readonly WeightChunk[],
   own: Own,
   progress: Progress,
 ): Promise<Buffer[]> {
-  return chunks.map(({ offset, byteLength: length }, i) => {
+  return chunks.map(({ part, offset, byteLength: length }, i) => {
     progress.check();
-    return own(device.mapFile(file.path, { offset, length, label: labelOf(i) }));
+    return own(device.mapFile(files.part(part).path, { offset, length, label: labelOf(i) }));
   });
 }
 
 /** Reads chunks into shared buffers. */
 async function copy(
   device: Device,
-  file: WeightFile,
-  chunks: readonly Chunk[],
+  files: WeightFiles,
+  chunks: readonly WeightChunk[],
   own: Own,
   progress: Progress,
 ): Promise<Buffer[]> {
   const buffers: Buffer[] = [];
   for (const [i, chunk] of chunks.entries()) {
+    const file = files.part(chunk.part);
     const buffer = own(device.buffer(chunk.byteLength, { label: labelOf(i) }));
     for (const [offset, length] of pieces(chunk, STAGING_BYTES)) {
       await file.read(buffer.bytes(offset, length), chunk.offset + offset);

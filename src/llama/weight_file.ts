@@ -1,6 +1,38 @@
-/** The file of a model while its weights are loaded: read in pieces, and expected not to change. */
+/** The files of a model while its weights are loaded: read in pieces, and expected not to change. */
 import { type FileHandle, open } from "node:fs/promises";
-import { GgufError } from "../gguf/index.ts";
+import { GgufError, type GgufPart } from "../gguf/index.ts";
+
+/** All files of a model, in their order. Dispose it (`await using`) to close them. */
+export class WeightFiles implements AsyncDisposable {
+  readonly #files: readonly WeightFile[];
+
+  private constructor(files: readonly WeightFile[]) {
+    this.#files = files;
+  }
+
+  /** Opens the files again after their headers were read. Throws as `WeightFile.open`. */
+  static async open(parts: readonly GgufPart[]): Promise<WeightFiles> {
+    await using opened = new AsyncDisposableStack();
+    const files: WeightFile[] = [];
+    for (const { path, byteLength } of parts) files.push(opened.use(await WeightFile.open(path, byteLength)));
+    opened.move(); // they are the new object's from here on
+    return new WeightFiles(files);
+  }
+
+  /** The file of a part. */
+  part(index: number): WeightFile {
+    return this.#files[index];
+  }
+
+  /** @throws {GgufError} If one has another size than when its header was read. */
+  async checkUnchanged(): Promise<void> {
+    for (const file of this.#files) await file.checkUnchanged();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const file of this.#files) await file[Symbol.asyncDispose]();
+  }
+}
 
 /** Dispose it (`await using`) to close the file. */
 export class WeightFile implements AsyncDisposable {

@@ -19,7 +19,8 @@ export type WeightPlace = {
   readonly type: WeightType;
   /** Rows first, as in the paper (GGUF writes the row length first). */
   readonly shape: readonly number[];
-  readonly offset: number; // bytes from the start of the file
+  readonly part: number; // which of the model's files
+  readonly offset: number; // bytes from the start of that file
   readonly byteLength: number;
 };
 
@@ -215,7 +216,7 @@ class Finder {
     const tensor = this.#file.tensors.get(name);
     if (tensor === undefined) {
       this.#missing.push(name);
-      return { name, type: "f32", shape, offset: 0, byteLength: 0 }; // never seen: finish() throws
+      return { name, type: "f32", shape, part: 0, offset: 0, byteLength: 0 }; // never seen: finish() throws
     }
     this.#used.add(name);
     const type = types.find((known) => known === tensor.type);
@@ -226,7 +227,8 @@ class Finder {
       );
     }
     checkShape(tensor, shape);
-    return { name, type, shape, offset: tensor.offset, byteLength: tensor.byteLength };
+    const { part, offset, byteLength } = tensor;
+    return { name, type, shape, part, offset, byteLength };
   }
 }
 

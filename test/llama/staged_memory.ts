@@ -15,6 +15,10 @@ const [path, length] = process.argv.slice(2);
 const fileSize = Number(length);
 using device = deviceAs({ weightStorage: "private" });
 const before = peakBytes();
-const layout = { chunks: [{ offset: 0, byteLength: fileSize }], places: new Map(), byteLength: fileSize };
-using weights = await loadWeights(device, { path, fileSize }, layout);
+const layout = {
+  chunks: [{ part: 0, offset: 0, byteLength: fileSize }],
+  places: new Map(),
+  byteLength: fileSize,
+};
+using weights = await loadWeights(device, [{ path, byteLength: fileSize }], layout);
 console.log(JSON.stringify({ placement: weights.placement, rise: peakBytes() - before }));

@@ -39,15 +39,15 @@ function layoutOf({ info }: Device): WeightLayout {
   const page = info.pageSize;
   const middle = Math.floor(FILE_BYTES / 2 / page) * page;
   const chunks = [
-    { offset: page, byteLength: middle }, // ends in the page behind which the next begins
-    { offset: middle, byteLength: FILE_BYTES - middle },
+    { part: 0, offset: page, byteLength: middle }, // ends in the page behind which the next begins
+    { part: 0, offset: middle, byteLength: FILE_BYTES - middle },
   ];
   return { chunks, places: new Map(), byteLength: chunks[0].byteLength + chunks[1].byteLength };
 }
 
 /** One chunk: the whole file. */
 function wholeOf(byteLength: number): WeightLayout {
-  return { chunks: [{ offset: 0, byteLength }], places: new Map(), byteLength };
+  return { chunks: [{ part: 0, offset: 0, byteLength }], places: new Map(), byteLength };
 }
 
 const ways = [
@@ -63,7 +63,7 @@ describe("loadWeights", () => {
         using device = open();
         for (const layout of [layoutOf(device), wholeOf(FILE_BYTES)]) {
           const fractions: number[] = [];
-          using weights = await loadWeights(device, { path, fileSize: FILE_BYTES }, layout, {
+          using weights = await loadWeights(device, [{ path, byteLength: FILE_BYTES }], layout, {
             onProgress: (fraction) => fractions.push(fraction),
           });
           expect(weights.placement).toBe(placement);
@@ -94,7 +94,7 @@ describe("loadWeights", () => {
         using device = open();
         const stop = new AbortController();
         let seen = 0;
-        const loading = loadWeights(device, { path, fileSize: FILE_BYTES }, wholeOf(FILE_BYTES), {
+        const loading = loadWeights(device, [{ path, byteLength: FILE_BYTES }], wholeOf(FILE_BYTES), {
           signal: stop.signal,
           onProgress: () => {
             if (++seen === pieces) stop.abort(reason);
@@ -117,12 +117,17 @@ describe("loadWeights", () => {
         writeFileSync(changing, content);
         using device = open();
         let changed = false;
-        const loading = loadWeights(device, { path: changing, fileSize: FILE_BYTES }, wholeOf(FILE_BYTES), {
-          onProgress: () => {
-            if (!changed) change();
-            changed = true;
+        const loading = loadWeights(
+          device,
+          [{ path: changing, byteLength: FILE_BYTES }],
+          wholeOf(FILE_BYTES),
+          {
+            onProgress: () => {
+              if (!changed) change();
+              changed = true;
+            },
           },
-        });
+        );
         const error = await loading.catch((cause: unknown) => cause);
         expect(error).toBeInstanceOf(GgufError);
         expect(String(error)).toContain(`the file had ${FILE_BYTES} bytes when its header was read and has`);
@@ -141,7 +146,7 @@ describe("loadWeights", () => {
             return buffer(...args);
           },
         });
-        const loading = loadWeights(device, { path, fileSize: FILE_BYTES }, layoutOf(device));
+        const loading = loadWeights(device, [{ path, byteLength: FILE_BYTES }], layoutOf(device));
         expect(String(await loading.catch((error: unknown) => error))).toContain("There is no memory left");
       }
       await expectNoMoreThan(before);
@@ -158,7 +163,7 @@ describe("loadWeights", () => {
         await queue.submit(program);
       };
       Object.defineProperty(device, "queue", { value: { submit } });
-      const loading = loadWeights(device, { path, fileSize: FILE_BYTES }, wholeOf(FILE_BYTES));
+      const loading = loadWeights(device, [{ path, byteLength: FILE_BYTES }], wholeOf(FILE_BYTES));
       const error = await loading.catch((cause: unknown) => cause);
       expect(error).toBeInstanceOf(BridgeError);
       expect(String(error)).toContain(`Copy ${failing} failed`);
@@ -170,10 +175,10 @@ describe("loadWeights", () => {
     for (const [, open] of ways) {
       using device = open();
       for (const fileSize of [FILE_BYTES - 1, FILE_BYTES + 1]) {
-        const loading = loadWeights(device, { path, fileSize }, wholeOf(FILE_BYTES - 1));
+        const loading = loadWeights(device, [{ path, byteLength: fileSize }], wholeOf(FILE_BYTES - 1));
         expect(await loading.catch((error: unknown) => error)).toBeInstanceOf(GgufError);
       }
-      const missing = loadWeights(device, { path: `${path}.not`, fileSize: 1 }, wholeOf(1));
+      const missing = loadWeights(device, [{ path: `${path}.not`, byteLength: 1 }], wholeOf(1));
       expect(String(await missing.catch((error: unknown) => error))).toContain("Cannot read the weights of");
     }
     await expectNoMoreThan(before);
