@@ -40,6 +40,18 @@ export {
   type WeightPlacement,
 } from "./src/llama/index.ts";
 
+/** Quantising: a model in fewer bits, from file to file. */
+export {
+  QuantizeError,
+  type QuantizeErrorCode,
+  type QuantizeOptions,
+  type QuantizeProgress,
+  type QuantizeResult,
+  type QuantizeType,
+  quantize,
+  quantizeTypes,
+} from "./src/quantize/index.ts";
+
 /** Devices and what lives on them: buffers, shader libraries, pipelines, programs, queues. */
 export {
   type Backend,

@@ -145,7 +145,7 @@ function refuseSplit(path: string, { gguf: { parts } }: ModelFile): void {
   if (parts.length === 1) return;
   throw new ModelError(
     "split.count",
-    `Cannot export "${path}": its weights are in ${parts.length} files, and a plan takes them from one; make one of them (with gguf-split --merge, or quantize to their own type)`,
+    `Cannot export "${path}": its weights are in ${parts.length} files, and a plan takes them from one; make one of them (quantize with type "COPY" does)`,
   );
 }
 

@@ -11,17 +11,18 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   "src/runtime": ["src/ffi"],
   "src/tensor": ["src/runtime"],
   "src/gguf": [],
+  "src/quantize": ["src/gguf"],
   "src/text": [],
   "src/sample": [],
   "src/llama": ["src/tensor", "src/runtime", "src/gguf", "src/text", "src/sample"],
-  "src/cli": ["src/llama", "src/runtime"],
-  "mod.ts": ["src/llama", "src/tensor", "src/runtime", "src/gguf", "src/text", "src/sample"],
+  "src/cli": ["src/llama", "src/quantize", "src/runtime"],
+  "mod.ts": ["src/llama", "src/tensor", "src/runtime", "src/quantize", "src/gguf", "src/text", "src/sample"],
   examples: ["mod.ts"],
   "test/reference": [],
 };
 
 /** Rooms that run with no library and no device: they import nothing native either. */
-const pure = ["src/gguf", "src/text", "src/sample", "test/reference"];
+const pure = ["src/gguf", "src/quantize", "src/text", "src/sample", "test/reference"];
 
 type Import = { readonly file: string; readonly specifier: string; readonly target: string };
 
