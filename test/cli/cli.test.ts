@@ -32,7 +32,7 @@ function written(): string[] {
 
 describe("bun-metal", () => {
   test("says what it can do", () => {
-    for (const args of [["--help"], ["help"], ["export", "--help"], ["devices", "-h"]]) {
+    for (const args of [["--help"], ["help"], ["export", "--help"], ["quantize", "-h"], ["devices", "-h"]]) {
       const { status, out, errors } = run(...args);
       expect([status, errors]).toEqual([0, ""]);
       expect(out).toContain("Usage: bun-metal");
@@ -47,7 +47,7 @@ describe("bun-metal", () => {
 
   const mistakes: readonly [args: string[], message: RegExp][] = [
     [[], /A command is missing[\s\S]+Usage/],
-    [["exprot"], /no command "exprot": the commands are devices, export/],
+    [["exprot"], /no command "exprot": the commands are devices, export, quantize/],
     [["export"], /The model is missing/],
     [["export", "tiny.gguf"], /--out is missing/],
     [["export", "tiny.gguf", "--out"], /"bun-metal export --help" lists the options/],
@@ -57,6 +57,11 @@ describe("bun-metal", () => {
     [["export", "tiny.gguf", "--out", "a.bmplan", "--kv", "f64"], /--kv takes f16 or f32/],
     [["export", "tiny.gguf", "--out", "a.bmplan", "--context", "-1"], /--context/],
     [["export", "tiny.gguf", "--out", "a.bmplan", "--context", "many"], /whole number, not "many"/],
+    [["quantize"], /The model is missing/],
+    [["quantize", "tiny.gguf"], /The file to write is missing/],
+    [["quantize", "tiny.gguf", "a.gguf", "b.gguf"], /"b.gguf" was given too/],
+    [["quantize", "tiny.gguf", "a.gguf", "--type", "Q4_X"], /--type takes F32 or F16 .* not "Q4_X"/],
+    [["quantize", "tiny.gguf", "a.gguf", "--typo"], /"bun-metal quantize --help" lists the options/],
     [["devices", "all"], /devices takes no arguments/],
   ];
   for (const [args, message] of mistakes) {
@@ -95,14 +100,51 @@ describe("bun-metal", () => {
     });
   }
 
-  test("a disk that is full leaves nothing half-written", () => {
+  const refusals: readonly [args: string[], message: RegExp][] = [
+    [["none.gguf", "a.gguf"], /there is no such file/],
+    [["tiny.gguf", "none/a.gguf"], /Cannot write "none\/a.gguf": its directory does not exist/],
+    [["tiny.gguf", "tiny.gguf", "--force"], /it is the model itself/],
+    [["tiny.gguf", ".", "--force"], /Cannot write "\."/],
+  ];
+  for (const [args, message] of refusals) {
+    test(`bun-metal quantize ${args.join(" ")} fails, and leaves nothing`, () => {
+      const { status, out, errors } = run("quantize", ...args);
+      expect([status, out]).toEqual([1, ""]);
+      expect(errors).toMatch(message);
+      expect(errors.trimEnd().split("\n")).toHaveLength(1);
+      expect(written()).toEqual([]);
+    });
+  }
+
+  test("quantises, replaces only when told to, and not what is quantised already", () => {
+    const first = run("quantize", "tiny.gguf", "a.gguf", "--type", "q8_0");
+    expect(first).toMatchObject({ status: 0, errors: "" });
+    expect(first.out).toMatch(/^a\.gguf: [\d.]+ MB, from [\d.]+ MB\n20 tensors: .*15 in Q8_0/);
+    const bytes = readFileSync(join(directory, "a.gguf"));
+    expect(run("quantize", "tiny.gguf", "a.gguf").errors).toContain("it exists already");
+    expect(readFileSync(join(directory, "a.gguf"))).toEqual(bytes);
+    expect(run("quantize", "tiny.gguf", "a.gguf", "--type", "Q4_0", "--pure", "--force").out).toContain(
+      "15 in Q4_0",
+    );
+    const again = run("quantize", "a.gguf", "b.gguf", "--type", "Q8_0");
+    expect([again.status, again.out]).toEqual([1, ""]);
+    expect(again.errors).toContain("its type is q4_0");
+    expect(written()).toEqual(["a.gguf"]);
+    rmSync(join(directory, "a.gguf"));
+  });
+
+  test("a disk that is full leaves nothing half-written, of a model or a plan", () => {
     // A limit of the file's size fails as a full disk does, in the middle of writing.
     const script = 'trap "" XFSZ; ulimit -f 8; exec "$@"';
-    const command = [process.execPath, main, "export", "tiny.gguf", "--out", "a.bmplan"];
-    const { status, errors } = runCommand(["sh", "-c", script, "sh", ...command]);
-    expect(status).toBe(1);
-    expect(errors).toContain('Cannot write "a.bmplan"');
-    expect(written()).toEqual([]);
+    for (const [name, args] of [
+      ["a.bmplan", ["export", "tiny.gguf", "--out", "a.bmplan"]],
+      ["a.gguf", ["quantize", "tiny.gguf", "a.gguf", "--type", "F16"]],
+    ] as const) {
+      const { status, errors } = runCommand(["sh", "-c", script, "sh", process.execPath, main, ...args]);
+      expect(status).toBe(1);
+      expect(errors).toContain(`Cannot write "${name}"`);
+      expect(written()).toEqual([]);
+    }
   });
 
   test("exports, replaces only when told to, and the same twice", () => {
