@@ -146,19 +146,11 @@ function preferred(name: string, mix: Mix, facts: ModelFacts): EncodableType {
     return base === "q8_0" ? base : "q6_k";
   }
   const layer = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? 0);
-  if (name.includes("attn_v.weight")) return forValues(mix, layer, facts);
+  // Fused queries, keys and values go by the values.
+  if (/attn_(v|qkv)\.weight/.test(name)) return forValues(mix, layer, facts);
   if (name.includes("ffn_down")) return forDown(mix, layer, facts);
   if (name.includes("attn_output.weight")) return forAttentionOutput(mix, facts);
   if (name.includes("attn_k.weight") && facts.expertCount === 8) return "q8_0";
-  if (name.includes("attn_qkv.weight")) {
-    const fused: Partial<Record<Mix, EncodableType>> = {
-      Q3_K_M: "q4_k",
-      Q3_K_L: "q4_k",
-      Q4_K_M: "q5_k",
-      Q5_K_M: "q6_k",
-    };
-    return fused[mix] ?? base;
-  }
   return base;
 }
 
@@ -192,8 +184,10 @@ function forDown(mix: Mix, layer: number, { blockCount }: ModelFacts): Encodable
 
 function forAttentionOutput(mix: Mix, { expertCount }: ModelFacts): EncodableType {
   const { base } = mixes[mix];
-  const isSmall = base === "q2_k" || base === "q3_k" || base === "q4_k";
-  if (expertCount === 8) return isSmall ? "q5_k" : base;
+  if (expertCount === 8) {
+    const isSmall = base === "q2_k" || base === "q3_k" || base === "q4_k";
+    return isSmall && mix !== "Q3_K_L" ? "q5_k" : base;
+  }
   if (mix === "Q2_K") return "q3_k";
   if (mix === "Q3_K_M") return "q4_k";
   if (mix === "Q3_K_L") return "q5_k";

@@ -52,19 +52,19 @@ describe("chooseType", () => {
     // The first eighth, the last, and every third between them.
     const more = (few: string, many: string): string =>
       Array.from({ length: 32 }, (_, i) => (i < 4 || i >= 28 || (i - 4) % 3 === 2 ? many : few)).join("");
-    for (const name of ["attn_v", "ffn_down"]) {
+    for (const name of ["attn_v", "attn_qkv", "ffn_down"]) {
       expect(layers(name, "Q4_K_M")).toBe(more("4", "6"));
       expect(layers(name, "Q5_K_M")).toBe(more("5", "6"));
       expect(layers(name, "Q5_K_S")).toBe("5".repeat(32));
       expect(layers(name, "Q4_K_S")).toBe("5555".padEnd(32, "4"));
     }
+    expect(layers("attn_qkv", "Q3_K_M")).toBe("55".padEnd(32, "4"));
     expect(layers("attn_v", "Q3_K_M")).toBe("55".padEnd(32, "4"));
     expect(layers("ffn_down", "Q3_K_M")).toBe("55".padEnd(32, "4"));
     expect(layers("ffn_down", "Q3_K_S")).toBe("3".repeat(32));
     expect(layers("attn_q", "Q4_K_M")).toBe("4".repeat(32));
     expect(typeOf("blk.3.attn_output.weight", "Q3_K_M")).toBe("q4_k");
     expect(typeOf("blk.3.attn_output.weight", "Q2_K")).toBe("q3_k");
-    expect(typeOf("blk.3.attn_qkv.weight", "Q4_K_M")).toBe("q5_k");
   });
 
   test("chooseType() gives what many heads or experts share more bits", () => {
@@ -74,6 +74,7 @@ describe("chooseType", () => {
     expect(typeOf("blk.9.attn_k.weight", "Q4_K_M", { expertCount: 8 })).toBe("q8_0");
     expect(typeOf("blk.9.attn_v.weight", "Q4_K_M", { expertCount: 8 })).toBe("q8_0");
     expect(typeOf("blk.9.attn_output.weight", "Q4_K_M", { expertCount: 8 })).toBe("q5_k");
+    expect(typeOf("blk.9.attn_output.weight", "Q3_K_L", { expertCount: 8 })).toBe("q3_k");
     expect(typeOf("blk.0.ffn_down_exps.weight", "Q4_K_M", { expertCount: 8 })).toBe("q6_k");
     expect(typeOf("blk.5.ffn_up_exps.weight", "Q4_K_M", { expertCount: 8 })).toBe("q4_k");
   });
