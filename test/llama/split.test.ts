@@ -4,14 +4,17 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import { openGguf } from "../../src/gguf/index.ts";
 import { exportModel, Llama, ModelError } from "../../src/llama/index.ts";
+import { readModelFile } from "../../src/llama/load.ts";
 import { loadWeights } from "../../src/llama/weight_buffers.ts";
 import { Device } from "../../src/runtime/index.ts";
 import { splitModel, splitName } from "../reference/gguf_split.ts";
+import { encodeF32 } from "../reference/gguf_writer.ts";
 import { deviceAs, deviceWithoutMappings } from "./devices.ts";
 import { readGolden } from "./golden.ts";
 import { expectNoMoreThan, liveObjects } from "./live.ts";
 import { models, takeApart } from "./oracle.ts";
 import { TemporaryFolder } from "./temporary.ts";
+import { tinyModel } from "./tiny_model.ts";
 
 // Work is bounded by the tests themselves; a machine may be slow or busy.
 setDefaultTimeout(120_000);
@@ -105,6 +108,15 @@ describe("Llama.load() of split models", () => {
     };
     const error = await loadWeights(device, parts, layout).catch((cause: unknown) => cause);
     expect(String(error)).toContain(splitName("changing", 1, 2));
+  });
+
+  test("readModelFile() reads frequency factors from the part that has them", () => {
+    const { metadata, tensors } = tinyModel();
+    const factors = Float32Array.from({ length: 8 }, (_, i) => i + 1);
+    tensors.push({ name: "rope_freqs.weight", type: 0, shape: [8], data: encodeF32(factors) });
+    const files = splitModel(metadata, tensors, 3);
+    const written = files.map((bytes, part) => folder.write(splitName("factors", part, 3), bytes));
+    expect(readModelFile(written[0]).ropeFactors.any).toEqual(factors);
   });
 
   test("exportModel() refuses a model in several files, and takes one in a single part", () => {
