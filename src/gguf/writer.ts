@@ -64,8 +64,8 @@ export function planGguf(
     out.u64(dataLength);
     dataLength = aligned(dataLength + byteLength);
   }
-  out.zeros(aligned(out.length) - out.length);
   const header = out.finish();
+  const dataStart = aligned(header.length); // not padded in memory: a file may ask for any alignment
   return {
     header,
     tensors: sized.map(({ tensor: { name, type, shape }, byteLength, offset }) => ({
@@ -73,10 +73,10 @@ export function planGguf(
       type,
       shape,
       part: 0,
-      offset: header.length + offset,
+      offset: dataStart + offset,
       byteLength,
     })),
-    byteLength: header.length + dataLength,
+    byteLength: dataStart + dataLength,
   };
 }
 
@@ -84,10 +84,6 @@ export function planGguf(
 class HeaderWriter {
   #buffer = new Uint8Array(4096);
   #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
 
   bytes(bytes: Uint8Array): void {
     this.#reserve(bytes.length);
@@ -109,10 +105,6 @@ class HeaderWriter {
     const bytes = utf8.encode(text);
     this.u64(bytes.length);
     this.bytes(bytes);
-  }
-
-  zeros(count: number): void {
-    this.#reserve(count);
   }
 
   finish(): Uint8Array {

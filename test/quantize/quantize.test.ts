@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -132,6 +133,14 @@ describe("quantize", () => {
       await quantize(join(directory, splitName("split", 2, 4)), output, type, { overwrite: true });
       expect(Buffer.compare(readFileSync(output), readFileSync(whole))).toBe(0);
     }
+  });
+
+  test("quantize() puts data at multiples of the largest alignment, and takes no memory or disk for it", async () => {
+    writeFileSync(input, writeGguf({ "general.alignment": 2 ** 30 }, [], { alignment: 8 }));
+    truncateSync(input, 2 ** 30);
+    expect((await quantize(input, output, "Q8_0")).byteLength).toBe(2 ** 30);
+    expect(openGguf(output).getCount("general.alignment")).toBe(2 ** 30);
+    expect(statSync(output).blocks * 512).toBeLessThan(2 ** 20);
   });
 
   test("quantize() of what has the type already copies its bytes", async () => {
