@@ -14,6 +14,19 @@ const expressionKinds = {
   punctuation: 5,
   numbers: 6,
   threeDigits: 7,
+  tekken: 8,
+  gpt4o: 9,
+  seedCoder: 10,
+  lineEnd: 11,
+  alphabetWord: 12,
+  markedWord: 13,
+  spacedLetters: 14,
+  spacedPunctuation: 15,
+  trailingSpace: 16,
+  eastAsian: 17,
+  upToThreeNumbers: 18,
+  hanAndKana: 19,
+  deepseek3: 20,
 } as const;
 
 export function encodeTokenizer(tables: TokenizerTables): Uint8Array {

@@ -1,6 +1,8 @@
+import { type ExpressionName, expressions } from "./expressions.ts";
+
 /**
  * How byte-level BPE cuts text into words before merging. Each model family has its own rules, named in GGUF files by
- * `tokenizer.ggml.pre`. The expressions are those of the models' own tokenizers in the form that llama.cpp gives them.
+ * `tokenizer.ggml.pre`.
  */
 export interface PreTokenizer {
   /** Applied one after the other, each to the pieces that the one before left; what does not match is a piece too. */
@@ -11,54 +13,50 @@ export interface PreTokenizer {
   readonly addBos: boolean;
 }
 
-// White space is Unicode's property: JavaScript's own \s lacks U+0085 and has U+FEFF.
-const S = "\\p{White_Space}";
-const notBeforeText = `(?!\\P{White_Space})`;
-const contractions = "'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]";
-
-/** The expression of Llama 3 and its descendants, which differ in how many digits stay together. */
-const llama3 = (digits: string): string =>
-  `${contractions}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^${S}\\p{L}\\p{N}]+[\\r\\n]*|` +
-  `${S}*[\\r\\n]+|${S}+${notBeforeText}|${S}+`;
-
-export type ExpressionName =
-  | "gpt2"
-  | "llama3"
-  | "qwen2"
-  | "number"
-  | "punctuation"
-  | "numbers"
-  | "threeDigits";
-
-/** The expressions by name. bridge/model/pre_tokenizer.c matches the same by hand. */
-const expressions: Readonly<Record<ExpressionName, string>> = {
-  gpt2: `'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^${S}\\p{L}\\p{N}]+|${S}+${notBeforeText}|${S}+`,
-  llama3: llama3("\\p{N}{1,3}"),
-  qwen2: llama3("\\p{N}"),
-  number: "\\p{N}",
-  punctuation: "[\\p{P}$+<=>^~|]+",
-  numbers: "\\p{N}+",
-  threeDigits: "[0-9][0-9][0-9]",
-};
-
 const families: readonly (PreTokenizer & { readonly names: readonly string[] })[] = [
   {
-    names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],
+    names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "midm-2.0"],
     expressions: ["llama3"],
     ignoresMerges: true,
     addBos: true,
   },
   { names: ["dbrx", "smaug-bpe"], expressions: ["llama3"], ignoresMerges: false, addBos: false },
   {
-    names: ["qwen2", "deepseek-r1-qwen", "megrez", "stablelm2"],
+    names: ["qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2"],
     expressions: ["qwen2"],
     ignoresMerges: false,
     addBos: false,
   },
-  { names: ["gpt-2", "phi-2", "mpt", "olmo"], expressions: ["gpt2"], ignoresMerges: false, addBos: false },
   {
-    names: ["smollm", "starcoder", "refact", "command-r", "codeshell"],
+    names: ["gpt-2", "phi-2", "mpt", "olmo", "gigachat", "a.x-4.0", "mellum", "trillion"],
+    expressions: ["gpt2"],
+    ignoresMerges: false,
+    addBos: false,
+  },
+  {
+    names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
     expressions: ["number", "gpt2"],
+    ignoresMerges: false,
+    addBos: false,
+  },
+  { names: ["tekken"], expressions: ["tekken"], ignoresMerges: true, addBos: true },
+  { names: ["gpt-4o", "llama4"], expressions: ["gpt4o"], ignoresMerges: false, addBos: false },
+  { names: ["seed-coder"], expressions: ["seedCoder"], ignoresMerges: false, addBos: false },
+  {
+    names: ["deepseek-llm"],
+    expressions: ["lineEnd", "alphabetWord", "markedWord", "trailingSpace", "eastAsian", "numbers"],
+    ignoresMerges: false,
+    addBos: false,
+  },
+  {
+    names: ["deepseek-coder"],
+    expressions: ["lineEnd", "spacedLetters", "spacedPunctuation", "eastAsian", "number"],
+    ignoresMerges: false,
+    addBos: false,
+  },
+  {
+    names: ["deepseek-v3"],
+    expressions: ["upToThreeNumbers", "hanAndKana", "deepseek3"],
     ignoresMerges: false,
     addBos: false,
   },
@@ -89,7 +87,7 @@ export class Splitter {
   readonly #expressions: readonly RegExp[];
 
   constructor(names: readonly ExpressionName[]) {
-    this.#expressions = names.map((name) => new RegExp(expressions[name], "gu"));
+    this.#expressions = names.map((name) => new RegExp(expressions[name], "gv"));
   }
 
   /** Returns the words of a text. Joined, they are the text again. */

@@ -1,5 +1,5 @@
 /** A tokenizer as plain tables: all that another program needs to turn text into the same tokens and back. */
-import type { ExpressionName } from "./split.ts";
+import { alphabetLetters, type ExpressionName } from "./expressions.ts";
 import type { SpecialToken } from "./tokens.ts";
 
 /** What SentencePiece needs. */
@@ -50,7 +50,15 @@ export interface CommonTables {
 export type TokenizerTables = CommonTables & AlgorithmTables;
 
 /** Bits of `CharacterRange.classes`. */
-export const characterClasses = { letter: 1, number: 2, whiteSpace: 4, punctuation: 8 } as const;
+export const characterClasses = {
+  letter: 1,
+  number: 2,
+  whiteSpace: 4,
+  punctuation: 8,
+  mark: 16,
+  symbol: 32,
+  alphabetLetter: 64,
+} as const;
 
 /** Characters from `first` to the next range's first, which belong to the same classes. */
 export interface CharacterRange {
@@ -65,6 +73,9 @@ export function characterRanges(): CharacterRange[] {
     [/\p{N}/u, characterClasses.number],
     [/\p{White_Space}/u, characterClasses.whiteSpace],
     [/\p{P}/u, characterClasses.punctuation],
+    [/\p{M}/u, characterClasses.mark],
+    [/\p{S}/u, characterClasses.symbol],
+    [new RegExp(alphabetLetters, "u"), characterClasses.alphabetLetter],
   ] as const;
   const ranges: CharacterRange[] = [];
   for (let first = 0; first <= 0x10ffff; first++) {

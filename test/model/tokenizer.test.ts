@@ -44,6 +44,14 @@ const fragments: readonly string[] = [
   "<|endoftext|>",
   "\u{10ffff}",
   "\u{1d555}",
+  "XMLHttp",
+  "ÀB",
+  "Éa",
+  "。、",
+  "ｆ！",
+  "ꞏƻ",
+  "한",
+  "\u1680",
 ];
 
 function randomText(random: () => number): string {
@@ -115,7 +123,11 @@ describe("tokenizers in C", () => {
   });
 
   // One of each form; names that share one differ in nothing else that C sees.
-  for (const [i, pre] of ["llama-bpe", "dbrx", "qwen2", "gpt-2", "smollm", "default"].entries()) {
+  const forms = [
+    ...["llama-bpe", "dbrx", "qwen2", "gpt-2", "smollm", "default", "tekken", "gpt-4o", "seed-coder"],
+    ...["deepseek-llm", "deepseek-coder", "deepseek-v3"],
+  ];
+  for (const [i, pre] of forms.entries()) {
     test(`byte-level BPE gives the same tokens: ${pre}`, async () => {
       const path = bundle.write(`${pre}.gguf`, modelWithVocabulary(bytePairVocabulary(pre)));
       await compareModel(path, 10 + i, 700);

@@ -10,7 +10,11 @@ import { gpt2Letters, mergeByRank, trainMerges } from "../reference/tokenizers.t
 
 const letters = gpt2Letters();
 const prose = readFileSync(join(import.meta.dirname, "../corpus/prose.txt"), "utf8");
-const families = ["llama-bpe", "dbrx", "qwen2", "gpt-2", "smollm", "default"];
+// One of each form.
+const families = [
+  ...["llama-bpe", "dbrx", "qwen2", "gpt-2", "smollm", "default", "tekken", "gpt-4o", "seed-coder"],
+  ...["deepseek-llm", "deepseek-coder", "deepseek-v3"],
+];
 
 function lettersOf(text: string): string[] {
   return [...new TextEncoder().encode(text)].map((byte) => letters[byte] as string);
@@ -179,6 +183,56 @@ test("Splitter cuts words as each family's tokenizer does", () => {
   expect(split("gpt-2")).toEqual(gpt2(" 12345"));
   expect(split("smollm")).toEqual(gpt2(" ", "1", "2", "3", "4", "5"));
   expect(split("default")).toEqual(gpt2(" ", "123", "45"));
+});
+
+test("Splitter cuts words at changes of case, as Mistral's and OpenAI's newer tokenizers do", () => {
+  const split = (pre: string, text: string): string[] =>
+    new Splitter(findPreTokenizer(pre).expressions).split(text);
+  const words = "XMLHttp myVar É́téÉ 世界ab ÀB's a//\n12";
+  expect(split("tekken", words)).toEqual([
+    ...["XMLHttp", " my", "Var", " É", "\u0301téÉ", " 世界ab", " À", "B", "'s", " a", "//\n", "1", "2"],
+  ]);
+  expect(split("gpt-4o", words)).toEqual([
+    ...["XMLHttp", " my", "Var", " É", "\u0301téÉ", " 世界ab", " À", "B's", " a", "//\n", "12"],
+  ]);
+});
+
+test("Splitter cuts words as DeepSeek's tokenizers do", () => {
+  const split = (pre: string, text: string): string[] =>
+    new Splitter(findPreTokenizer(pre).expressions).split(text);
+  const text = "I'LL  go 1234\n\n x.y 世界ab。\u3000k\u0301  ";
+  expect(split("deepseek-llm", text)).toEqual([
+    ...["I", "'", "LL", " ", " go", " ", "1234", "\n", "\n", " x", ".", "y", " ", "世界", "ab", "。"],
+    ...["\u3000k", "\u0301", "  "],
+  ]);
+  expect(split("deepseek-coder", text)).toEqual([
+    ...[
+      "I",
+      "'",
+      "LL",
+      " ",
+      " go",
+      " ",
+      "1",
+      "2",
+      "3",
+      "4",
+      "\n",
+      "\n",
+      " x",
+      ".",
+      "y",
+      " ",
+      "世界",
+      "ab",
+      "。",
+    ],
+    ...["\u3000k", "\u0301  "],
+  ]);
+  expect(split("deepseek-v3", text)).toEqual([
+    ...["I", "'LL", " ", " go", " ", "123", "4", "\n\n", " x", ".y", " ", "世界", "ab", "。"],
+    ...["\u3000k\u0301", "  "],
+  ]);
 });
 
 test("Splitter loses nothing", () => {

@@ -78,13 +78,23 @@ const byteLevel = (useRegex: boolean) => ({
   add_prefix_space: false,
   use_regex: useRegex,
 });
-const llama3 = (digits: string): string =>
-  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+const llama3 = (digits: string, after = "]+[\\r\\n]*"): string =>
+  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}${after}|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+const deepseek3 =
+  "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|" +
+  " ?[\\p{P}\\p{S}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const preTokenizers: Record<string, object[]> = {
   "gpt-2": [byteLevel(true)],
   dbrx: [split(llama3("\\p{N}{1,3}")), byteLevel(false)],
   qwen2: [split(llama3("\\p{N}")), byteLevel(false)],
   smollm: [{ type: "Digits", individual_digits: true }, byteLevel(true)],
+  "seed-coder": [split(llama3("\\p{N}{1}", "\\r\\n]+")), byteLevel(false)],
+  "deepseek-coder": [
+    ...["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+"].map(split),
+    { type: "Digits", individual_digits: true },
+    byteLevel(false),
+  ],
+  "deepseek-v3": [...["\\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", deepseek3].map(split), byteLevel(false)],
 };
 
 test("encode() agrees with @huggingface/tokenizers on byte-level BPE, for every pre-tokenizer that it has", () => {
