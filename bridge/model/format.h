@@ -31,7 +31,7 @@
  *              u32[tokens + 1]   key of each token: what becomes it, empty for nothing; offsets into the bytes
  *              f32[tokens]       scores (PLAN_TOKENIZER_SENTENCEPIECE only)
  *              u32[256]          SentencePiece: token of each byte or NONE; BPE: symbol of each byte
- *              { u32 token, u32 1 for a control token } of each special token, in the order in which they are cut out
+ *              { u32 token, u32 PLAN_SPECIAL_* } of each special token, in the order in which they are cut out
  *              u32[special + 1]  their texts; offsets into the bytes
  *              u32[ends]         tokens that end generation
  *              { u32 left, right, merged symbol } of each merge, by rank; symbols below `tokens` are tokens
@@ -84,6 +84,9 @@ enum {
   PLAN_TOKENIZER_SPACE_PREFIX = 4,
   PLAN_TOKENIZER_IGNORES_MERGES = 8
 };
+
+/** A special token that is found only where the caller asks for it; one that takes the white space after it. */
+enum { PLAN_SPECIAL_CONTROL = 1, PLAN_SPECIAL_STRIPS_AFTER = 2 };
 
 /** The expressions of src/text/expressions.ts. */
 enum {

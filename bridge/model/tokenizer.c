@@ -60,15 +60,31 @@ static size_t find(const uint8_t *text, size_t from, size_t end, const uint8_t *
   return end;
 }
 
+/* A special token and its text. */
+typedef struct Special {
+  uint32_t token, flags;
+  const uint8_t *text;
+  size_t length;
+} Special;
+
+/* Where the text goes on after a special token that ends at `at`. */
+static size_t after(const Special *special, const uint8_t *text, size_t at, size_t end) {
+  while ((special->flags & PLAN_SPECIAL_STRIPS_AFTER) && at < end && (text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r')))
+    at++;
+  return at;
+}
+
 /* Cuts one special token out of all parts; false where there is no memory. */
-static bool cutOut(const uint8_t *text, Parts *parts, uint32_t token, const uint8_t *needle, size_t length) {
+static bool cutOut(const uint8_t *text, Parts *parts, const Special *special) {
   Parts cut = {0};
   for (size_t i = 0; i < parts->count; i++) {
     Part part = parts->items[i];
     size_t end = part.start + part.length;
     if (part.token < 0) {
-      for (size_t at; (at = find(text, part.start, end, needle, length)) < end; part.start = at + length)
-        if (!addPart(&cut, (Part){part.start, at - part.start, -1}) || !addPart(&cut, (Part){at, length, token}))
+      for (size_t at; (at = find(text, part.start, end, special->text, special->length)) < end;
+           part.start = after(special, text, at + special->length, end))
+        if (!addPart(&cut, (Part){part.start, at - part.start, -1}) ||
+            !addPart(&cut, (Part){at, special->length, special->token}))
           goto failed;
       part.length = end - part.start;
     }
@@ -86,12 +102,13 @@ static bool splitAtSpecials(const Tokenizer *tokenizer, const uint8_t *text, siz
                             Parts *parts) {
   if (!addPart(parts, (Part){0, length, -1})) return false;
   for (uint32_t i = 0; i < tokenizer->specialCount; i++) {
-    bool isControl = tokenizer->specials[2 * i + 1];
-    const uint8_t *needle = tokenizer->pool + tokenizer->specialOffsets[i];
-    size_t bytes = tokenizer->specialOffsets[i + 1] - tokenizer->specialOffsets[i];
+    Special special = {tokenizer->specials[2 * i], tokenizer->specials[2 * i + 1],
+                       tokenizer->pool + tokenizer->specialOffsets[i],
+                       tokenizer->specialOffsets[i + 1] - tokenizer->specialOffsets[i]};
     // The whole text is asked first: one fast search for most tokens, however many parts there are already.
-    if ((isControl && !parsesControl) || find(text, 0, length, needle, bytes) == length) continue;
-    if (!cutOut(text, parts, tokenizer->specials[2 * i], needle, bytes)) return false;
+    if ((special.flags & PLAN_SPECIAL_CONTROL) && !parsesControl) continue;
+    if (find(text, 0, length, special.text, special.length) == length) continue;
+    if (!cutOut(text, parts, &special)) return false;
   }
   return true;
 }

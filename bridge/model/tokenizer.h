@@ -23,7 +23,7 @@ typedef struct Tokenizer {
   const uint32_t *pieceOffsets;
   const float *scores;      /* SentencePiece */
   const uint32_t *bytes;    /* token or symbol of each byte */
-  const uint32_t *specials; /* token, is control */
+  const uint32_t *specials; /* token, PLAN_SPECIAL_* */
   const uint32_t *specialOffsets;
   const uint32_t *extraOffsets, *extraTokens;
   const uint32_t *expressions, *ranges;

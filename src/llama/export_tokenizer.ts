@@ -5,6 +5,8 @@ import { NONE, SectionWriter } from "./plan_file.ts";
 /** PLAN_TOKENIZER_* of bridge/model/format.h. */
 const algorithms = { sentencepiece: 1, bytePair: 2 } as const;
 const flags = { addBos: 1, addEos: 2, spacePrefix: 4, ignoresMerges: 8 } as const;
+/** PLAN_SPECIAL_* of bridge/model/format.h. */
+const specialFlags = { control: 1, stripsAfter: 2 } as const;
 /** PLAN_EXPRESSION_* of bridge/model/format.h. */
 const expressionKinds = {
   gpt2: 1,
@@ -55,7 +57,8 @@ export function encodeTokenizer(tables: TokenizerTables): Uint8Array {
   out.offsets(tables.keys, pool);
   if (!isBytePair) out.array(tables.scores);
   out.array(tables.bytes);
-  for (const { id, isControl } of tables.special) out.u32(id, isControl ? 1 : 0);
+  for (const { id, isControl, stripsAfter } of tables.special)
+    out.u32(id, (isControl ? specialFlags.control : 0) | (stripsAfter ? specialFlags.stripsAfter : 0));
   out.offsets(
     tables.special.map(({ text }) => encoder.encode(text)),
     pool,

@@ -29,7 +29,13 @@ function cut(text: string, token: SpecialToken): (string | number)[] {
     if (at > from) parts.push(text.slice(from, at));
     parts.push(token.id);
     from = at + token.text.length;
+    while (token.stripsAfter && isAsciiSpace(text.charCodeAt(from))) from++;
   }
   if (from < text.length) parts.push(text.slice(from));
   return parts;
+}
+
+/** Space, tab, line feed, vertical tab, form feed and carriage return; not NaN, which is the end. */
+function isAsciiSpace(code: number): boolean {
+  return code === 0x20 || (code >= 0x09 && code <= 0x0d);
 }

@@ -24,6 +24,37 @@ const endTexts: readonly string[] = [
   "<end_of_utterance>",
 ];
 
+/** Around the gap that a code model fills. Like those below, converted models often call them user-defined. */
+const gapTexts: readonly string[] = [
+  ...[
+    "<|fim_prefix|>",
+    "<fim-prefix>",
+    "<fim_prefix>",
+    "<PRE>",
+    "▁<PRE>",
+    "<｜fim▁begin｜>",
+    "<|code_prefix|>",
+  ],
+  ...[
+    "<|fim_suffix|>",
+    "<fim-suffix>",
+    "<fim_suffix>",
+    "<SUF>",
+    "▁<SUF>",
+    "<｜fim▁hole｜>",
+    "<|code_suffix|>",
+  ],
+  ...[
+    "<|fim_middle|>",
+    "<fim-middle>",
+    "<fim_middle>",
+    "<MID>",
+    "▁<MID>",
+    "<｜fim▁end｜>",
+    "<|code_middle|>",
+  ],
+];
+
 /** Padding and file separators of code models: where one appears, the text before it is complete. */
 const separatorTexts: readonly string[] = [
   "<|fim_pad|>",
@@ -39,12 +70,17 @@ const separatorTexts: readonly string[] = [
   "<|file_sep|>",
 ];
 
+/** Special tokens of Phi 3 that do not take the white space after them. */
+const keepsSpace: readonly string[] = ["<unk>", "<s>", "<|endoftext|>"];
+
 /** A token that is found in text as a whole, before the tokenizer's own rules apply. */
 export interface SpecialToken {
   readonly id: number;
   readonly text: string;
   /** Whether it is found only if the caller asks for special tokens. */
   readonly isControl: boolean;
+  /** Whether white space after it belongs to it. */
+  readonly stripsAfter: boolean;
 }
 
 /** A vocabulary's tokens, checked and indexed. */
@@ -79,7 +115,7 @@ export class TokenTable {
     this.#types = Uint8Array.from(tokens, (_, id) => types?.[id] ?? tokenTypes.normal);
     this.#ids = indexTexts(tokens);
     this.endOfGeneration = this.#findEndTokens(vocabulary);
-    this.special = this.#findSpecialTokens();
+    this.special = this.#findSpecialTokens(vocabulary.stripsAfterControl ?? false);
   }
 
   get size(): number {
@@ -113,27 +149,23 @@ export class TokenTable {
   #findEndTokens(vocabulary: Vocabulary): ReadonlySet<number> {
     const ends = new Set<number>();
     for (const id of [vocabulary.eos, vocabulary.eot, vocabulary.eom]) if (id !== undefined) ends.add(id);
-    for (const text of separatorTexts) {
-      const id = this.#ids.get(text);
-      if (id !== undefined && this.type(id) === tokenTypes.control) ends.add(id);
-    }
-    for (const text of endTexts) {
+    for (const text of [...gapTexts, ...separatorTexts, ...endTexts]) {
       const id = this.#ids.get(text);
       if (id === undefined) continue;
-      ends.add(id);
+      if (!gapTexts.includes(text)) ends.add(id);
       // Some converted models call these normal, and would print them.
       this.#types[id] = tokenTypes.control;
     }
     return ends;
   }
 
-  #findSpecialTokens(): SpecialToken[] {
+  #findSpecialTokens(stripsAfter: boolean): SpecialToken[] {
     const special: SpecialToken[] = [];
     this.texts.forEach((text, id) => {
       const type = this.type(id);
       const isControl = type === tokenTypes.control || type === tokenTypes.unknown;
       if (text !== "" && (isControl || type === tokenTypes.userDefined))
-        special.push({ id, text, isControl });
+        special.push({ id, text, isControl, stripsAfter: stripsAfter && !keepsSpace.includes(text) });
     });
     const encoder = new TextEncoder();
     const byteLengths = new Map(special.map(({ id, text }) => [id, encoder.encode(text).length]));

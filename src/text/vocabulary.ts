@@ -29,6 +29,8 @@ export interface Vocabulary {
   readonly addBos?: boolean | undefined;
   /** Whether `encode` ends with `eos` unless told otherwise. Default: false. */
   readonly addEos?: boolean | undefined;
+  /** Whether control tokens take the white space after them, as those of Phi 3 do. Default: false. */
+  readonly stripsAfterControl?: boolean | undefined;
   /** Whether SentencePiece puts a space before text at the start and after special tokens. Default: true. */
   readonly addSpacePrefix?: boolean | undefined;
 }
@@ -60,7 +62,7 @@ export interface TokenTypes {
 /**
  * Returns the vocabulary in a GGUF file's metadata.
  *
- * @param metadata Values by key. Only keys that begin with `tokenizer.ggml.` are read.
+ * @param metadata Values by key. Only `general.name` and keys that begin with `tokenizer.ggml.` are read.
  * @throws {TypeError} If a value is missing that every vocabulary has, or is of the wrong kind.
  */
 export function vocabularyFromMetadata(metadata: ReadonlyMap<string, unknown>): Vocabulary {
@@ -93,6 +95,8 @@ export function vocabularyFromMetadata(metadata: ReadonlyMap<string, unknown>): 
     addBos: boolean("add_bos_token"),
     addEos: boolean("add_eos_token"),
     addSpacePrefix: boolean("add_space_prefix"),
+    // Nothing in the file says so but the model's name. It is how llama.cpp knows it, too.
+    stripsAfterControl: /phi-?3/i.test(String(metadata.get("general.name") ?? "")) || undefined,
   };
 }
 

@@ -36,6 +36,7 @@ const fragments: readonly string[] = [
   "Ġ",
   "<s>",
   "</s>",
+  "</s> \n\t\v ",
   "<unk>",
   "<0x41>",
   "<tool>",
@@ -120,6 +121,12 @@ describe("tokenizers in C", () => {
       .set("tokenizer.ggml.add_space_prefix", false)
       .set("tokenizer.ggml.add_eos_token", true);
     await compareModel(bundle.write("changed.gguf", { metadata: changed, tensors }), 3, 300);
+  });
+
+  test("SentencePiece gives the same tokens where control tokens take the white space after them", async () => {
+    const { metadata, tensors } = tinyModel();
+    const changed = new Map(metadata).set("general.name", "Phi-3 mini");
+    await compareModel(bundle.write("phi3.gguf", { metadata: changed, tensors }), 4, 300);
   });
 
   // One of each form; names that share one differ in nothing else that C sees.

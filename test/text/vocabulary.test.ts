@@ -10,7 +10,8 @@ const base: Vocabulary = { model: "llama", tokens: ["<unk>", "a", "b"], bos: 1, 
 
 test("vocabularyFromMetadata() reads the tokenizer's keys, and no others", () => {
   const metadata = new Map<string, unknown>([
-    ["general.name", 1],
+    ["general.name", "a model"],
+    ["general.type", 1],
     ["tokenizer.ggml.model", "llama"],
     ["tokenizer.ggml.tokens", ["a", "b"]],
     ["tokenizer.ggml.scores", new Float32Array([0, -1])],
@@ -98,4 +99,42 @@ test("encode() refuses BOS and EOS that the vocabulary lacks", () => {
 test("decode() refuses a byte token whose text is not a byte", () => {
   const tokenizer = createTokenizer({ ...base, types: [2, 6, 1] });
   expect(() => tokenizer.decode([1])).toThrow('Cannot decode byte token "a"');
+});
+
+test("control tokens take the white space after them where the model is called Phi 3", () => {
+  const tokens = ["<unk>", "<s>", "</s>", "<|user|>", "▁", "▁▁", "a", "\n", "<0x0A>"];
+  const encode = (name: string): (string | undefined)[] =>
+    tokenizerFromMetadata(
+      new Map<string, unknown>([
+        ["general.name", name],
+        ["tokenizer.ggml.model", "llama"],
+        ["tokenizer.ggml.tokens", tokens],
+        ["tokenizer.ggml.token_type", new Int32Array([2, 3, 3, 3, 1, 1, 1, 1, 6])],
+        ["tokenizer.ggml.add_bos_token", false],
+      ]),
+    )
+      .encode("<|user|> \n a<s>  a</s>\t ", { parseSpecial: true })
+      .map((id) => tokens[id]);
+  const kept = ["<s>", "▁▁", "▁", "a"];
+  expect(encode("Phi3")).toEqual(["<|user|>", "▁", "a", ...kept, "</s>"]);
+  expect(encode("Phi-3-mini")).toEqual(["<|user|>", "▁", "a", ...kept, "</s>"]);
+  expect(() => encode("Llama")).toThrow("0x09");
+});
+
+test("tokens around a gap in code are control tokens, whatever the file calls them", () => {
+  const tokens = ["a", "<|fim_prefix|>", "<|repo_name|>", "<|box|>", ..."<|>_fimprexon"];
+  const tokenizer = createTokenizer({
+    model: "gpt2",
+    pre: "qwen2",
+    tokens: tokens.filter((text, i) => tokens.indexOf(text) === i),
+    types: [1, 4, 4, 4, ...Array(13).fill(1)],
+    merges: [],
+  });
+  const parsed = tokenizer.encode("a<|fim_prefix|><|repo_name|><|box|>", { parseSpecial: true });
+  expect(parsed).toEqual([0, 1, 2, 3]);
+  const plain = tokenizer.encode("<|fim_prefix|><|repo_name|><|box|>");
+  expect(plain).not.toContain(1);
+  expect(plain).not.toContain(2);
+  expect(plain).toContain(3);
+  expect([1, 2, 3].map((id) => tokenizer.isEndOfGeneration(id))).toEqual([false, true, false]);
 });
