@@ -72,7 +72,7 @@ deps: ## bring what is missing: Bun, and the compiler on Linux
 build: deps ## build the native library and the shaders into build/
 	@$(MAKE) --no-print-directory artifacts
 
-run: build ## write a paragraph with the model that the repository carries
+run: build bun-deps ## write a paragraph with the model that the repository carries
 	@$(BUN) run examples/llama.ts $(ARGS)
 
 test: build bun-deps ## run all tests
@@ -92,7 +92,7 @@ format: deps bun-deps ## format and fix what can be fixed
 clean: ## remove what was built (not the tools that deps brought)
 	rm -rf build dist
 
-# What only the development of the package needs; `make run` does without.
+# The packages that the sources import, and those that only their development needs.
 bun-deps: deps
 	@$(MAKE) --no-print-directory -s node_modules/.stamp
 node_modules/.stamp: package.json bun.lock

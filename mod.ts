@@ -133,8 +133,11 @@ export {
   softmax,
   type Tensor,
 } from "./src/tensor/index.ts";
-/** Text: tokenizers as models have them, and stop strings in streams. */
+/** Text: tokenizers and chat templates as models have them, and stop strings in streams. */
 export {
+  type ChatMessage,
+  type ChatOptions,
+  ChatTemplateError,
   createTokenizer,
   type DecodeOptions,
   type EncodeOptions,

@@ -1,4 +1,6 @@
+export type { ChatMessage, ChatOptions } from "./chat.ts";
 export { createTokenizer, tokenizerFromMetadata, tokenizerTables } from "./create.ts";
+export { ChatTemplateError } from "./jinja.ts";
 export { StopMatcher, type StopResult } from "./stop.ts";
 export type { StreamDecoder } from "./stream.ts";
 export { type CharacterRange, characterRanges, type TokenizerTables } from "./tables.ts";

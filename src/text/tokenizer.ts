@@ -1,3 +1,4 @@
+import { ChatFormatter, type ChatMessage, type ChatOptions, markSpecial, unusedMark } from "./chat.ts";
 import { splitAtSpecialTokens } from "./special.ts";
 import { StreamDecoder } from "./stream.ts";
 import type { AlgorithmTables, TokenizerTables } from "./tables.ts";
@@ -51,6 +52,23 @@ export interface Tokenizer {
    */
   decode(ids: Iterable<number>, options?: DecodeOptions): string;
 
+  /**
+   * Returns a chat as text, as the model's file says that it is to be written. Where the file has no template, the text
+   * is as the model's family writes it. Its special tokens are text: prefer `encodeChat`, which keeps them apart from
+   * what the messages say.
+   *
+   * @throws {ChatTemplateError} If the template cannot be read or applied, or refuses the messages.
+   */
+  applyChatTemplate(messages: readonly ChatMessage[], options?: ChatOptions): string;
+
+  /**
+   * Returns the tokens of a chat, for `Llama.generate`. Control tokens come of the template alone: a message that spells
+   * one out stays text. BOS is there once, where the template or the vocabulary asks for it.
+   *
+   * @throws {ChatTemplateError} If the template cannot be read or applied, or refuses the messages.
+   */
+  encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[];
+
   /** Returns a decoder for tokens that arrive one at a time. It gives the same text as `decode`, in pieces. */
   stream(options?: DecodeOptions): StreamDecoder;
 
@@ -77,6 +95,7 @@ export abstract class BaseTokenizer implements Tokenizer {
   protected readonly table: TokenTable;
   readonly #addEos: boolean;
   readonly #dropsSpace: boolean;
+  readonly #chat: ChatFormatter;
   readonly #pieces: (Uint8Array | undefined)[];
   readonly #encoder: TextEncoder = new TextEncoder();
 
@@ -89,6 +108,11 @@ export abstract class BaseTokenizer implements Tokenizer {
     this.#addEos = vocabulary.addEos ?? false;
     this.#dropsSpace = defaults.hasSpacePrefix;
     this.#pieces = new Array(this.vocabSize);
+    this.#chat = new ChatFormatter(vocabulary.chatTemplate, {
+      bos: this.bos === undefined ? undefined : this.table.texts[this.bos],
+      eos: this.eos === undefined ? undefined : this.table.texts[this.eos],
+      has: (text) => this.table.idOf(text) !== undefined,
+    });
     if ((this.addBos && this.bos === undefined) || (this.#addEos && this.eos === undefined)) {
       throw new RangeError(
         "Cannot make a tokenizer: the vocabulary asks for BOS or EOS around texts and has none",
@@ -125,18 +149,32 @@ export abstract class BaseTokenizer implements Tokenizer {
   encode(text: string, options: EncodeOptions = {}): number[] {
     const output: number[] = [];
     if (options.addBos ?? this.addBos) output.push(this.#boundary("BOS", this.bos));
+    this.#encodeParts(text, options.parseSpecial ?? false, "", output);
+    if (options.addEos ?? this.#addEos) output.push(this.#boundary("EOS", this.eos));
+    return output;
+  }
+
+  /** Appends the tokens of a text. `mark` is left out of it, once special tokens have been found. */
+  #encodeParts(text: string, parseSpecial: boolean, mark: string, output: number[]): void {
     let isFirst = true;
-    const parts = splitAtSpecialTokens(
-      text.toWellFormed(),
-      this.table.special,
-      options.parseSpecial ?? false,
-    );
-    for (const part of parts) {
+    for (const part of splitAtSpecialTokens(text.toWellFormed(), this.table.special, parseSpecial)) {
       if (typeof part === "number") output.push(part);
-      else this.encodeText(part, isFirst, output);
+      else this.encodeText(mark === "" ? part : part.replaceAll(mark, ""), isFirst, output);
       isFirst = typeof part === "number";
     }
-    if (options.addEos ?? this.#addEos) output.push(this.#boundary("EOS", this.eos));
+  }
+
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
+    return this.#chat.format(messages, options);
+  }
+
+  encodeChat(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
+    const control = this.table.special.filter(({ isControl }) => isControl).map(({ text }) => text);
+    const mark = unusedMark(messages);
+    const text = this.#chat.format(markSpecial(messages, control, mark), options);
+    const output: number[] = [];
+    this.#encodeParts(text, true, mark, output);
+    if (this.addBos && this.bos !== undefined && output[0] !== this.bos) output.unshift(this.bos);
     return output;
   }
 

@@ -31,6 +31,8 @@ export interface Vocabulary {
   readonly addEos?: boolean | undefined;
   /** Whether control tokens take the white space after them, as those of Phi 3 do. Default: false. */
   readonly stripsAfterControl?: boolean | undefined;
+  /** How chats are written for the model: a template in Jinja. */
+  readonly chatTemplate?: string | undefined;
   /** Whether SentencePiece puts a space before text at the start and after special tokens. Default: true. */
   readonly addSpacePrefix?: boolean | undefined;
 }
@@ -62,7 +64,8 @@ export interface TokenTypes {
 /**
  * Returns the vocabulary in a GGUF file's metadata.
  *
- * @param metadata Values by key. Only `general.name` and keys that begin with `tokenizer.ggml.` are read.
+ * @param metadata Values by key. Only `general.name`, `tokenizer.chat_template` and keys that begin with
+ * `tokenizer.ggml.` are read.
  * @throws {TypeError} If a value is missing that every vocabulary has, or is of the wrong kind.
  */
 export function vocabularyFromMetadata(metadata: ReadonlyMap<string, unknown>): Vocabulary {
@@ -95,9 +98,15 @@ export function vocabularyFromMetadata(metadata: ReadonlyMap<string, unknown>): 
     addBos: boolean("add_bos_token"),
     addEos: boolean("add_eos_token"),
     addSpacePrefix: boolean("add_space_prefix"),
+    chatTemplate: templateOf(metadata.get("tokenizer.chat_template")),
     // Nothing in the file says so but the model's name. It is how llama.cpp knows it, too.
     stripsAfterControl: /phi-?3/i.test(String(metadata.get("general.name") ?? "")) || undefined,
   };
+}
+
+function templateOf(value: unknown): string | undefined {
+  if (value === undefined || isString(value)) return value;
+  throw new TypeError('Cannot make a tokenizer: "tokenizer.chat_template" of the metadata is not a string');
 }
 
 function isString(value: unknown): value is string {

@@ -53,12 +53,12 @@ function hasLevel(level: string): boolean {
 }
 
 describe("the installed package", () => {
-  test("bun add brings the package alone, and needs no other", () => {
+  test("bun add brings the package and the one for chat templates, and needs no other", () => {
     expect(existsSync(app.file("package.json"))).toBe(true);
     const packages = filesBelow(join(app.directory, "node_modules"))
-      .map((file) => file.split("/")[0])
-      .filter((name) => !name.startsWith("."));
-    expect([...new Set(packages)]).toEqual(["bun-metal"]);
+      .map((file) => /(?:^|node_modules\/)((?:@[^/]+\/)?[^/]+)\/package\.json$/.exec(file)?.[1])
+      .filter((name) => name !== undefined);
+    expect([...new Set(packages)].sort()).toEqual(["@huggingface/jinja", "bun-metal"]);
   });
 
   test("the README's example writes under Bun what the clone writes", async () => {

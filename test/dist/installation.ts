@@ -48,7 +48,23 @@ export class Installation implements Disposable {
       NO_COLOR: "1",
       DENO_NO_UPDATE_CHECK: "1",
     };
-    writeFileSync(join(this.directory, "package.json"), '{ "private": true, "type": "module" }\n');
+    // The one package that ours needs comes from the clone instead of a registry, without what its own tests need.
+    const jinja = "@huggingface/jinja";
+    cpSync(join(root, "node_modules", jinja), join(this.directory, "jinja"), {
+      recursive: true,
+      dereference: true,
+    });
+    const manifest: Record<string, unknown> = JSON.parse(
+      readFileSync(join(this.directory, "jinja/package.json"), "utf8"),
+    );
+    writeFileSync(
+      join(this.directory, "jinja/package.json"),
+      JSON.stringify({ ...manifest, devDependencies: undefined }),
+    );
+    writeFileSync(
+      join(this.directory, "package.json"),
+      JSON.stringify({ private: true, type: "module", overrides: { [jinja]: "file:./jinja" } }),
+    );
     writeExample(this.directory);
   }
 

@@ -62,7 +62,10 @@ function fault({ file, specifier, target }: Import): string | undefined {
   const from = roomOf(file);
   if (from === undefined) return `${file} is in no room of docs/architecture.md`;
   if (!specifier.startsWith(".")) {
+    if (specifier === "@huggingface/jinja" && !pure.includes(from))
+      return `${file} imports "${specifier}", which is for src/text/jinja.ts alone`;
     if (specifier.startsWith("bun:ffi") && file !== "src/ffi/bun.ts") return `${file} imports "${specifier}"`;
+    if (specifier === "@huggingface/jinja" && file === "src/text/jinja.ts") return undefined;
     if (pure.includes(from) && !/^(node:(fs|fs\/promises|path|os|buffer)|bun|bun:test)$/.test(specifier)) {
       return `${file} imports "${specifier}", but ${from} is a pure room`;
     }
@@ -123,6 +126,8 @@ describe("imports", () => {
       "may not use",
     );
     expect(check("src/gguf/reader.ts", "bun:ffi")).toContain("bun:ffi");
+    expect(check("src/text/tokens.ts", "@huggingface/jinja")).toContain("pure room");
+    expect(check("src/llama/model.ts", "@huggingface/jinja")).toContain("src/text/jinja.ts alone");
     expect(check("src/tensor/plan.ts", "../runtime/index.ts", "src/runtime/index.ts")).toBeUndefined();
     expect(
       cycle(

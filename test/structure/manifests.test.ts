@@ -37,3 +37,9 @@ test("jsr.json includes every exported module, all of src, and what there is to 
   for (const [, source] of modules(jsrManifest.exports)) expect(include).toContain(source.replace("./", ""));
   for (const entry of ["src/**/*.ts", "README.md", "LICENSE"]) expect(include).toContain(entry);
 });
+
+test("jsr.json imports what package.json depends on, in the same versions", () => {
+  const { dependencies } = packageManifest;
+  const imports = Object.entries(dependencies).map(([name, version]) => [name, `npm:${name}@${version}`]);
+  expect<Record<string, string>>(jsrManifest.imports).toEqual(Object.fromEntries(imports));
+});
