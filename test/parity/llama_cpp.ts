@@ -26,6 +26,9 @@ interface Addon {
     path: string,
     options: { readonly vocabOnly: boolean; readonly gpuLayers: number; readonly addonExports: Addon },
   ) => AddonModel;
+  readonly AddonJinjaRenderer: new (
+    template: string,
+  ) => { render(variables: Readonly<Record<string, unknown>>): string };
   setLogger(log: (level: number, message: string) => void): void;
   setLoggerLogLevel(level: number): void;
   loadBackends(directory?: string): void;
@@ -70,4 +73,14 @@ export async function loadVocabulary(path: string): Promise<AddonModel> {
   const model = new addon.AddonModel(path, { vocabOnly: true, gpuLayers: 0, addonExports: addon });
   if (!(await model.init())) throw new Error(`llama.cpp does not load "${path}"`);
   return model;
+}
+
+/** Renders a template with llama.cpp's own Jinja. */
+export async function renderJinja(
+  template: string,
+  variables: Readonly<Record<string, unknown>>,
+): Promise<string> {
+  opened ??= open();
+  const { AddonJinjaRenderer } = await opened;
+  return new AddonJinjaRenderer(template).render(variables);
 }

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { WritableValue } from "../reference/gguf_writer.ts";
 import { gpt2Letters } from "../reference/tokenizers.ts";
@@ -241,6 +241,12 @@ export const families: readonly Family[] = [
   family("default", "llama", () => llama3("default"), false),
 ];
 
+/** The chat template in a package's tokenizer_config.json. */
+export function packagedTemplate(name: string): string {
+  const path = join(directoryOf(name), "models/tokenizer_config.json");
+  return (JSON.parse(readFileSync(path, "utf8")) as { readonly chat_template: string }).chat_template;
+}
+
 /** All metadata of a file that holds a family's vocabulary and no tensors. */
 export async function fileMetadata(family: Family): Promise<Map<string, WritableValue>> {
   const { architecture } = family;
@@ -257,6 +263,3 @@ export async function fileMetadata(family: Family): Promise<Map<string, Writable
   for (const [key, value] of await family.vocabulary()) metadata.set(`tokenizer.ggml.${key}`, value);
   return metadata;
 }
-
-/** The directory of this room, where files may be written that git does not see. */
-export const scratch: string = join(dirname(directoryOf("llama-tokenizer-js")), ".parity");
