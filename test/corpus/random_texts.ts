@@ -117,13 +117,18 @@ const recent =
   "1faef 1faf7-1faf8 1fbcb-1fbef 1fbfa 2b739-2b73f 2cea2-2cead 2ebf0-2ee5d 31350-33479";
 const unknown = new RegExp(`[\\p{Cn}${recent.replace(/[0-9a-f]+/g, "\\u{$&}").replaceAll(" ", "")}]`, "u");
 
+/** Whether both Unicode tables have a character. */
+export function isKnown(character: string): boolean {
+  return !unknown.test(character);
+}
+
 /** A character of any plane that both Unicode tables have. */
 function anyCharacter(random: () => number): string {
   for (;;) {
     const plane =
       randomInteger(random, 4) === 0 ? randomInteger(random, 0x110000) : randomInteger(random, 0x10000);
     const character = String.fromCodePoint(plane);
-    if (!unknown.test(character)) return character;
+    if (isKnown(character)) return character;
   }
 }
 
