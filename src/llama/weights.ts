@@ -3,18 +3,15 @@
  * touched; `weight_buffers.ts` brings their bytes there.
  */
 import type { GgufFile, GgufTensor } from "../gguf/index.ts";
+import { type WeightDType, weightDTypes } from "../tensor/index.ts";
 import type { LlamaConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
-
-/** How a matrix can be stored. */
-const matrixTypes = ["f32", "f16", "q8_0"] as const;
-export type WeightType = (typeof matrixTypes)[number];
 
 /** Where a weight lies in the file. */
 export type WeightPlace = {
   /** The tensor's name. */
   readonly name: string;
-  readonly type: WeightType;
+  readonly type: WeightDType;
   /** Rows first, as in the paper (GGUF writes the row length first). */
   readonly shape: readonly number[];
   readonly offset: number; // bytes from the start of the file
@@ -119,7 +116,7 @@ class Finder {
   }
 
   matrix(name: string, rows: number, columns: number): WeightPlace {
-    return this.#find(name, [rows, columns], matrixTypes);
+    return this.#find(name, [rows, columns], weightDTypes);
   }
 
   norm(name: string, length: number): WeightPlace {
@@ -141,7 +138,7 @@ class Finder {
     }
   }
 
-  #find(name: string, shape: readonly number[], types: readonly WeightType[]): WeightPlace {
+  #find(name: string, shape: readonly number[], types: readonly WeightDType[]): WeightPlace {
     const tensor = this.#file.tensors.get(name);
     if (tensor === undefined) {
       this.#missing.push(name);

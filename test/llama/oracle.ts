@@ -5,7 +5,7 @@ import { type GgufFile, type GgufValue, openGguf } from "../../src/gguf/index.ts
 import { readConfig } from "../../src/llama/config.ts";
 import { type WritableTensor, type WritableValue, writeGguf } from "../reference/gguf_writer.ts";
 import { type ReferenceConfig, ReferenceLlama, type ReferenceWeights } from "../reference/llama.ts";
-import { dequantize, type ReferenceType } from "../reference/llama_dequantize.ts";
+import { dequantize, type ReferenceType, referenceTypes } from "../reference/llama_dequantize.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -16,7 +16,16 @@ export const models: { readonly f16: string; readonly q8_0: string } = {
 };
 
 /** ggml's numbers of the types. */
-const typeIds: Readonly<Record<ReferenceType, number>> = { f32: 0, f16: 1, q8_0: 8 };
+const typeIds: Readonly<Record<ReferenceType, number>> = {
+  f32: 0,
+  f16: 1,
+  q4_0: 2,
+  q4_1: 3,
+  q5_0: 6,
+  q5_1: 7,
+  q8_0: 8,
+  bf16: 30,
+};
 
 export type OracleModel = { readonly config: ReferenceConfig; readonly weights: ReferenceWeights };
 
@@ -114,7 +123,8 @@ export function widened(parts: ModelParts): ModelParts {
 }
 
 function referenceType(type: string): ReferenceType {
-  if (type === "f32" || type === "f16" || type === "q8_0") return type;
+  const known = referenceTypes.find((reference) => reference === type);
+  if (known !== undefined) return known;
   throw new TypeError(`The oracle does not read tensors of type "${type}"`);
 }
 

@@ -1,35 +1,118 @@
 /**
- * Reads GGUF tensor bytes as float64, independently of src/gguf and of the shaders: F32 and F16 are little-endian
- * IEEE 754; a Q8_0 block is a half scale d and 32 signed bytes q, its values d * q.
+ * The meaning of the weights in a GGUF file, as float64: for each type one function that says what element i of a block
+ * is, from the format's definition. Independent of src/ and of the shaders, which take sixteen elements at once.
  */
 
-export type ReferenceType = "f32" | "f16" | "q8_0";
+/** A block of a type: how long it is, what it means, and how random bytes become a block with values of moderate size. */
+type BlockFormat = {
+  /** Elements in a block. */
+  readonly length: number;
+  /** Bytes in a block. */
+  readonly bytes: number;
+  /** Element `i` of a block. */
+  readonly value: (block: DataView, i: number) => number;
+  /** Where a block has half floats, and by what each of them is multiplied, typically. */
+  readonly halves: readonly (readonly [offset: number, factor: number])[];
+};
 
-const Q8_0_VALUES = 32;
-const Q8_0_BYTES = 34;
+/** Half float at a byte. */
+const half = (block: DataView, at: number): number => halfToNumber(block.getUint16(at, true));
 
+/** `count` bits of a byte from bit `from` on. */
+const bits = (block: DataView, at: number, from: number, count: number): number =>
+  Math.floor(block.getUint8(at) / 2 ** from) % 2 ** count;
+
+/** Element i of 32 four-bit numbers: the low halves of 16 bytes, then the high ones. */
+const nibble = (block: DataView, at: number, i: number): number =>
+  bits(block, at + (i % 16), i < 16 ? 0 : 4, 4);
+
+/** Bit i of a string of bytes, lowest first. */
+const bit = (block: DataView, at: number, i: number): number => bits(block, at + Math.floor(i / 8), i % 8, 1);
+
+export type ReferenceType = "f32" | "f16" | "bf16" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "q8_0";
+
+const formats: Readonly<Record<ReferenceType, BlockFormat>> = {
+  f32: { length: 1, bytes: 4, value: (b) => b.getFloat32(0, true), halves: [] },
+  f16: { length: 1, bytes: 2, value: (b) => half(b, 0), halves: [[0, 1]] },
+  bf16: { length: 1, bytes: 2, value: (b) => bfloatToNumber(b.getUint16(0, true)), halves: [] },
+  // half d; 16 bytes
+  q4_0: { length: 32, bytes: 18, value: (b, i) => half(b, 0) * (nibble(b, 2, i) - 8), halves: [[0, 5]] },
+  // half d, m; 16 bytes
+  q4_1: {
+    length: 32,
+    bytes: 20,
+    value: (b, i) => half(b, 0) * nibble(b, 4, i) + half(b, 2),
+    halves: [
+      [0, 9],
+      [2, 1],
+    ],
+  },
+  // half d; 32 fifth bits; 16 bytes
+  q5_0: {
+    length: 32,
+    bytes: 22,
+    value: (b, i) => half(b, 0) * (nibble(b, 6, i) + 16 * bit(b, 2, i) - 16),
+    halves: [[0, 9]],
+  },
+  // half d, m; 32 fifth bits; 16 bytes
+  q5_1: {
+    length: 32,
+    bytes: 24,
+    value: (b, i) => half(b, 0) * (nibble(b, 8, i) + 16 * bit(b, 4, i)) + half(b, 2),
+    halves: [
+      [0, 18],
+      [2, 1],
+    ],
+  },
+  // half d; 32 signed bytes
+  q8_0: { length: 32, bytes: 34, value: (b, i) => half(b, 0) * b.getInt8(2 + i), halves: [[0, 74]] },
+};
+
+/** All types that there is a reference for. */
+export const referenceTypes: readonly ReferenceType[] = Object.keys(formats) as ReferenceType[];
+
+/** Elements and bytes of a block. */
+export function blockOf(type: ReferenceType): { readonly length: number; readonly bytes: number } {
+  return formats[type];
+}
+
+/** What the bytes of whole blocks mean. */
 export function dequantize(bytes: Uint8Array, type: ReferenceType): Float64Array {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  switch (type) {
-    case "f32":
-      return Float64Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(i * 4, true));
-    case "f16":
-      return Float64Array.from({ length: bytes.length / 2 }, (_, i) =>
-        halfToNumber(view.getUint16(i * 2, true)),
-      );
-    case "q8_0": {
-      const out = new Float64Array((bytes.length / Q8_0_BYTES) * Q8_0_VALUES);
-      for (let block = 0; block * Q8_0_BYTES < bytes.length; block++) {
-        const d = halfToNumber(view.getUint16(block * Q8_0_BYTES, true));
-        for (let i = 0; i < Q8_0_VALUES; i++) {
-          out[block * Q8_0_VALUES + i] = d * view.getInt8(block * Q8_0_BYTES + 2 + i);
-        }
-      }
-      return out;
-    }
-    default:
-      throw new TypeError(`Cannot dequantise type "${type satisfies never}"`);
+  const format = formats[type];
+  const out = new Float64Array((bytes.length / format.bytes) * format.length);
+  for (let b = 0; b * format.bytes < bytes.length; b++) {
+    const block = new DataView(bytes.buffer, bytes.byteOffset + b * format.bytes, format.bytes);
+    for (let i = 0; i < format.length; i++) out[b * format.length + i] = format.value(block, i);
   }
+  return out;
+}
+
+/**
+ * Blocks of random bits, whose elements have about the given magnitude: any bits are a block, except for scales that are
+ * no numbers, so those are made. Some are negative, some zero, and some subnormal.
+ */
+export function randomBlocks(
+  type: ReferenceType,
+  random: () => number,
+  elements: number,
+  magnitude: number,
+): Uint8Array {
+  const format = formats[type];
+  const bytes = new Uint8Array((elements / format.length) * format.bytes);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Math.floor(random() * 256);
+  const view = new DataView(bytes.buffer);
+  for (let b = 0; b * format.bytes < bytes.length; b++) {
+    const at = b * format.bytes;
+    for (const [offset, factor] of format.halves) {
+      const kind = format.length === 1 ? 1 : random();
+      const scale = kind < 0.02 ? 0 : kind < 0.04 ? 2 ** -20 : (magnitude / factor) * (0.5 + random());
+      view.setFloat16(at + offset, random() < 0.5 ? scale : -scale, true);
+    }
+    if (type === "f32") view.setFloat32(at, magnitude * (2 * random() - 1), true);
+    if (type === "bf16")
+      view.setUint16(at, (random() < 0.5 ? 0x8000 : 0) + bfloatBits(magnitude * random()), true);
+  }
+  return bytes;
 }
 
 /** 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
@@ -40,4 +123,19 @@ export function halfToNumber(bits: number): number {
   if (exponent === 0) return sign * fraction * 2 ** -24;
   if (exponent === 31) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** 1 sign bit, 8 exponent bits with bias 127, 7 fraction bits. */
+function bfloatToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 7) & 0xff;
+  const fraction = bits & 0x7f;
+  if (exponent === 0) return sign * fraction * 2 ** -133;
+  if (exponent === 255) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  return sign * (1 + fraction / 128) * 2 ** (exponent - 127);
+}
+
+/** The bits of a positive number, cut off after 7 fraction bits. */
+function bfloatBits(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0] >>> 16;
 }

@@ -1,0 +1,174 @@
+/*
+ * blocks.h: the types of weights, as GGUF stores them: one struct for a block, and one function that makes numbers of it.
+ *
+ * A row of a tensor is blocks of `elements` consecutive elements. Kernels take them in chunks of sixteen: in a type with
+ * blocks, dequantize(block, c) gives the elements 16 c .. 16 c + 15 of a block. Sixteen bytes become four vectors of four
+ * there, which compilers for the CPU vectorise as they stand. docs/adding-a-type.md shows how to add a type.
+ *
+ * Blocks are aligned to 2 bytes or less, so that their bytes are read one by one or as packed vectors.
+ */
+#ifndef BUN_METAL_BLOCKS_H
+#define BUN_METAL_BLOCKS_H
+
+#include <metal_stdlib>
+using namespace metal;
+
+#include "tiles.h"
+
+/** All types: LINE(struct, name in host names). A type that is not listed here has no kernels. */
+#define WEIGHT_TYPES(LINE)                                                                                              \
+  LINE(F32, f32)                                                                                                        \
+  LINE(F16, f16)                                                                                                        \
+  LINE(BF16, bf16)                                                                                                      \
+  LINE(Q4_0, q4_0)                                                                                                      \
+  LINE(Q4_1, q4_1)                                                                                                      \
+  LINE(Q5_0, q5_0)                                                                                                      \
+  LINE(Q5_1, q5_1)                                                                                                      \
+  LINE(Q8_0, q8_0)
+
+// ---- chunks --------------------------------------------------------------------------------------------------------
+
+/** Sixteen consecutive elements: scale * values. Types without a scale have 1, and the product folds away. */
+struct Chunk {
+  float4 values[4];
+  float scale;
+};
+
+/** Sixteen whole numbers: what is stored of the elements of a chunk, or a part of it. */
+struct Quants {
+  int4 values[4];
+};
+
+/** (bytes[i] >> shift) & mask */
+inline Quants bits_of(device const uchar *bytes, uint shift, int mask) {
+  Quants quants;
+  for (uint j = 0; j < 4; ++j) {
+    const int4 four = int4(uchar4(((device const packed_uchar4 *)bytes)[j]));
+    quants.values[j] = (four >> int4(int(shift))) & int4(mask);
+  }
+  return quants;
+}
+
+/** Bit i of sixteen bits, as 0 or 1. */
+inline Quants bits_of(device const uchar *two) {
+  const int bits = int(two[0]) | int(two[1]) << 8;
+  Quants quants;
+  for (int j = 0; j < 4; ++j) quants.values[j] = (int4(bits) >> int4(4 * j, 4 * j + 1, 4 * j + 2, 4 * j + 3)) & int4(1);
+  return quants;
+}
+
+/** low[i] + high[i] * weight */
+inline Quants join(Quants low, Quants high, int weight) {
+  for (uint j = 0; j < 4; ++j) low.values[j] += high.values[j] * weight;
+  return low;
+}
+
+/** scale * (quants - zero) */
+inline Chunk centred(Quants quants, int zero, float scale) {
+  Chunk chunk;
+  for (uint j = 0; j < 4; ++j) chunk.values[j] = float4(quants.values[j] - int4(zero));
+  chunk.scale = scale;
+  return chunk;
+}
+
+/** scale * quants + minimum */
+inline Chunk shifted(Quants quants, float scale, float minimum) {
+  Chunk chunk;
+  for (uint j = 0; j < 4; ++j) chunk.values[j] = fma(float4(quants.values[j]), float4(scale), float4(minimum));
+  chunk.scale = 1.0f;
+  return chunk;
+}
+
+// ---- types without blocks ------------------------------------------------------------------------------------------
+
+struct F32 {
+  enum : uint { elements = 1 };
+  float value;
+};
+
+struct F16 {
+  enum : uint { elements = 1 };
+  half value;
+};
+
+/** The upper half of an F32: a sign bit, 8 exponent bits, 7 fraction bits. (MSL 3.0 has no type for it.) */
+struct BF16 {
+  enum : uint { elements = 1 };
+  ushort bits;
+};
+
+inline float value_of(F32 element) { return element.value; }
+inline float value_of(F16 element) { return float(element.value); }
+inline float value_of(BF16 element) { return as_type<float>(uint(element.bits) << 16); }
+
+inline float4 load4(device const F32 *x) { return float4(*(device const packed_float4 *)x); }
+inline float4 load4(device const F16 *x) { return float4(half4(*(device const packed_half4 *)x)); }
+inline float4 load4(device const BF16 *x) {
+  return as_type<float4>(uint4(ushort4(*(device const packed_ushort4 *)x)) << uint4(16));
+}
+
+// ---- blocks of 32 --------------------------------------------------------------------------------------------------
+
+/** Four bits: scale * (q - 8). Byte i holds element i below and element i + 16 above. */
+struct Q4_0 {
+  enum : uint { elements = 32 };
+  half scale;
+  uchar quants[16];
+};
+
+inline Chunk dequantize(device const Q4_0 &block, uint chunk) {
+  return centred(bits_of(block.quants, 4 * chunk, 15), 8, float(block.scale));
+}
+
+/** Four bits: scale * q + minimum. */
+struct Q4_1 {
+  enum : uint { elements = 32 };
+  half scale;
+  half minimum;
+  uchar quants[16];
+};
+
+inline Chunk dequantize(device const Q4_1 &block, uint chunk) {
+  return shifted(bits_of(block.quants, 4 * chunk, 15), float(block.scale), float(block.minimum));
+}
+
+/** Five bits: scale * (q - 16). The fifth bit of element i is bit i of `high`. */
+struct Q5_0 {
+  enum : uint { elements = 32 };
+  half scale;
+  uchar high[4];
+  uchar quants[16];
+};
+
+inline Chunk dequantize(device const Q5_0 &block, uint chunk) {
+  const Quants quants = join(bits_of(block.quants, 4 * chunk, 15), bits_of(block.high + 2 * chunk), 16);
+  return centred(quants, 16, float(block.scale));
+}
+
+/** Five bits: scale * q + minimum. */
+struct Q5_1 {
+  enum : uint { elements = 32 };
+  half scale;
+  half minimum;
+  uchar high[4];
+  uchar quants[16];
+};
+
+inline Chunk dequantize(device const Q5_1 &block, uint chunk) {
+  const Quants quants = join(bits_of(block.quants, 4 * chunk, 15), bits_of(block.high + 2 * chunk), 16);
+  return shifted(quants, float(block.scale), float(block.minimum));
+}
+
+/** Eight bits: scale * q. */
+struct Q8_0 {
+  enum : uint { elements = 32 };
+  half scale;
+  char quants[32];
+};
+
+inline Chunk dequantize(device const Q8_0 &block, uint chunk) {
+  device const packed_char4 *q = (device const packed_char4 *)(block.quants + 16 * chunk);
+  return {{float4(char4(q[0])), float4(char4(q[1])), float4(char4(q[2])), float4(char4(q[3]))}, float(block.scale)};
+}
+
+#endif
