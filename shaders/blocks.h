@@ -24,7 +24,12 @@ using namespace metal;
   LINE(Q4_1, q4_1)                                                                                                      \
   LINE(Q5_0, q5_0)                                                                                                      \
   LINE(Q5_1, q5_1)                                                                                                      \
-  LINE(Q8_0, q8_0)
+  LINE(Q8_0, q8_0)                                                                                                     \
+  LINE(Q2_K, q2_k)                                                                                                     \
+  LINE(Q3_K, q3_k)                                                                                                     \
+  LINE(Q4_K, q4_k)                                                                                                     \
+  LINE(Q5_K, q5_k)                                                                                                     \
+  LINE(Q6_K, q6_k)
 
 // ---- chunks --------------------------------------------------------------------------------------------------------
 
@@ -169,6 +174,118 @@ struct Q8_0 {
 inline Chunk dequantize(device const Q8_0 &block, uint chunk) {
   device const packed_char4 *q = (device const packed_char4 *)(block.quants + 16 * chunk);
   return {{float4(char4(q[0])), float4(char4(q[1])), float4(char4(q[2])), float4(char4(q[3]))}, float(block.scale)};
+}
+
+// ---- blocks of 256 -------------------------------------------------------------------------------------------------
+
+/*
+ * Sub-blocks of 16 or 32 elements have small whole numbers as scales, which a half float of the block multiplies. The
+ * bits of quants lie in stripes: of two-bit quants, 32 bytes hold elements 0 .. 31 in their lowest bits, 32 .. 63 in the
+ * next ones, and so on; of four-bit quants, 32 bytes hold elements 0 .. 31 below and 32 .. 63 above.
+ */
+
+/** The two bits of a chunk in stripes of 32 bytes. */
+inline Quants stripes_of_two(device const uchar *bytes, uint chunk) {
+  return bits_of(bytes + chunk / 8 * 32 + chunk % 2 * 16, chunk % 8 / 2 * 2, 3);
+}
+
+/** The four bits of a chunk in stripes of 32 bytes. */
+inline Quants stripes_of_four(device const uchar *bytes, uint chunk) {
+  return bits_of(bytes + chunk / 4 * 32 + chunk % 2 * 16, chunk % 4 / 2 * 4, 15);
+}
+
+/**
+ * Scale and minimum of sub-block `s` of eight, six bits each, in twelve bytes: those of the first four are the low bits
+ * of bytes 0 .. 3 and 4 .. 7; of the others, bytes 8 .. 11 have the low four bits, and bytes 0 .. 7 the high two on top.
+ */
+inline float2 scale_and_minimum(device const uchar *bytes, uint s) {
+  if (s < 4) return float2(float(bytes[s] & 63), float(bytes[s + 4] & 63));
+  const uint low = bytes[s + 4];
+  return float2(float((low & 15) | uint(bytes[s - 4] >> 6) << 4), float(low >> 4 | uint(bytes[s] >> 6) << 4));
+}
+
+/** Two bits, sub-blocks of 16: scale * (scales[s] & 15) * q - minimum * (scales[s] >> 4). */
+struct Q2_K {
+  enum : uint { elements = 256 };
+  uchar scales[16];
+  uchar quants[64];
+  half scale;
+  half minimum;
+};
+
+inline Chunk dequantize(device const Q2_K &block, uint chunk) {
+  const uint both = block.scales[chunk];
+  const float scale = float(block.scale) * float(both & 15);
+  const float minimum = float(block.minimum) * float(both >> 4);
+  return shifted(stripes_of_two(block.quants, chunk), scale, -minimum);
+}
+
+/**
+ * Three bits, sub-blocks of 16: scale * (s - 32) * (q - 4). `high` has the third bits: bit b of byte i is that of element
+ * 32 b + i. A scale s has its low four bits in the first eight bytes, as in stripes, and its high two in the others.
+ */
+struct Q3_K {
+  enum : uint { elements = 256 };
+  uchar high[32];
+  uchar quants[64];
+  uchar scales[12];
+  half scale;
+};
+
+inline Chunk dequantize(device const Q3_K &block, uint chunk) {
+  const uint low = block.scales[chunk % 8] >> (chunk / 8 * 4) & 15;
+  const uint high = block.scales[8 + chunk % 4] >> (chunk / 4 * 2) & 3;
+  const float scale = float(block.scale) * float(int(low | high << 4) - 32);
+  const Quants third = bits_of(block.high + chunk % 2 * 16, chunk / 2, 1);
+  return centred(join(stripes_of_two(block.quants, chunk), third, 4), 4, scale);
+}
+
+/** Four bits, sub-blocks of 32: scale * s * q - minimum * m. */
+struct Q4_K {
+  enum : uint { elements = 256 };
+  half scale;
+  half minimum;
+  uchar scales[12];
+  uchar quants[128];
+};
+
+inline Chunk dequantize(device const Q4_K &block, uint chunk) {
+  const float2 factors = scale_and_minimum(block.scales, chunk / 2) * float2(float(block.scale), float(block.minimum));
+  return shifted(stripes_of_four(block.quants, chunk), factors.x, -factors.y);
+}
+
+/** Five bits, otherwise as Q4_K. Bit b of byte i of `high` is the fifth one of element 32 b + i. */
+struct Q5_K {
+  enum : uint { elements = 256 };
+  half scale;
+  half minimum;
+  uchar scales[12];
+  uchar high[32];
+  uchar quants[128];
+};
+
+inline Chunk dequantize(device const Q5_K &block, uint chunk) {
+  const float2 factors = scale_and_minimum(block.scales, chunk / 2) * float2(float(block.scale), float(block.minimum));
+  const Quants fifth = bits_of(block.high + chunk % 2 * 16, chunk / 2, 1);
+  return shifted(join(stripes_of_four(block.quants, chunk), fifth, 16), factors.x, -factors.y);
+}
+
+/**
+ * Six bits, sub-blocks of 16: scale * scales[s] * (q - 32). The low four are in stripes of 64 bytes, elements 0 .. 63
+ * below and 64 .. 127 above; the high two are in stripes of 32.
+ */
+struct Q6_K {
+  enum : uint { elements = 256 };
+  uchar low[128];
+  uchar high[64];
+  char scales[16];
+  half scale;
+};
+
+inline Chunk dequantize(device const Q6_K &block, uint chunk) {
+  const Quants low = bits_of(block.low + chunk / 8 * 64 + chunk % 4 * 16, chunk % 8 / 4 * 4, 15);
+  const Quants quants = join(low, stripes_of_two(block.high, chunk), 16);
+  return centred(quants, 32, float(block.scale) * float(block.scales[chunk]));
 }
 
 #endif

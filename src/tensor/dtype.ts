@@ -17,7 +17,20 @@ export interface DTypeLayout {
  * The types that weights may have, as GGUF stores them: what `embed`, `matmul` and `convert` read. Kernels carry these
  * names in theirs.
  */
-export type WeightDType = "f32" | "f16" | "bf16" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "q8_0";
+export type WeightDType =
+  | "f32"
+  | "f16"
+  | "bf16"
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q5_1"
+  | "q8_0"
+  | "q2_k"
+  | "q3_k"
+  | "q4_k"
+  | "q5_k"
+  | "q6_k";
 
 /** Name of an element type. */
 export type DType = WeightDType | "u32";
@@ -32,6 +45,11 @@ const weights: Readonly<Record<WeightDType, DTypeLayout>> = {
   q5_0: { blockLength: 32, blockBytes: 22, alignment: 2 },
   q5_1: { blockLength: 32, blockBytes: 24, alignment: 2 },
   q8_0: { blockLength: 32, blockBytes: 34, alignment: 2 },
+  q2_k: { blockLength: 256, blockBytes: 84, alignment: 2 },
+  q3_k: { blockLength: 256, blockBytes: 110, alignment: 2 },
+  q4_k: { blockLength: 256, blockBytes: 144, alignment: 2 },
+  q5_k: { blockLength: 256, blockBytes: 176, alignment: 2 },
+  q6_k: { blockLength: 256, blockBytes: 210, alignment: 2 },
 };
 
 /** All element types. */

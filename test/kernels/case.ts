@@ -63,7 +63,7 @@ export const exact = 0;
 export function dequantizedBound(type: ReferenceType): number {
   return withMinimum.includes(type) ? 2 ** -23 : exact;
 }
-const withMinimum: readonly ReferenceType[] = ["q4_1", "q5_1"];
+const withMinimum: readonly ReferenceType[] = ["q4_1", "q5_1", "q2_k", "q4_k", "q5_k"];
 
 export function input(data: Uint8Array | Uint32Array | Float32Array | Stored): BufferSpec {
   const view = "values" in data && "bytes" in data ? data.bytes : data;

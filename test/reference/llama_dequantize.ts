@@ -29,7 +29,39 @@ const nibble = (block: DataView, at: number, i: number): number =>
 /** Bit i of a string of bytes, lowest first. */
 const bit = (block: DataView, at: number, i: number): number => bits(block, at + Math.floor(i / 8), i % 8, 1);
 
-export type ReferenceType = "f32" | "f16" | "bf16" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "q8_0";
+/**
+ * Element i of numbers of `count` bits in stripes: 32 bytes have the lowest bits of 32 elements, then the next bits of the
+ * next 32; 32 more bytes follow once all their bits are taken.
+ */
+function striped(block: DataView, at: number, i: number, count: number): number {
+  const stripe = Math.floor(i / 32);
+  const perByte = 8 / count;
+  return bits(block, at + 32 * Math.floor(stripe / perByte) + (i % 32), count * (stripe % perByte), count);
+}
+
+/** Scale and minimum k of eight. Of 4 .. 7 the low four bits are in bytes 8 .. 11, the high two on top of bytes 0 .. 7. */
+function sixBits(block: DataView, at: number, k: number): readonly [scale: number, minimum: number] {
+  if (k < 4) return [bits(block, at + k, 0, 6), bits(block, at + 4 + k, 0, 6)];
+  return [
+    bits(block, at + 4 + k, 0, 4) + 16 * bits(block, at + k - 4, 6, 2),
+    bits(block, at + 4 + k, 4, 4) + 16 * bits(block, at + k, 6, 2),
+  ];
+}
+
+export type ReferenceType =
+  | "f32"
+  | "f16"
+  | "bf16"
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q5_1"
+  | "q8_0"
+  | "q2_k"
+  | "q3_k"
+  | "q4_k"
+  | "q5_k"
+  | "q6_k";
 
 const formats: Readonly<Record<ReferenceType, BlockFormat>> = {
   f32: { length: 1, bytes: 4, value: (b) => b.getFloat32(0, true), halves: [] },
@@ -66,6 +98,72 @@ const formats: Readonly<Record<ReferenceType, BlockFormat>> = {
   },
   // half d; 32 signed bytes
   q8_0: { length: 32, bytes: 34, value: (b, i) => half(b, 0) * b.getInt8(2 + i), halves: [[0, 74]] },
+  // 16 bytes: scale below, minimum above; 64 bytes of two bits each; half d, m
+  q2_k: {
+    length: 256,
+    bytes: 84,
+    value: (b, i) => {
+      const sub = Math.floor(i / 16);
+      const scale = half(b, 80) * bits(b, sub, 0, 4);
+      return scale * striped(b, 16, i, 2) - half(b, 82) * bits(b, sub, 4, 4);
+    },
+    halves: [
+      [80, 14],
+      [82, 8],
+    ],
+  },
+  // 32 bytes of third bits; 64 bytes of two bits each; 12 bytes of scales; half d
+  q3_k: {
+    length: 256,
+    bytes: 110,
+    value: (b, i) => {
+      const sub = Math.floor(i / 16);
+      const low = bits(b, 96 + (sub % 8), sub < 8 ? 0 : 4, 4);
+      const high = bits(b, 104 + (sub % 4), 2 * Math.floor(sub / 4), 2);
+      const quant = striped(b, 32, i, 2) + 4 * striped(b, 0, i, 1) - 4;
+      return half(b, 108) * (low + 16 * high - 32) * quant;
+    },
+    halves: [[108, 42]],
+  },
+  // half d, m; 12 bytes of scales and minimums; 128 bytes of four bits each
+  q4_k: {
+    length: 256,
+    bytes: 144,
+    value: (b, i) => {
+      const [scale, minimum] = sixBits(b, 4, Math.floor(i / 32));
+      return half(b, 0) * scale * striped(b, 16, i, 4) - half(b, 2) * minimum;
+    },
+    halves: [
+      [0, 330],
+      [2, 36],
+    ],
+  },
+  // half d, m; 12 bytes of scales and minimums; 32 bytes of fifth bits; 128 bytes of four bits each
+  q5_k: {
+    length: 256,
+    bytes: 176,
+    value: (b, i) => {
+      const [scale, minimum] = sixBits(b, 4, Math.floor(i / 32));
+      const quant = striped(b, 48, i, 4) + 16 * striped(b, 16, i, 1);
+      return half(b, 0) * scale * quant - half(b, 2) * minimum;
+    },
+    halves: [
+      [0, 660],
+      [2, 36],
+    ],
+  },
+  // 128 bytes of four bits; 64 bytes of two bits; 16 signed scales; half d
+  q6_k: {
+    length: 256,
+    bytes: 210,
+    value: (b, i) => {
+      const within = i % 128;
+      const low = bits(b, 64 * Math.floor(i / 128) + (within % 64), within < 64 ? 0 : 4, 4);
+      const quant = low + 16 * striped(b, 128, i, 2) - 32;
+      return half(b, 208) * b.getInt8(192 + Math.floor(i / 16)) * quant;
+    },
+    halves: [[208, 1370]],
+  },
 };
 
 /** All types that there is a reference for. */
