@@ -16,20 +16,23 @@ using namespace metal;
 #include "tiles.h"
 
 /** All types: LINE(struct, name in host names). A type that is not listed here has no kernels. */
-#define WEIGHT_TYPES(LINE)                                                                                              \
-  LINE(F32, f32)                                                                                                        \
-  LINE(F16, f16)                                                                                                        \
-  LINE(BF16, bf16)                                                                                                      \
-  LINE(Q4_0, q4_0)                                                                                                      \
-  LINE(Q4_1, q4_1)                                                                                                      \
-  LINE(Q5_0, q5_0)                                                                                                      \
-  LINE(Q5_1, q5_1)                                                                                                      \
+#define WEIGHT_TYPES(LINE)                                                                                             \
+  LINE(F32, f32)                                                                                                       \
+  LINE(F16, f16)                                                                                                       \
+  LINE(BF16, bf16)                                                                                                     \
+  LINE(Q4_0, q4_0)                                                                                                     \
+  LINE(Q4_1, q4_1)                                                                                                     \
+  LINE(Q5_0, q5_0)                                                                                                     \
+  LINE(Q5_1, q5_1)                                                                                                     \
   LINE(Q8_0, q8_0)                                                                                                     \
   LINE(Q2_K, q2_k)                                                                                                     \
   LINE(Q3_K, q3_k)                                                                                                     \
   LINE(Q4_K, q4_k)                                                                                                     \
   LINE(Q5_K, q5_k)                                                                                                     \
-  LINE(Q6_K, q6_k)
+  LINE(Q6_K, q6_k)                                                                                                     \
+  LINE(IQ4_NL, iq4_nl)                                                                                                 \
+  LINE(IQ4_XS, iq4_xs)                                                                                                 \
+  LINE(MXFP4, mxfp4)
 
 // ---- chunks --------------------------------------------------------------------------------------------------------
 
@@ -176,6 +179,58 @@ inline Chunk dequantize(device const Q8_0 &block, uint chunk) {
   return {{float4(char4(q[0])), float4(char4(q[1])), float4(char4(q[2])), float4(char4(q[3]))}, float(block.scale)};
 }
 
+/** What four bits mean in IQ4_NL and IQ4_XS: steps that are finer near zero, where most weights are. */
+constant float UnevenSteps[16] = {-127.0f, -104.0f, -83.0f, -65.0f, -49.0f, -35.0f, -22.0f, -10.0f,
+                                  1.0f,    13.0f,   25.0f,  38.0f,  53.0f,  69.0f,  89.0f,  113.0f};
+
+/** scale * UnevenSteps[quants] */
+inline Chunk uneven(Quants quants, float scale) {
+  Chunk chunk;
+  for (uint j = 0; j < 4; ++j) {
+    const int4 q = quants.values[j];
+    chunk.values[j] = float4(UnevenSteps[q.x], UnevenSteps[q.y], UnevenSteps[q.z], UnevenSteps[q.w]);
+  }
+  chunk.scale = scale;
+  return chunk;
+}
+
+/** Four bits: scale * UnevenSteps[q]. Bytes as in Q4_0. */
+struct IQ4_NL {
+  enum : uint { elements = 32 };
+  half scale;
+  uchar quants[16];
+};
+
+inline Chunk dequantize(device const IQ4_NL &block, uint chunk) {
+  return uneven(bits_of(block.quants, 4 * chunk, 15), float(block.scale));
+}
+
+/**
+ * Four bits, each a float of a sign bit, two exponent bits and one fraction bit: 0, 0.5, 1, 1.5, 2, 3, 4, 6; times
+ * 2^(exponent - 127). Bytes as in Q4_0. (The OCP's MX format, in which exponent 255 is NaN.)
+ */
+struct MXFP4 {
+  enum : uint { elements = 32 };
+  uchar exponent;
+  uchar quants[16];
+};
+
+inline Chunk dequantize(device const MXFP4 &block, uint chunk) {
+  const Quants magnitudes = bits_of(block.quants, 4 * chunk, 7);
+  const Quants signs = bits_of(block.quants, 4 * chunk + 3, 1);
+  // Twice the magnitude m is 0, 1, 2, 3, 4, 6, 8, 12: m + max(m - 4, 0) + 2 max(m - 6, 0).
+  Chunk result;
+  for (uint j = 0; j < 4; ++j) {
+    const int4 m = magnitudes.values[j];
+    const int4 twice = m + max(m - int4(4), int4(0)) + int4(2) * max(m - int4(6), int4(0));
+    result.values[j] = 0.5f * float4(twice - int4(2) * twice * signs.values[j]);
+  }
+  // 2^-127 has no exponent in an F32, but is half of 2^-126.
+  const uint exponent = block.exponent;
+  result.scale = exponent == 0 ? as_type<float>(1u << 22) : as_type<float>(exponent << 23);
+  return result;
+}
+
 // ---- blocks of 256 -------------------------------------------------------------------------------------------------
 
 /*
@@ -286,6 +341,26 @@ inline Chunk dequantize(device const Q6_K &block, uint chunk) {
   const Quants low = bits_of(block.low + chunk / 8 * 64 + chunk % 4 * 16, chunk % 8 / 4 * 4, 15);
   const Quants quants = join(low, stripes_of_two(block.high, chunk), 16);
   return centred(quants, 32, float(block.scale) * float(block.scales[chunk]));
+}
+
+/**
+ * Four bits, sub-blocks of 32: scale * (s - 32) * UnevenSteps[q]. Each 16 bytes are a sub-block, as in Q4_0. Of a scale s
+ * the low four bits are half a byte of `low`, and the high two are bits 2 s .. 2 s + 1 of `high`.
+ */
+struct IQ4_XS {
+  enum : uint { elements = 256 };
+  half scale;
+  ushort high;
+  uchar low[4];
+  uchar quants[128];
+};
+
+inline Chunk dequantize(device const IQ4_XS &block, uint chunk) {
+  const uint s = chunk / 2;
+  const uint low = block.low[s / 2] >> (s % 2 * 4) & 15;
+  const uint high = block.high >> (2 * s) & 3;
+  const float scale = float(block.scale) * float(int(low | high << 4) - 32);
+  return uneven(bits_of(block.quants + 16 * s, chunk % 2 * 4, 15), scale);
 }
 
 #endif

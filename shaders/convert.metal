@@ -18,7 +18,7 @@ template <typename From, typename To>
   copy_elements(row_of(x, position.y, args.n), out + ulong(position.y) * args.n, first);
 }
 
-#define CONVERT(Block, name)                                                                                            \
-  template [[host_name("convert_" #name "_f32")]] [[kernel]] decltype(convert<Block, F32>) convert<Block, F32>;         \
+#define CONVERT(Block, name)                                                                                           \
+  template [[host_name("convert_" #name "_f32")]] [[kernel]] decltype(convert<Block, F32>) convert<Block, F32>;        \
   template [[host_name("convert_" #name "_f16")]] [[kernel]] decltype(convert<Block, F16>) convert<Block, F16>;
 WEIGHT_TYPES(CONVERT)

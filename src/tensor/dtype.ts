@@ -30,7 +30,10 @@ export type WeightDType =
   | "q3_k"
   | "q4_k"
   | "q5_k"
-  | "q6_k";
+  | "q6_k"
+  | "iq4_nl"
+  | "iq4_xs"
+  | "mxfp4";
 
 /** Name of an element type. */
 export type DType = WeightDType | "u32";
@@ -50,6 +53,9 @@ const weights: Readonly<Record<WeightDType, DTypeLayout>> = {
   q4_k: { blockLength: 256, blockBytes: 144, alignment: 2 },
   q5_k: { blockLength: 256, blockBytes: 176, alignment: 2 },
   q6_k: { blockLength: 256, blockBytes: 210, alignment: 2 },
+  iq4_nl: { blockLength: 32, blockBytes: 18, alignment: 2 },
+  iq4_xs: { blockLength: 256, blockBytes: 136, alignment: 2 },
+  mxfp4: { blockLength: 32, blockBytes: 17, alignment: 1 },
 };
 
 /** All element types. */

@@ -29,6 +29,9 @@ const typeIds: Readonly<Record<ReferenceType, number>> = {
   q4_k: 12,
   q5_k: 13,
   q6_k: 14,
+  iq4_nl: 20,
+  iq4_xs: 23,
+  mxfp4: 39,
   bf16: 30,
 };
 

@@ -39,6 +39,12 @@ function striped(block: DataView, at: number, i: number, count: number): number 
   return bits(block, at + 32 * Math.floor(stripe / perByte) + (i % 32), count * (stripe % perByte), count);
 }
 
+/** What the 16 codes of IQ4_NL stand for. */
+const nonLinear = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113] as const;
+
+/** What the 16 codes of a float of four bits stand for. */
+const e2m1 = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6] as const;
+
 /** Scale and minimum k of eight. Of 4 .. 7 the low four bits are in bytes 8 .. 11, the high two on top of bytes 0 .. 7. */
 function sixBits(block: DataView, at: number, k: number): readonly [scale: number, minimum: number] {
   if (k < 4) return [bits(block, at + k, 0, 6), bits(block, at + 4 + k, 0, 6)];
@@ -61,7 +67,10 @@ export type ReferenceType =
   | "q3_k"
   | "q4_k"
   | "q5_k"
-  | "q6_k";
+  | "q6_k"
+  | "iq4_nl"
+  | "iq4_xs"
+  | "mxfp4";
 
 const formats: Readonly<Record<ReferenceType, BlockFormat>> = {
   f32: { length: 1, bytes: 4, value: (b) => b.getFloat32(0, true), halves: [] },
@@ -164,6 +173,32 @@ const formats: Readonly<Record<ReferenceType, BlockFormat>> = {
     },
     halves: [[208, 1370]],
   },
+  // half d; 16 bytes
+  iq4_nl: {
+    length: 32,
+    bytes: 18,
+    value: (b, i) => half(b, 0) * nonLinear[nibble(b, 2, i)],
+    halves: [[0, 68]],
+  },
+  // half d; 8 times two bits; 4 bytes of four bits each; 8 times 16 bytes
+  iq4_xs: {
+    length: 256,
+    bytes: 136,
+    value: (b, i) => {
+      const sub = Math.floor(i / 32);
+      const low = bits(b, 4 + Math.floor(sub / 2), 4 * (sub % 2), 4);
+      const high = bits(b, 2 + Math.floor(sub / 4), 2 * (sub % 4), 2);
+      return half(b, 0) * (low + 16 * high - 32) * nonLinear[nibble(b, 8 + 16 * sub, i % 32)];
+    },
+    halves: [[0, 1260]],
+  },
+  // an exponent; 16 bytes
+  mxfp4: {
+    length: 32,
+    bytes: 17,
+    value: (b, i) => e2m1[nibble(b, 1, i)] * 2 ** (b.getUint8(0) - 127),
+    halves: [],
+  },
 };
 
 /** All types that there is a reference for. */
@@ -207,6 +242,7 @@ export function randomBlocks(
       view.setFloat16(at + offset, random() < 0.5 ? scale : -scale, true);
     }
     if (type === "f32") view.setFloat32(at, magnitude * (2 * random() - 1), true);
+    if (type === "mxfp4") bytes[at] = 127 + Math.round(Math.log2(magnitude)) - Math.floor(random() * 4);
     if (type === "bf16")
       view.setUint16(at, (random() < 0.5 ? 0x8000 : 0) + bfloatBits(magnitude * random()), true);
   }
