@@ -49,6 +49,14 @@ export interface KernelCase {
  */
 export const f32Bound = 1e-5;
 
+/**
+ * Bound of sums of `length` products in one accumulator, as matmul has: each step rounds the running sum by up to 2^-24 of
+ * it, and the roundings add up as a random walk, to about sqrt(length) times that. Twice as much for the worst of thousands.
+ */
+export function sumBound(length: number): number {
+  return Math.max(f32Bound, Math.sqrt(length) * 2 ** -23);
+}
+
 /** Bound of results that are stored as F16: Metal may round either way, so up to one unit in the last place, 2^-10. */
 export const f16Bound = 1e-3;
 
@@ -57,8 +65,8 @@ export const exact = 0;
 
 /**
  * Bound of single weights as F32. Without a minimum they are exact: 11 bits of scale, at most 8 of a sub-block's scale
- * and at most 8 of the quant (no type has all of both) are no more than F32's 24. A minimum is added, which rounds once,
- * by up to 2^-24 of the larger of what was added and the sum.
+ * and at most 8 of the quant (no type has all of both) are no more than F32's 24. Where a minimum is added, both products
+ * are exact as well and the sum is rounded once, by one unit in the last place at most.
  */
 export function dequantizedBound(type: ReferenceType): number {
   return withMinimum.includes(type) ? 2 ** -23 : exact;

@@ -89,53 +89,54 @@ function lengths(type: ReferenceType): readonly number[] {
 /** Elements that a thread of convert and embed makes. */
 const perThread = (type: ReferenceType) => (blockOf(type).length === 1 ? 1 : tile("ChunkSize"));
 
-const conversions = referenceTypes.flatMap((from) =>
-  (["f32", "f16"] as const).flatMap((to) =>
-    lengths(from).map((n, i): KernelCase => {
-      const rows = 1 + i;
+/** Rows in another type. */
+export function convertCase(from: ReferenceType, to: "f32" | "f16", rows: number, n: number): KernelCase {
+  return {
+    kernel: `convert_${from}_${to}`,
+    shape: `rows=${rows} n=${n}`,
+    bound: to === "f32" ? dequantizedBound(from) : from === "f16" ? exact : f16Bound,
+    build: (random) => {
+      const x = randomWeights(from, random, rows * n, 10);
       return {
-        kernel: `convert_${from}_${to}`,
-        shape: `rows=${rows} n=${n}`,
-        bound: to === "f32" ? dequantizedBound(from) : from === "f16" ? exact : f16Bound,
-        build: (random) => {
-          const x = randomWeights(from, random, rows * n, 10);
-          return {
-            buffers: [input(x), output(to, x.values)],
-            args: args(u32(n)),
-            threadgroups: grid(rows, n / perThread(from)),
-            threads,
-          };
-        },
+        buffers: [input(x), output(to, x.values)],
+        args: args(u32(n)),
+        threadgroups: grid(rows, n / perThread(from)),
+        threads,
       };
-    }),
-  ),
+    },
+  };
+}
+
+/** Rows of an embedding table, the last of which does not exist. */
+export function embedCase(type: ReferenceType, rows: number, n: number, vocab: number): KernelCase {
+  return {
+    kernel: `embed_${type}`,
+    shape: `rows=${rows} n=${n} with a token outside the vocabulary`,
+    bound: dequantizedBound(type),
+    build: (random) => {
+      const weight = randomWeights(type, random, vocab * n, 1); // [vocab, n]
+      const tokens = Uint32Array.from({ length: rows }, () => Math.floor(random() * vocab));
+      tokens[rows - 1] = rows % 2 === 1 ? vocab : 0xffffffff;
+      return {
+        buffers: [
+          input(weight),
+          input(tokens),
+          output("f32", reference.gatherRows(weight.values, tokens, n, vocab)),
+        ],
+        args: args(u32(n), u32(vocab)),
+        threadgroups: grid(rows, n / perThread(type)),
+        threads,
+      };
+    },
+  };
+}
+
+const conversions = referenceTypes.flatMap((from) =>
+  (["f32", "f16"] as const).flatMap((to) => lengths(from).map((n, i) => convertCase(from, to, 1 + i, n))),
 );
 
-const embeddings = referenceTypes.flatMap((format) =>
-  lengths(format).map((n, i): KernelCase => {
-    const rows = 1 + 2 * i;
-    const vocab = 50;
-    return {
-      kernel: `embed_${format}`,
-      shape: `rows=${rows} n=${n} with a token outside the vocabulary`,
-      bound: dequantizedBound(format),
-      build: (random) => {
-        const weight = randomWeights(format, random, vocab * n, 1); // [vocab, n]
-        const tokens = Uint32Array.from({ length: rows }, () => Math.floor(random() * vocab));
-        tokens[rows - 1] = rows % 2 === 1 ? vocab : 0xffffffff;
-        return {
-          buffers: [
-            input(weight),
-            input(tokens),
-            output("f32", reference.gatherRows(weight.values, tokens, n, vocab)),
-          ],
-          args: args(u32(n), u32(vocab)),
-          threadgroups: grid(rows, n / perThread(format)),
-          threads,
-        };
-      },
-    };
-  }),
+const embeddings = referenceTypes.flatMap((type) =>
+  lengths(type).map((n, i) => embedCase(type, 1 + 2 * i, n, 50)),
 );
 
 const gathers = [

@@ -3,7 +3,17 @@
 import * as reference from "../../reference/kernels.ts";
 import { randomWeights } from "../../reference/kernels_formats.ts";
 import { blockOf, type ReferenceType, referenceTypes } from "../../reference/llama_dequantize.ts";
-import { args, type Dispatch, f32Bound, input, type KernelCase, normal, output, u32 } from "../case.ts";
+import {
+  args,
+  type Dispatch,
+  f32Bound,
+  input,
+  type KernelCase,
+  normal,
+  output,
+  sumBound,
+  u32,
+} from "../case.ts";
 import { tile } from "../tiles.ts";
 
 export interface Shape {
@@ -118,7 +128,7 @@ export function matmulCase(type: ReferenceType, shape: Shape): KernelCase {
   return {
     kernel: `matmul_${type}`,
     shape: describe(shape),
-    bound: f32Bound,
+    bound: sumBound(shape.k),
     build: (random): Dispatch => {
       const { w, x, expected } = inputs(random, type, shape);
       return {
