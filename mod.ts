@@ -109,6 +109,7 @@ export {
   silu,
   softmax,
   type Tensor,
+  type WeightDType,
 } from "./src/tensor/index.ts";
 /** Text: tokenizers as models have them, and stop strings in streams. */
 export {

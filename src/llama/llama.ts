@@ -68,7 +68,8 @@ export class Llama implements Disposable {
    * Loads a model. The file is checked as a whole before a device is touched. Where device and CPU share memory its
    * weights are mapped and not read; else they are copied to the device in pieces.
    *
-   * @param path A GGUF file of architecture `llama` with weights in F32, F16 or Q8_0. It must not change afterwards.
+   * @param path A GGUF file of architecture `llama` with weights of any type in `WeightDType`. It must not change
+   *   afterwards.
    * @throws {GgufError} If the file is no GGUF file, or lacks metadata.
    * @throws {ModelError} If it is a model that this library cannot run; `field` names the metadata key or tensor.
    * @throws {TypeError} If the file lacks a part of the tokenizer.
