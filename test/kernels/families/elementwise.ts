@@ -2,7 +2,7 @@
 
 import * as reference from "../../reference/kernels.ts";
 import { randomWeights } from "../../reference/kernels_formats.ts";
-import { blockOf, type ReferenceType, referenceTypes } from "../../reference/llama_dequantize.ts";
+import { blockOf, dequantize, type ReferenceType, referenceTypes } from "../../reference/llama_dequantize.ts";
 import {
   args,
   dequantizedBound,
@@ -135,6 +135,25 @@ const conversions = referenceTypes.flatMap((from) =>
   (["f32", "f16"] as const).flatMap((to) => lengths(from).map((n, i) => convertCase(from, to, 1 + i, n))),
 );
 
+/** The least and the greatest exponents of MXFP4 whose numbers all are normal F32. */
+const exponents = [3, 252].map(
+  (exponent): KernelCase => ({
+    kernel: "convert_mxfp4_f32",
+    shape: `exponent=${exponent}`,
+    bound: exact,
+    build: () => {
+      const bytes = Uint8Array.from({ length: 17 }, (_, i) => (i === 0 ? exponent : 17 * (i - 1)));
+      const { length } = blockOf("mxfp4");
+      return {
+        buffers: [input(bytes), output("f32", dequantize(bytes, "mxfp4"))],
+        args: args(u32(length)),
+        threadgroups: grid(1, length / perThread("mxfp4")),
+        threads,
+      };
+    },
+  }),
+);
+
 const embeddings = referenceTypes.flatMap((type) =>
   lengths(type).map((n, i) => embedCase(type, 1 + 2 * i, n, 50)),
 );
@@ -165,6 +184,7 @@ export const elementwiseCases: readonly KernelCase[] = [
   ...arithmetic,
   extremes,
   ...conversions,
+  ...exponents,
   ...embeddings,
   ...gathers,
 ];
