@@ -132,6 +132,7 @@ export {
   softCap,
   softmax,
   type Tensor,
+  type WeightDType,
 } from "./src/tensor/index.ts";
 /** Text: tokenizers and chat templates as models have them, and stop strings in streams. */
 export {

@@ -1,9 +1,5 @@
 /*
- * common.h: element formats, and how their values are read.
- *
- * A tensor is rows of blocks. A format is a struct for one block, with the number of its elements, and two functions:
- * element() reads one value, load16() reads 16 consecutive ones. Kernels are templates over the format, so a new one is
- * added here and instantiated where it is wanted.
+ * common.h: how the values of a row are read, whatever its type. Kernels are templates over the types of blocks.h.
  */
 #ifndef BUN_METAL_COMMON_H
 #define BUN_METAL_COMMON_H
@@ -12,26 +8,8 @@
 using namespace metal;
 
 #include "args.h"
+#include "blocks.h"
 #include "tiles.h"
-
-// ---- formats -------------------------------------------------------------------------------------------------------
-
-struct F32 {
-  enum : uint { elements = 1 };
-  float value;
-};
-
-struct F16 {
-  enum : uint { elements = 1 };
-  half value;
-};
-
-/** Eight-bit blocks as in GGUF, 34 bytes, aligned to 2: element i is scale * quants[i]. */
-struct Q8_0 {
-  enum : uint { elements = 32 };
-  half scale;
-  char quants[32];
-};
 
 /** Where row `row` of a tensor with rows of `n` elements starts. */
 template <typename Block> inline device const Block *row_of(device const Block *tensor, uint row, uint n) {
@@ -40,36 +18,38 @@ template <typename Block> inline device const Block *row_of(device const Block *
 
 // ---- one element ---------------------------------------------------------------------------------------------------
 
-inline float element(device const F32 *row, uint i) { return row[i].value; }
-inline float element(device const F16 *row, uint i) { return float(row[i].value); }
-inline float element(device const Q8_0 *row, uint i) { return float(row[i / 32].scale) * float(row[i / 32].quants[i % 32]); }
+/** Of a type with blocks it costs as much as sixteen: kernels take whole chunks of those. */
+template <typename Block> inline float element(device const Block *row, uint i) {
+  const Chunk chunk = dequantize(row[i / Block::elements], i % Block::elements / ChunkSize);
+  return chunk.scale * chunk.values[i % ChunkSize / 4][i % 4];
+}
+
+inline float element(device const F32 *row, uint i) { return value_of(row[i]); }
+inline float element(device const F16 *row, uint i) { return value_of(row[i]); }
+inline float element(device const BF16 *row, uint i) { return value_of(row[i]); }
 
 inline void store(device F32 *row, uint i, float value) { row[i].value = value; }
 inline void store(device F16 *row, uint i, float value) { row[i].value = half(value); }
 
 // ---- sixteen elements ----------------------------------------------------------------------------------------------
 
-/** Sixteen consecutive elements: scale * values. Formats without a scale have 1, and the product folds away. */
-struct Chunk {
-  float4 values[4];
-  float scale;
-};
+inline float4 load4(device const F32 *row, uint i) { return load4(row + i); }
 
-inline float4 load4(device const F32 *row, uint i) { return float4(*(device const packed_float4 *)(row + i)); }
+/** `i` is a multiple of 16, so that the sixteen are in one block. */
+template <typename Block> inline Chunk load16(device const Block *row, uint i) {
+  return dequantize(row[i / Block::elements], i % Block::elements / ChunkSize);
+}
 
 inline Chunk load16(device const F32 *row, uint i) {
-  return {{load4(row, i), load4(row, i + 4), load4(row, i + 8), load4(row, i + 12)}, 1.0f};
+  return {{load4(row + i), load4(row + i + 4), load4(row + i + 8), load4(row + i + 12)}, 1.0f};
 }
 
 inline Chunk load16(device const F16 *row, uint i) {
-  device const packed_half4 *x = (device const packed_half4 *)(row + i);
-  return {{float4(half4(x[0])), float4(half4(x[1])), float4(half4(x[2])), float4(half4(x[3]))}, 1.0f};
+  return {{load4(row + i), load4(row + i + 4), load4(row + i + 8), load4(row + i + 12)}, 1.0f};
 }
 
-/** `i` is a multiple of 16: the sixteen are in one block. */
-inline Chunk load16(device const Q8_0 *row, uint i) {
-  device const packed_char4 *q = (device const packed_char4 *)(row[i / 32].quants + i % 32);
-  return {{float4(char4(q[0])), float4(char4(q[1])), float4(char4(q[2])), float4(char4(q[3]))}, float(row[i / 32].scale)};
+inline Chunk load16(device const BF16 *row, uint i) {
+  return {{load4(row + i), load4(row + i + 4), load4(row + i + 8), load4(row + i + 12)}, 1.0f};
 }
 
 /** As load16 in a row of `n` elements: those past its end are 0, and are not read. */
@@ -80,6 +60,19 @@ template <typename Block> inline Chunk load16(device const Block *row, uint i, u
     if (i + j < n) chunk.values[j / 4][j % 4] = element(row, i + j);
   }
   return chunk;
+}
+
+/** Elements that a thread makes where each makes few: a chunk of a type with blocks, else one. */
+template <typename Block> inline uint elements_per_thread() { return Block::elements > 1 ? uint(ChunkSize) : 1u; }
+
+/** out[i] = row[i], for the elements of one thread from `first` on. */
+template <typename Block, typename To> inline void copy_elements(device const Block *row, device To *out, uint first) {
+  if (Block::elements == 1) {
+    store(out, first, element(row, first));
+  } else {
+    const Chunk chunk = load16(row, first);
+    for (uint i = 0; i < ChunkSize; ++i) store(out, first + i, chunk.scale * chunk.values[i / 4][i % 4]);
+  }
 }
 
 /** sum + w * x, element by element, as four partial sums. The scale of `x` is 1. */

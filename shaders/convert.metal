@@ -1,11 +1,11 @@
 /*
- * convert.metal: between element formats. One element per thread; a threadgroup makes ElementwiseThreads elements of one
- * row. Between equal formats it is a copy.
+ * convert.metal: between element types. A thread makes one element, or a chunk of sixteen where the source has blocks; a
+ * threadgroup of ElementwiseThreads threads makes a part of one row. Between equal types it is a copy.
  */
 #include "common.h"
 
 /**
- * out[r, i] = x[r, i], in another format. To F16, magnitudes over 65504 become infinite.
+ * out[r, i] = x[r, i], in another type. To F16, magnitudes over 65504 become infinite.
  * Reads x [rows, n], n a multiple of the block's elements; writes out [rows, n].
  */
 template <typename From, typename To>
@@ -13,13 +13,12 @@ template <typename From, typename To>
                         device To *out [[buffer(1)]],
                         constant RowArgs &args [[buffer(2)]],
                         uint2 position [[thread_position_in_grid]]) {
-  if (position.x >= args.n) return;
-  store(out + ulong(position.y) * args.n, position.x, element(row_of(x, position.y, args.n), position.x));
+  const uint first = position.x * elements_per_thread<From>();
+  if (first >= args.n) return;
+  copy_elements(row_of(x, position.y, args.n), out + ulong(position.y) * args.n, first);
 }
 
-template [[host_name("convert_f32_f32")]] [[kernel]] decltype(convert<F32, F32>) convert<F32, F32>;
-template [[host_name("convert_f32_f16")]] [[kernel]] decltype(convert<F32, F16>) convert<F32, F16>;
-template [[host_name("convert_f16_f32")]] [[kernel]] decltype(convert<F16, F32>) convert<F16, F32>;
-template [[host_name("convert_f16_f16")]] [[kernel]] decltype(convert<F16, F16>) convert<F16, F16>;
-template [[host_name("convert_q8_0_f32")]] [[kernel]] decltype(convert<Q8_0, F32>) convert<Q8_0, F32>;
-template [[host_name("convert_q8_0_f16")]] [[kernel]] decltype(convert<Q8_0, F16>) convert<Q8_0, F16>;
+#define CONVERT(Block, name)                                                                                           \
+  template [[host_name("convert_" #name "_f32")]] [[kernel]] decltype(convert<Block, F32>) convert<Block, F32>;        \
+  template [[host_name("convert_" #name "_f16")]] [[kernel]] decltype(convert<Block, F16>) convert<Block, F16>;
+WEIGHT_TYPES(CONVERT)

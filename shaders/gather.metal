@@ -1,6 +1,6 @@
 /*
- * gather.metal: rows picked by index. One element per thread; a threadgroup makes ElementwiseThreads elements of one
- * output row.
+ * gather.metal: rows picked by index. A thread makes one element, or a chunk of sixteen where the source has blocks; a
+ * threadgroup of ElementwiseThreads threads makes a part of one output row.
  */
 #include "common.h"
 
@@ -21,15 +21,19 @@ kernel void gather_rows_f32(device const float *x [[buffer(0)]],
 template <typename Block>
 [[kernel]] void embed(device const Block *weight [[buffer(0)]],
                       device const uint *tokens [[buffer(1)]],
-                      device float *out [[buffer(2)]],
+                      device F32 *out [[buffer(2)]],
                       constant EmbedArgs &args [[buffer(3)]],
                       uint2 position [[thread_position_in_grid]]) {
-  if (position.x >= args.n) return;
+  const uint first = position.x * elements_per_thread<Block>();
+  if (first >= args.n) return;
   const uint token = tokens[position.y];
-  out[ulong(position.y) * args.n + position.x] =
-      token < args.vocab ? element(row_of(weight, token, args.n), position.x) : 0.0f;
+  device F32 *row = out + ulong(position.y) * args.n;
+  if (token < args.vocab) {
+    copy_elements(row_of(weight, token, args.n), row, first);
+  } else {
+    for (uint i = 0; i < elements_per_thread<Block>(); ++i) store(row, first + i, 0.0f);
+  }
 }
 
-template [[host_name("embed_f32")]] [[kernel]] decltype(embed<F32>) embed<F32>;
-template [[host_name("embed_f16")]] [[kernel]] decltype(embed<F16>) embed<F16>;
-template [[host_name("embed_q8_0")]] [[kernel]] decltype(embed<Q8_0>) embed<Q8_0>;
+#define EMBED(Block, name) template [[host_name("embed_" #name)]] [[kernel]] decltype(embed<Block>) embed<Block>;
+WEIGHT_TYPES(EMBED)

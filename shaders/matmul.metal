@@ -79,6 +79,5 @@ template <typename Block>
   }
 }
 
-template [[host_name("matmul_f32")]] [[kernel]] decltype(matmul<F32>) matmul<F32>;
-template [[host_name("matmul_f16")]] [[kernel]] decltype(matmul<F16>) matmul<F16>;
-template [[host_name("matmul_q8_0")]] [[kernel]] decltype(matmul<Q8_0>) matmul<Q8_0>;
+#define MATMUL(Block, name) template [[host_name("matmul_" #name)]] [[kernel]] decltype(matmul<Block>) matmul<Block>;
+WEIGHT_TYPES(MATMUL)

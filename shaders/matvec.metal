@@ -23,6 +23,7 @@ template <typename Block> inline OutputRows<Block> output_rows(device const Bloc
 template <typename Block>
 inline void accumulate_end(OutputRows<Block> weights, device const F32 *x, uint k, uint lane, uint lanes,
                            thread float4 *sums) {
+  if (Block::elements > 1) return; // whole blocks are whole chunks
   for (uint i = k / ChunkSize * ChunkSize + lane; i < k; i += lanes) {
     for (uint o = 0; o < MatvecOutputs; ++o) sums[o].x += element(weights.rows[o], i) * element(x, i);
   }
@@ -73,9 +74,8 @@ template <typename Block>
   make_outputs(w, x + ulong(group.y) * args.k, out + ulong(group.y) * args.n, first, args.n, args.k, lane, lanes);
 }
 
-template [[host_name("matvec_f32")]] [[kernel]] decltype(matvec<F32>) matvec<F32>;
-template [[host_name("matvec_f16")]] [[kernel]] decltype(matvec<F16>) matvec<F16>;
-template [[host_name("matvec_q8_0")]] [[kernel]] decltype(matvec<Q8_0>) matvec<Q8_0>;
+#define MATVEC(Block, name) template [[host_name("matvec_" #name)]] [[kernel]] decltype(matvec<Block>) matvec<Block>;
+WEIGHT_TYPES(MATVEC)
 
 /**
  * The same, with x staged through threadgroup memory in tiles of MatvecTile, so that device memory gives each
@@ -120,9 +120,9 @@ template <typename Block>
   if (lane == 0) write_outputs(out + ulong(group.y) * args.n, first, args.n, totals);
 }
 
-template [[host_name("matvec_tiled_f32")]] [[kernel]] decltype(matvec_tiled<F32>) matvec_tiled<F32>;
-template [[host_name("matvec_tiled_f16")]] [[kernel]] decltype(matvec_tiled<F16>) matvec_tiled<F16>;
-template [[host_name("matvec_tiled_q8_0")]] [[kernel]] decltype(matvec_tiled<Q8_0>) matvec_tiled<Q8_0>;
+#define MATVEC_TILED(Block, name)                                                                                      \
+  template [[host_name("matvec_tiled_" #name)]] [[kernel]] decltype(matvec_tiled<Block>) matvec_tiled<Block>;
+WEIGHT_TYPES(MATVEC_TILED)
 
 /**
  * The same for MatvecRows rows of x at once, so that each weight is read and decoded once for all of them: for a few
@@ -174,9 +174,9 @@ template <typename Block>
   }
 }
 
-template [[host_name("matvec_rows_f32")]] [[kernel]] decltype(matvec_rows<F32>) matvec_rows<F32>;
-template [[host_name("matvec_rows_f16")]] [[kernel]] decltype(matvec_rows<F16>) matvec_rows<F16>;
-template [[host_name("matvec_rows_q8_0")]] [[kernel]] decltype(matvec_rows<Q8_0>) matvec_rows<Q8_0>;
+#define MATVEC_ROWS(Block, name)                                                                                       \
+  template [[host_name("matvec_rows_" #name)]] [[kernel]] decltype(matvec_rows<Block>) matvec_rows<Block>;
+WEIGHT_TYPES(MATVEC_ROWS)
 
 /**
  * The same with the weights of one of several experts for each row of outputs: out[r] = w[ids[r]] x[r / share].
@@ -201,6 +201,6 @@ template <typename Block>
   make_outputs(weights, row, out + ulong(group.y) * args.n, first, args.n, args.k, lane, lanes);
 }
 
-template [[host_name("matvec_experts_f32")]] [[kernel]] decltype(matvec_experts<F32>) matvec_experts<F32>;
-template [[host_name("matvec_experts_f16")]] [[kernel]] decltype(matvec_experts<F16>) matvec_experts<F16>;
-template [[host_name("matvec_experts_q8_0")]] [[kernel]] decltype(matvec_experts<Q8_0>) matvec_experts<Q8_0>;
+#define MATVEC_EXPERTS(Block, name)                                                                                    \
+  template [[host_name("matvec_experts_" #name)]] [[kernel]] decltype(matvec_experts<Block>) matvec_experts<Block>;
+WEIGHT_TYPES(MATVEC_EXPERTS)

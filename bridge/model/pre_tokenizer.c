@@ -61,7 +61,7 @@ static size_t runOf(const Scan *scan, size_t at, uint8_t some, uint8_t not, uint
 }
 
 static bool isOneOf(uint8_t byte, const char *letters) {
-  return byte != 0 && strchr(letters, byte);
+  return memchr(letters, byte, strlen(letters));
 }
 
 static uint8_t lower(uint8_t byte, bool ignoresCase) {

@@ -65,15 +65,13 @@ export class Llama implements Disposable {
   readonly #generated = { tokens: 0, seconds: 0 };
 
   /**
-   * Loads a model. One that is split into several files (`name-00001-of-00003.gguf` and so on) is loaded by the path of any
-   * of them; all have to lie in one folder.
-   *
-   * The file is checked as a whole before a device is touched. Where device and CPU share memory its
+   * Loads a model. The file is checked as a whole before a device is touched. Where device and CPU share memory its
    * weights are mapped and not read; else they are copied to the device in pieces.
    *
-   * @param path A GGUF file of architecture `llama`, `qwen2`, `qwen3`, `qwen3moe`, `gemma`, `gemma2`, `gemma3` or `phi3`,
-   *   with weights in F32, F16 or Q8_0. It must not change afterwards.
-   * @throws {GgufError} If the file is no GGUF file, or lacks metadata.
+   * @param path A GGUF file of architecture `llama`, `qwen2`, `qwen3`, `qwen3moe`, `gemma`, `gemma2`, `gemma3` or `phi3`
+   *   with weights of any type in `WeightDType`, or any part of one that is split (`name-00001-of-00003.gguf`). It must
+   *   not change afterwards.
+   * @throws {GgufError} If the file is no GGUF file, or lacks metadata or a part.
    * @throws {ModelError} If it is a model that this library cannot run; `field` names the metadata key or tensor.
    * @throws {TypeError} If the file lacks a part of the tokenizer.
    * @throws {RangeError} If an option is out of range.

@@ -3,20 +3,17 @@
  * touched; `weight_buffers.ts` brings their bytes there.
  */
 import type { GgufFile, GgufTensor } from "../gguf/index.ts";
+import { type WeightDType, weightDTypes } from "../tensor/index.ts";
 import { type Architecture, findArchitecture } from "./architectures/index.ts";
 import type { LlamaConfig } from "./config.ts";
 import { ModelError } from "./errors.ts";
 import { ropeFactorNames } from "./rope_factors.ts";
 
-/** How a matrix can be stored. */
-const matrixTypes = ["f32", "f16", "q8_0"] as const;
-export type WeightType = (typeof matrixTypes)[number];
-
 /** Where a weight lies in the file. */
 export type WeightPlace = {
   /** The tensor's name. */
   readonly name: string;
-  readonly type: WeightType;
+  readonly type: WeightDType;
   /** Rows first, as in the paper (GGUF writes the row length first). */
   readonly shape: readonly number[];
   readonly part: number; // which of the model's files
@@ -184,7 +181,7 @@ class Finder {
 
   /** `shape`: rows first. */
   matrix(name: string, shape: readonly number[]): WeightPlace {
-    return this.#find(name, shape, matrixTypes);
+    return this.#find(name, shape, weightDTypes);
   }
 
   vector(name: string, length: number): WeightPlace {
@@ -212,7 +209,7 @@ class Finder {
     }
   }
 
-  #find(name: string, shape: readonly number[], types: readonly WeightType[]): WeightPlace {
+  #find(name: string, shape: readonly number[], types: readonly WeightDType[]): WeightPlace {
     const tensor = this.#file.tensors.get(name);
     if (tensor === undefined) {
       this.#missing.push(name);

@@ -1,6 +1,6 @@
 /**
  * Element types. A type is a row of one table: how many elements share a block and how many bytes the block takes.
- * A quantisation is added by adding its row here and its kernels in `shaders/`.
+ * docs/adding-a-type.md shows all that a new type needs.
  */
 
 /** Storage of one element type. */
@@ -13,20 +13,59 @@ export interface DTypeLayout {
   readonly alignment: number;
 }
 
-/** Name of an element type, as kernels carry it in theirs. */
-export type DType = "f32" | "f16" | "q8_0" | "u32";
+/**
+ * The types that weights may have, as GGUF stores them: what `embed`, `matmul` and `convert` read. Kernels carry these
+ * names in theirs.
+ */
+export type WeightDType =
+  | "f32"
+  | "f16"
+  | "bf16"
+  | "q4_0"
+  | "q4_1"
+  | "q5_0"
+  | "q5_1"
+  | "q8_0"
+  | "q2_k"
+  | "q3_k"
+  | "q4_k"
+  | "q5_k"
+  | "q6_k"
+  | "iq4_nl"
+  | "iq4_xs"
+  | "mxfp4";
+
+/** Name of an element type. */
+export type DType = WeightDType | "u32";
+
+/** The types of weights. The blocks are those of shaders/blocks.h. */
+const weights: Readonly<Record<WeightDType, DTypeLayout>> = {
+  f32: { blockLength: 1, blockBytes: 4, alignment: 4 },
+  f16: { blockLength: 1, blockBytes: 2, alignment: 2 },
+  bf16: { blockLength: 1, blockBytes: 2, alignment: 2 },
+  q4_0: { blockLength: 32, blockBytes: 18, alignment: 2 },
+  q4_1: { blockLength: 32, blockBytes: 20, alignment: 2 },
+  q5_0: { blockLength: 32, blockBytes: 22, alignment: 2 },
+  q5_1: { blockLength: 32, blockBytes: 24, alignment: 2 },
+  q8_0: { blockLength: 32, blockBytes: 34, alignment: 2 },
+  q2_k: { blockLength: 256, blockBytes: 84, alignment: 2 },
+  q3_k: { blockLength: 256, blockBytes: 110, alignment: 2 },
+  q4_k: { blockLength: 256, blockBytes: 144, alignment: 2 },
+  q5_k: { blockLength: 256, blockBytes: 176, alignment: 2 },
+  q6_k: { blockLength: 256, blockBytes: 210, alignment: 2 },
+  iq4_nl: { blockLength: 32, blockBytes: 18, alignment: 2 },
+  iq4_xs: { blockLength: 256, blockBytes: 136, alignment: 2 },
+  mxfp4: { blockLength: 32, blockBytes: 17, alignment: 1 },
+};
 
 /** All element types. */
 export const dtypes: Readonly<Record<DType, DTypeLayout>> = {
-  f32: { blockLength: 1, blockBytes: 4, alignment: 4 },
-  f16: { blockLength: 1, blockBytes: 2, alignment: 2 },
-  /** `{ half d; int8 q[32] }`, as in GGUF. */
-  q8_0: { blockLength: 32, blockBytes: 34, alignment: 2 },
+  ...weights,
   u32: { blockLength: 1, blockBytes: 4, alignment: 4 },
 };
 
-/** The types that weights may have: what `embed`, `matmul` and `convert` read. */
-export type WeightDType = "f32" | "f16" | "q8_0";
+/** All types that weights may have. */
+export const weightDTypes: readonly WeightDType[] = Object.keys(weights) as WeightDType[];
 
 /**
  * Bytes of one row of `length` elements.

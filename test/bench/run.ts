@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Buffer, Device, Graph, Llama, matmul, ProgramBuilder } from "../../mod.ts";
 import { encodeQ8_0 } from "../reference/gguf_writer.ts";
+import { randomBlocks } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
 import { type Contender, type Line, report, table, takeTurns } from "./measure.ts";
 
@@ -115,6 +116,10 @@ async function products(): Promise<void> {
     { dtype: "f32", data: weights },
     { dtype: "f16", data: f16 },
     { dtype: "q8_0", data: q8 },
+    ...(["q4_0", "q4_k", "q6_k"] as const).map((dtype) => ({
+      dtype,
+      data: randomBlocks(dtype, random, n * k, 1),
+    })),
   ] as const;
   using owned = new DisposableStack();
   for (const rows of [1, 32]) {

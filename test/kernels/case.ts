@@ -1,6 +1,7 @@
 /** A kernel test as data: one dispatch, and what has to be in memory after it. */
 
 import type { Stored } from "../reference/kernels_formats.ts";
+import type { ReferenceType } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
 
 /** What a kernel's buffer holds. */
@@ -43,16 +44,34 @@ export interface KernelCase {
 }
 
 /**
- * Bound of kernels that compute in F32 from inputs that the reference has exactly: some roundings of 6e-8 each. F16 and
- * Q8_0 weights do not loosen it: the reference multiplies by what the stored bytes mean.
+ * Bound of kernels that compute in F32 from inputs that the reference has exactly: some roundings of 6e-8 each. The types of
+ * weights do not loosen it: the reference multiplies by what the stored bytes mean.
  */
 export const f32Bound = 1e-5;
+
+/**
+ * Bound of sums of `length` products in one accumulator, as matmul has: each step rounds the running sum by up to 2^-24 of
+ * it, and the roundings add up as a random walk, to about sqrt(length) times that. Twice as much for the worst of thousands.
+ */
+export function sumBound(length: number): number {
+  return Math.max(f32Bound, Math.sqrt(length) * 2 ** -23);
+}
 
 /** Bound of results that are stored as F16: Metal may round either way, so up to one unit in the last place, 2^-10. */
 export const f16Bound = 1e-3;
 
 /** Copies: every bit. */
 export const exact = 0;
+
+/**
+ * Bound of single weights as F32. Without a minimum they are exact: 11 bits of scale, at most 8 of a sub-block's scale
+ * and at most 8 of the quant (no type has all of both) are no more than F32's 24. Where a minimum is added, both products
+ * are exact as well and the sum is rounded once, by one unit in the last place at most.
+ */
+export function dequantizedBound(type: ReferenceType): number {
+  return withMinimum.includes(type) ? 2 ** -23 : exact;
+}
+const withMinimum: readonly ReferenceType[] = ["q4_1", "q5_1", "q2_k", "q4_k", "q5_k"];
 
 export function input(data: Uint8Array | Uint32Array | Float32Array | Stored): BufferSpec {
   const view = "values" in data && "bytes" in data ? data.bytes : data;

@@ -6,23 +6,9 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Device } from "../../src/runtime/index.ts";
-import { buildCase, type KernelCase, seedOf } from "./case.ts";
-import { attentionCases } from "./families/attention.ts";
-import { elementwiseCases } from "./families/elementwise.ts";
-import { expertCases } from "./families/experts.ts";
-import { matrixCases } from "./families/matrix.ts";
-import { ropeCases } from "./families/rope.ts";
-import { rowCases } from "./families/rows.ts";
+import { buildCase, seedOf } from "./case.ts";
 import { KernelRunner, largestError } from "./runner.ts";
-
-const cases: readonly KernelCase[] = [
-  ...elementwiseCases,
-  ...rowCases,
-  ...ropeCases,
-  ...attentionCases,
-  ...matrixCases,
-  ...expertCases,
-];
+import { kernelCases as cases } from "./suite.ts";
 
 describe("kernels", () => {
   let runner: KernelRunner;

@@ -94,9 +94,10 @@ export class KernelRunner implements Disposable {
   /**
    * Runs a kernel and compares all of its buffers.
    *
+   * @returns the largest error of its outputs
    * @throws {KernelMismatch} on an error above `bound`, an element not written, or one written that should not have been.
    */
-  run(kernel: string, dispatch: Dispatch, bound: number): void {
+  run(kernel: string, dispatch: Dispatch, bound: number): number {
     using stack = new DisposableStack();
     const buffers: (Buffer | undefined)[] = dispatch.buffers.map((spec) => {
       if (spec.kind === "alias") return undefined;
@@ -124,13 +125,14 @@ export class KernelRunner implements Disposable {
     );
     this.#device.queue.run(program);
 
-    dispatch.buffers.forEach((spec, i) => {
+    const errors = dispatch.buffers.map((spec, i) => {
       const buffer = buffers[i];
-      if (buffer === undefined || spec.kind === "alias") return;
+      if (buffer === undefined || spec.kind === "alias") return 0;
       const after = new Uint8Array(buffer.byteLength);
       buffer.download(after);
-      judge(`buffer ${i}`, spec, after, bound);
+      return judge(`buffer ${i}`, spec, after, bound);
     });
+    return Math.max(...errors);
   }
 
   [Symbol.dispose](): void {
@@ -149,12 +151,13 @@ function contentsBefore(spec: Exclude<BufferSpec, { kind: "alias" }>): Uint8Arra
   return bytes;
 }
 
+/** @returns the largest error */
 function judge(
   name: string,
   spec: Exclude<BufferSpec, { kind: "alias" }>,
   after: Uint8Array,
   bound: number,
-): void {
+): number {
   const length = after.length - sentinelBytes;
   for (let i = length; i < after.length; i++) {
     if (after[i] !== sentinel)
@@ -164,7 +167,7 @@ function judge(
     if (Bytes.compare(after.subarray(0, length), spec.data) !== 0) {
       throw new KernelMismatch(`${name}: an input was written`);
     }
-    return;
+    return 0;
   }
   const actual = read(spec.type, after.subarray(0, length));
   const { error, index } = largestError(actual, spec.expected);
@@ -174,4 +177,5 @@ function judge(
         `error ${error.toExponential(2)} is above ${bound}`,
     );
   }
+  return error;
 }

@@ -14,8 +14,32 @@ export type GoldenRun = {
 export type GoldenPrompt = {
   readonly text: string;
   readonly ids_bos: readonly number[];
-  readonly runs: { readonly "austen-5m-f16.gguf": GoldenRun; readonly "austen-5m-q8_0.gguf": GoldenRun };
+  readonly runs: Readonly<Record<string, GoldenRun>>;
 };
+
+const folders = {
+  fixtures: join(import.meta.dirname, "../fixtures"),
+  examples: join(import.meta.dirname, "../../examples/models"),
+};
+
+/**
+ * The model's files. What llama.cpp calls Q4_0 and Q4_K_M are mixtures: both have a Q6_K embedding, and the latter Q4_K
+ * and Q6_K matrices.
+ */
+export const goldenModels: Readonly<Record<"f16" | "q8_0" | "q4_0" | "q4_k_m", string>> = {
+  f16: join(folders.fixtures, "austen-5m-f16.gguf"),
+  q8_0: join(folders.examples, "austen-5m-q8_0.gguf"),
+  q4_0: join(folders.fixtures, "austen-5m-q4_0.gguf"),
+  q4_k_m: join(folders.fixtures, "austen-5m-q4_k_m.gguf"),
+};
+
+export type GoldenModel = keyof typeof goldenModels;
+
+/** Prompts with a greedy continuation in which no step is a near tie. */
+export const continuationsOf: Readonly<Record<GoldenModel, number>> = { f16: 3, q8_0: 3, q4_0: 1, q4_k_m: 3 };
+
+/** All of the model's files. */
+export const goldenTypes: readonly GoldenModel[] = Object.keys(goldenModels) as GoldenModel[];
 
 export async function readGolden(): Promise<readonly GoldenPrompt[]> {
   const golden: { prompts: GoldenPrompt[] } = JSON.parse(
@@ -24,12 +48,9 @@ export async function readGolden(): Promise<readonly GoldenPrompt[]> {
   return golden.prompts;
 }
 
-/** The runs of a prompt by weight type. */
-export function runsOf(prompt: GoldenPrompt): readonly (readonly ["f16" | "q8_0", GoldenRun])[] {
-  return [
-    ["f16", prompt.runs["austen-5m-f16.gguf"]],
-    ["q8_0", prompt.runs["austen-5m-q8_0.gguf"]],
-  ];
+/** The runs of a prompt by file. */
+export function runsOf(prompt: GoldenPrompt): readonly (readonly [GoldenModel, GoldenRun])[] {
+  return goldenTypes.map((type) => [type, prompt.runs[`austen-5m-${type}.gguf`]] as const);
 }
 
 /** `length` tokens of real text: the prompts one after the other, again and again. */

@@ -63,9 +63,9 @@ describe("findWeights", () => {
     expect(() => find(changed("blk.0.attn_norm.weight", { type: 1 }))).toThrow(
       'Cannot use tensor "blk.0.attn_norm.weight": its type is f16, supported are f32',
     );
-    // 12 is Q4_K
-    const quantised = find.bind(undefined, changed("blk.0.ffn_down.weight", { type: 12, shape: [256, 24] }));
-    expect(quantised).toThrow("its type is q4_k, supported are f32, f16, q8_0");
+    // 34 is TQ1_0
+    const quantised = find.bind(undefined, changed("blk.0.ffn_down.weight", { type: 34, shape: [256, 24] }));
+    expect(quantised).toThrow(/its type is tq1_0, supported are f32, f16, bf16, q4_0, .*q8_0/);
     expect(quantised).toThrow(ModelError);
   });
 

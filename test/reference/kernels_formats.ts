@@ -1,8 +1,11 @@
 /**
- * Element formats for kernel tests: half floats and Q8_0 blocks, from their definitions, in plain arithmetic.
+ * Stored tensors for kernel tests: half floats and Q8_0 blocks made from numbers, other blocks from random bits.
  *
  * Independent of the library: nothing here is shared with the readers or shaders that it judges.
  */
+
+import { dequantize, type ReferenceType, randomBlocks } from "./llama_dequantize.ts";
+import { gaussianArray } from "./random.ts";
 
 /** How the elements of a tensor are stored. */
 export type Format = "f32" | "f16" | "q8_0";
@@ -74,6 +77,20 @@ function storeQ8_0(values: ArrayLike<number>): Stored {
     }
   }
   return { bytes, values: meant };
+}
+
+/** A tensor of weights of any type: normally distributed where the type is plain or Q8_0, else blocks of random bits. */
+export function randomWeights(
+  type: ReferenceType,
+  random: () => number,
+  length: number,
+  deviation: number,
+): Stored {
+  if (type === "f32" || type === "f16" || type === "q8_0") {
+    return storeAs(type, gaussianArray(random, length, deviation));
+  }
+  const bytes = randomBlocks(type, random, length, deviation);
+  return { bytes, values: dequantize(bytes, type) };
 }
 
 /** Stores `values` in a format. */

@@ -138,7 +138,12 @@ describe("operations refuse operands that do not fit", () => {
     ],
     ["mul of graphs", (b) => ops.mul(b.f32(4), new Bench().f32(4)), TypeError, "different graphs"],
     ["silu of u32", (b) => ops.silu(b.u32(4)), TypeError, "x must be f32, not u32"],
-    ["convert of u32", (b) => ops.convert(b.u32(4), "f32"), TypeError, "x must be f32 or f16 or q8_0"],
+    [
+      "convert of u32",
+      (b) => ops.convert(b.u32(4), "f32"),
+      TypeError,
+      "x must be f32 or f16 or bf16 or q4_0",
+    ],
     [
       "convert to q8_0",
       (b) => ops.convert(b.f32(32), "q8_0" as "f16"),

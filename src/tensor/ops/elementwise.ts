@@ -3,12 +3,12 @@
  * row, and conversion between types.
  */
 
-import type { WeightDType } from "../dtype.ts";
+import { weightDTypes } from "../dtype.ts";
 import { type Dispatch, Operation } from "../operation.ts";
 import { rowLength } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
-import { ELEMENTWISE_THREADS, elementwiseGrid, packArguments } from "./launch.ts";
+import { ELEMENTWISE_THREADS, elementsPerThread, elementwiseGrid, packArguments } from "./launch.ts";
 
 /** out = kernel(inputs), all of one shape. */
 abstract class Elementwise extends Operation {
@@ -25,7 +25,7 @@ abstract class Elementwise extends Operation {
       kernel: this.kernel,
       bindings: [...this.inputs, this.out],
       args: packArguments(rowLength(this.out.shape)),
-      grid: elementwiseGrid(this.out.shape),
+      grid: elementwiseGrid(this.out.shape, elementsPerThread(this.inputs[0].dtype)),
       threads: ELEMENTWISE_THREADS,
     };
   }
@@ -195,13 +195,13 @@ export function addBias(x: Tensor, bias: Tensor): Tensor {
 /**
  * The same numbers in another type; a copy where the type is the same. Rounds to the nearest f16.
  *
- * @param x f32, f16 or q8_0, any shape
+ * @param x of any type of weights, any shape
  * @param dtype f32 or f16
  * @returns `dtype`, the shape of `x`
  */
-export function convert(x: Tensor, dtype: Exclude<WeightDType, "q8_0">): Tensor {
+export function convert(x: Tensor, dtype: "f32" | "f16"): Tensor {
   const operands = new Operands("convert", { x });
-  operands.requireType("x", "f32", "f16", "q8_0");
+  operands.requireType("x", ...weightDTypes);
   if (dtype !== "f32" && dtype !== "f16")
     throw operands.type(`cannot convert to "${dtype}", only to f32 or f16`);
   const out = operands.owner.result(dtype, x.shape);

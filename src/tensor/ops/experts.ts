@@ -3,6 +3,7 @@
  * chosen, and the sum of what they give. Which they are is known on the device alone.
  */
 
+import { weightDTypes } from "../dtype.ts";
 import { type Dispatch, type KernelTarget, Operation } from "../operation.ts";
 import { maximum, rowLength } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -126,14 +127,14 @@ export function routeExperts(scores: Tensor, used: number): Routes {
  * where rows share an expert.
  *
  * @param x f32 [rows, k], the same for all experts of a row, or [rows, used, k]
- * @param weight f32, f16 or q8_0 [experts, n, k]
+ * @param weight of any type of weights [experts, n, k]
  * @param ids u32 [rows, used], of `routeExperts`
  * @returns f32 [rows, used, n]
  */
 export function matmulExperts(x: Tensor, weight: Tensor, ids: Tensor): Tensor {
   const operands = new Operands("matmulExperts", { x, weight, ids });
   operands.requireType("x", "f32");
-  operands.requireType("weight", "f32", "f16", "q8_0");
+  operands.requireType("weight", ...weightDTypes);
   operands.requireType("ids", "u32");
   operands.requireRank("x", 2, 3);
   operands.requireRank("weight", 3);

@@ -2,6 +2,7 @@
  * Rows by index and indices by value: embedding lookup, gathering rows, argmax.
  */
 
+import { weightDTypes } from "../dtype.ts";
 import type { WordLimit } from "../limits.ts";
 import { type Dispatch, type KernelTarget, Operation } from "../operation.ts";
 import { maximum, rowLength } from "../shape.ts";
@@ -9,6 +10,7 @@ import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
 import {
   ELEMENTWISE_THREADS,
+  elementsPerThread,
   elementwiseGrid,
   groupPerRow,
   ONE_GROUP,
@@ -36,7 +38,7 @@ export class Embed extends Operation {
       kernel: `embed_${this.table.dtype}`,
       bindings: [this.table, this.tokens, this.out],
       args: packArguments(n, vocab),
-      grid: elementwiseGrid(this.out.shape),
+      grid: elementwiseGrid(this.out.shape, elementsPerThread(this.table.dtype)),
       threads: ELEMENTWISE_THREADS,
     };
   }
@@ -99,13 +101,13 @@ export class Argmax extends Operation {
 /**
  * Rows of an embedding table, as f32. A token at or above `vocab` gives zeros.
  *
- * @param table f32, f16 or q8_0 [vocab, n]
+ * @param table of any type of weights [vocab, n]
  * @param tokens u32 [rows]
  * @returns f32 [rows, n]
  */
 export function embed(table: Tensor, tokens: Tensor): Tensor {
   const operands = new Operands("embed", { table, tokens });
-  operands.requireType("table", "f32", "f16", "q8_0");
+  operands.requireType("table", ...weightDTypes);
   operands.requireType("tokens", "u32");
   operands.requireRank("table", 2);
   operands.requireRank("tokens", 1);

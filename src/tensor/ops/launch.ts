@@ -2,6 +2,7 @@
  * How operations describe their launches: packed arguments and the grids that families share.
  */
 
+import { type DType, dtypes } from "../dtype.ts";
 import type { GridAxis, KernelTarget } from "../operation.ts";
 import { rowExtent, rowLength, type Shape } from "../shape.ts";
 
@@ -21,6 +22,11 @@ export function packArguments(...fields: readonly ArgumentField[]): Uint8Array {
 
 /** Threads of an elementwise threadgroup; each makes one element. */
 export const ELEMENTWISE_THREADS = 256;
+
+/** Elements that a thread of `embed` and `convert` reads: a chunk where they lie in blocks (`ChunkSize` in shaders/tiles.h). */
+export function elementsPerThread(source: DType): number {
+  return dtypes[source].blockLength > 1 ? 16 : 1;
+}
 
 /** A single threadgroup along an axis. */
 export const ONE_GROUP: GridAxis = { extent: 1, itemsPerGroup: 1 };

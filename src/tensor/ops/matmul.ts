@@ -5,6 +5,7 @@
  * with simdgroup_matrix).
  */
 
+import { weightDTypes } from "../dtype.ts";
 import { type Binding, type Dispatch, type GridAxis, type KernelTarget, Operation } from "../operation.ts";
 import { maximum } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
@@ -91,7 +92,7 @@ function suitableKernel(target: KernelTarget, rows: number): MatmulKernel {
  * x times the transpose of a weight matrix: out[r, i] is the dot product of row r of `x` and row i of `weight`.
  *
  * @param x f32 [rows, k]
- * @param weight f32, f16 or q8_0 [n, k]
+ * @param weight of any type of weights [n, k]
  * @param options `kernel`: forces a kernel family; by default `matvec` for one row, `matmul` from `MATMUL_MIN_ROWS` rows
  * where the device has simdgroup_matrix and lanes are not serial, else `matvec_rows`
  * @returns f32 [rows, n]
@@ -99,7 +100,7 @@ function suitableKernel(target: KernelTarget, rows: number): MatmulKernel {
 export function matmul(x: Tensor, weight: Tensor, options: { readonly kernel?: MatmulKernel } = {}): Tensor {
   const operands = new Operands("matmul", { x, weight });
   operands.requireType("x", "f32");
-  operands.requireType("weight", "f32", "f16", "q8_0");
+  operands.requireType("weight", ...weightDTypes);
   operands.requireRank("x", 2);
   operands.requireRank("weight", 2);
   const n = operands.fixed("weight", 0);

@@ -1,9 +1,11 @@
 /** Cases of elementwise.metal, convert.metal and gather.metal. */
 
 import * as reference from "../../reference/kernels.ts";
-import { type Format, storeAs } from "../../reference/kernels_formats.ts";
+import { randomWeights } from "../../reference/kernels_formats.ts";
+import { blockOf, type ReferenceType, referenceTypes } from "../../reference/llama_dequantize.ts";
 import {
   args,
+  dequantizedBound,
   exact,
   f16Bound,
   f32,
@@ -138,62 +140,63 @@ const extremes = Object.entries(activations).map(
   }),
 );
 
-/** Row lengths that a format can have: Q8_0 has whole blocks of 32. */
-const lengths: Record<Format, readonly number[]> = {
-  f32: [1, 33, 257, 2048],
-  f16: [1, 33, 257, 2048],
-  q8_0: [32, 96, 256, 2048],
-};
-const formats = ["f32", "f16", "q8_0"] as const;
+/** Rows of a plain type have any length, others are whole blocks. */
+function lengths(type: ReferenceType): readonly number[] {
+  const { length } = blockOf(type);
+  return length === 1 ? [1, 33, 257, 2048] : [length, 3 * length, 9 * length, 2048];
+}
 
-const conversions = formats.flatMap((from) =>
-  (["f32", "f16"] as const).flatMap((to) =>
-    lengths[from].map((n, i): KernelCase => {
-      const rows = 1 + i;
+/** Elements that a thread of convert and embed makes. */
+const perThread = (type: ReferenceType) => (blockOf(type).length === 1 ? 1 : tile("ChunkSize"));
+
+/** Rows in another type. */
+export function convertCase(from: ReferenceType, to: "f32" | "f16", rows: number, n: number): KernelCase {
+  return {
+    kernel: `convert_${from}_${to}`,
+    shape: `rows=${rows} n=${n}`,
+    bound: to === "f32" ? dequantizedBound(from) : from === "f16" ? exact : f16Bound,
+    build: (random) => {
+      const x = randomWeights(from, random, rows * n, 10);
       return {
-        kernel: `convert_${from}_${to}`,
-        shape: `rows=${rows} n=${n}`,
-        // F16 and Q8_0 fit in F32 exactly: 11 bits of scale times 8 of quant. Only a narrowing rounds.
-        bound: to === "f32" || from === "f16" ? exact : f16Bound,
-        build: (random) => {
-          const x = storeAs(from, normal(random, rows * n, 10));
-          return {
-            buffers: [input(x), output(to, x.values)],
-            args: args(u32(n)),
-            threadgroups: grid(rows, n),
-            threads,
-          };
-        },
+        buffers: [input(x), output(to, x.values)],
+        args: args(u32(n)),
+        threadgroups: grid(rows, n / perThread(from)),
+        threads,
       };
-    }),
-  ),
+    },
+  };
+}
+
+/** Rows of an embedding table, the last of which does not exist. */
+export function embedCase(type: ReferenceType, rows: number, n: number, vocab: number): KernelCase {
+  return {
+    kernel: `embed_${type}`,
+    shape: `rows=${rows} n=${n} with a token outside the vocabulary`,
+    bound: dequantizedBound(type),
+    build: (random) => {
+      const weight = randomWeights(type, random, vocab * n, 1); // [vocab, n]
+      const tokens = Uint32Array.from({ length: rows }, () => Math.floor(random() * vocab));
+      tokens[rows - 1] = rows % 2 === 1 ? vocab : 0xffffffff;
+      return {
+        buffers: [
+          input(weight),
+          input(tokens),
+          output("f32", reference.gatherRows(weight.values, tokens, n, vocab)),
+        ],
+        args: args(u32(n), u32(vocab)),
+        threadgroups: grid(rows, n / perThread(type)),
+        threads,
+      };
+    },
+  };
+}
+
+const conversions = referenceTypes.flatMap((from) =>
+  (["f32", "f16"] as const).flatMap((to) => lengths(from).map((n, i) => convertCase(from, to, 1 + i, n))),
 );
 
-const embeddings = formats.flatMap((format) =>
-  lengths[format].map((n, i): KernelCase => {
-    const rows = 1 + 2 * i;
-    const vocab = 50;
-    return {
-      kernel: `embed_${format}`,
-      shape: `rows=${rows} n=${n} with a token outside the vocabulary`,
-      bound: exact,
-      build: (random) => {
-        const weight = storeAs(format, normal(random, vocab * n)); // [vocab, n]
-        const tokens = Uint32Array.from({ length: rows }, () => Math.floor(random() * vocab));
-        tokens[rows - 1] = rows % 2 === 1 ? vocab : 0xffffffff;
-        return {
-          buffers: [
-            input(weight),
-            input(tokens),
-            output("f32", reference.gatherRows(weight.values, tokens, n, vocab)),
-          ],
-          args: args(u32(n), u32(vocab)),
-          threadgroups: grid(rows, n),
-          threads,
-        };
-      },
-    };
-  }),
+const embeddings = referenceTypes.flatMap((type) =>
+  lengths(type).map((n, i) => embedCase(type, 1 + 2 * i, n, 50)),
 );
 
 const gathers = [

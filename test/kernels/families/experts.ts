@@ -1,11 +1,10 @@
 /** Cases of experts.metal, and of the matrix products by expert in matvec.metal. */
 
 import * as reference from "../../reference/kernels.ts";
-import { storeAs } from "../../reference/kernels_formats.ts";
+import { randomWeights } from "../../reference/kernels_formats.ts";
+import { blockOf, referenceTypes } from "../../reference/llama_dequantize.ts";
 import { args, exact, f32Bound, input, type KernelCase, normal, output, u32 } from "../case.ts";
 import { tile } from "../tiles.ts";
-
-const formats = ["f32", "f16", "q8_0"] as const;
 
 /** A SIMD group, the CPU device's one thread, and a SIMD group that is not whole. */
 const laneCounts = [tile("SimdWidth"), 1, 11] as const;
@@ -72,23 +71,25 @@ const brokenScores: KernelCase = {
   }),
 };
 
-/** `share`: rows of outputs for each row of activations. */
+/** `share`: rows of outputs for each row of activations; `blocks`: 32 elements of a row each, rounded up to the type's. */
 const productShapes = [
-  { rows: 2, share: 1, experts: 1, n: 1, k: 32 },
-  { rows: 4, share: 2, experts: 3, n: 9, k: 96 },
-  { rows: 6, share: 1, experts: 4, n: 33, k: 256 },
-  { rows: 8, share: 8, experts: 16, n: 10, k: 1056 },
+  { rows: 2, share: 1, experts: 1, n: 1, blocks: 1 },
+  { rows: 4, share: 2, experts: 3, n: 9, blocks: 3 },
+  { rows: 6, share: 1, experts: 4, n: 33, blocks: 8 },
+  { rows: 8, share: 8, experts: 16, n: 10, blocks: 33 },
 ] as const;
 
-const products = formats.flatMap((format) =>
-  productShapes.flatMap(({ rows, share, experts, n, k }) =>
+const products = referenceTypes.flatMap((type) =>
+  productShapes.flatMap(({ rows, share, experts, n, blocks }) =>
     [64, 1, 5].map(
       (threads): KernelCase => ({
-        kernel: `matvec_experts_${format}`,
-        shape: `rows=${rows} share=${share} experts=${experts} n=${n} k=${k} threads=${threads}`,
+        kernel: `matvec_experts_${type}`,
+        shape: `rows=${rows} share=${share} experts=${experts} n=${n} blocks=${blocks} threads=${threads}`,
         bound: f32Bound,
         build: (random) => {
-          const w = storeAs(format, normal(random, experts * n * k, 0.1));
+          const { length } = blockOf(type);
+          const k = Math.ceil((32 * blocks) / length) * length;
+          const w = randomWeights(type, random, experts * n * k, 0.1);
           const x = normal(random, (rows / share) * k);
           const ids = Uint32Array.from({ length: rows }, () => Math.floor(random() * experts));
           const expected = Float64Array.from(

@@ -1,17 +1,26 @@
 /** Cases of matvec.metal and matmul.metal. */
 
 import * as reference from "../../reference/kernels.ts";
-import { type Format, storeAs } from "../../reference/kernels_formats.ts";
-import { args, f32Bound, input, type KernelCase, normal, output, u32 } from "../case.ts";
+import { randomWeights } from "../../reference/kernels_formats.ts";
+import { blockOf, type ReferenceType, referenceTypes } from "../../reference/llama_dequantize.ts";
+import {
+  args,
+  type Dispatch,
+  f32Bound,
+  input,
+  type KernelCase,
+  normal,
+  output,
+  sumBound,
+  u32,
+} from "../case.ts";
 import { tile } from "../tiles.ts";
 
-interface Shape {
+export interface Shape {
   readonly rows: number;
   readonly n: number;
   readonly k: number;
 }
-
-const formats = ["f32", "f16", "q8_0"] as const;
 
 /** Around every tile: n around 8 outputs, k around a chunk, a SIMD group's 512 and a staged tile's 1024. */
 const vectorShapes: readonly Shape[] = [
@@ -52,8 +61,30 @@ const oddMatrixShapes: readonly Shape[] = [
   { rows: 31, n: 3, k: 49 },
 ];
 
-function inputs(random: () => number, format: Format, { rows, n, k }: Shape) {
-  const w = storeAs(format, normal(random, n * k, 0.1));
+/**
+ * Shapes for the types that share all of a kernel but its dequantize(): one block, a few, and more than a tile of x. The
+ * error of a sum is relative to its neighbours, so there are some: a type with a minimum has sums that cancel.
+ */
+function blockShapes(length: number): readonly Shape[] {
+  return [
+    { rows: 1, n: 6, k: length },
+    { rows: 3, n: 9, k: 3 * length },
+    { rows: 9, n: 37, k: 1024 + 256 },
+  ];
+}
+
+function shapesOf(
+  type: ReferenceType,
+  shapes: readonly Shape[],
+  oddShapes: readonly Shape[],
+): readonly Shape[] {
+  if (type === "q8_0") return shapes;
+  const { length } = blockOf(type);
+  return length === 1 ? [...shapes, ...oddShapes] : blockShapes(length);
+}
+
+function inputs(random: () => number, type: ReferenceType, { rows, n, k }: Shape) {
+  const w = randomWeights(type, random, n * k, 0.1);
   const x = normal(random, rows * k);
   return { w, x, expected: reference.matmul(w.values, x, n, k) };
 }
@@ -63,77 +94,68 @@ const describe = ({ rows, n, k }: Shape) => `rows=${rows} n=${n} k=${k}`;
 /** A GPU's threadgroup, the CPU device's one thread, and a SIMD group that is not whole. */
 const threadCounts = [tile("MatvecSimdgroups") * tile("SimdWidth"), 1, 5] as const;
 
-const matvec = ["matvec", "matvec_tiled"].flatMap((family) =>
-  formats.flatMap((format) =>
-    [...vectorShapes, ...(format === "q8_0" ? [] : oddVectorShapes)].flatMap((shape) =>
-      threadCounts.map((threads): KernelCase => {
-        const outputsPerThreadgroup = tile("MatvecOutputs") * Math.ceil(threads / tile("SimdWidth"));
-        return {
-          kernel: `${family}_${format}`,
-          shape: `${describe(shape)} threads=${threads}`,
-          bound: f32Bound,
-          build: (random) => {
-            const { w, x, expected } = inputs(random, format, shape);
-            return {
-              buffers: [input(w), input(x), output("f32", expected)],
-              args: args(u32(shape.n), u32(shape.k)),
-              threadgroups: [Math.ceil(shape.n / outputsPerThreadgroup), shape.rows, 1],
-              threads,
-            };
-          },
-        };
-      }),
-    ),
-  ),
-);
+export type VectorFamily = "matvec" | "matvec_tiled" | "matvec_rows";
 
-const matvecRows = formats.flatMap((format) =>
-  [...matrixShapes, ...(format === "q8_0" ? [] : oddMatrixShapes)].flatMap((shape) =>
-    threadCounts.map((threads): KernelCase => {
-      const outputsPerThreadgroup = tile("MatvecOutputs") * Math.ceil(threads / tile("SimdWidth"));
+/** A product by one of the matvec kernels. */
+export function vectorCase(
+  family: VectorFamily,
+  type: ReferenceType,
+  shape: Shape,
+  threads: number,
+): KernelCase {
+  const outputs = tile("MatvecOutputs") * Math.ceil(threads / tile("SimdWidth"));
+  const rowsPerGroup = family === "matvec_rows" ? tile("MatvecRows") : 1;
+  return {
+    kernel: `${family}_${type}`,
+    shape: `${describe(shape)} threads=${threads}`,
+    bound: f32Bound,
+    build: (random) => {
+      const { w, x, expected } = inputs(random, type, shape);
+      const buffers = [input(w), input(x), output("f32", expected)];
+      if (family === "matvec_rows") buffers.push(input(Uint32Array.of(shape.rows)));
       return {
-        kernel: `matvec_rows_${format}`,
-        shape: `${describe(shape)} threads=${threads}`,
-        bound: f32Bound,
-        build: (random) => {
-          const { w, x, expected } = inputs(random, format, shape);
-          return {
-            buffers: [input(w), input(x), output("f32", expected), input(Uint32Array.of(shape.rows))],
-            args: args(u32(shape.n), u32(shape.k)),
-            threadgroups: [
-              Math.ceil(shape.n / outputsPerThreadgroup),
-              Math.ceil(shape.rows / tile("MatvecRows")),
-              1,
-            ],
-            threads,
-          };
-        },
+        buffers,
+        args: args(u32(shape.n), u32(shape.k)),
+        threadgroups: [Math.ceil(shape.n / outputs), Math.ceil(shape.rows / rowsPerGroup), 1],
+        threads,
       };
-    }),
-  ),
-);
+    },
+  };
+}
 
-const matmul = formats.flatMap((format) =>
-  [...matrixShapes, ...(format === "q8_0" ? [] : oddMatrixShapes)].map(
-    (shape): KernelCase => ({
-      kernel: `matmul_${format}`,
-      shape: describe(shape),
-      bound: f32Bound,
-      build: (random) => {
-        const { w, x, expected } = inputs(random, format, shape);
-        return {
-          buffers: [input(w), input(x), output("f32", expected), input(Uint32Array.of(shape.rows))],
-          args: args(u32(shape.n), u32(shape.k)),
-          threadgroups: [
-            Math.ceil(shape.n / tile("MatmulOutputs")),
-            Math.ceil(shape.rows / tile("MatmulRows")),
-            1,
-          ],
-          threads: tile("MatmulThreads"),
-        };
-      },
-    }),
-  ),
-);
+/** A product by matmul. */
+export function matmulCase(type: ReferenceType, shape: Shape): KernelCase {
+  return {
+    kernel: `matmul_${type}`,
+    shape: describe(shape),
+    bound: sumBound(shape.k),
+    build: (random): Dispatch => {
+      const { w, x, expected } = inputs(random, type, shape);
+      return {
+        buffers: [input(w), input(x), output("f32", expected), input(Uint32Array.of(shape.rows))],
+        args: args(u32(shape.n), u32(shape.k)),
+        threadgroups: [
+          Math.ceil(shape.n / tile("MatmulOutputs")),
+          Math.ceil(shape.rows / tile("MatmulRows")),
+          1,
+        ],
+        threads: tile("MatmulThreads"),
+      };
+    },
+  };
+}
 
-export const matrixCases: readonly KernelCase[] = [...matvec, ...matvecRows, ...matmul];
+export const matrixCases: readonly KernelCase[] = referenceTypes.flatMap((type) => {
+  const vectors = shapesOf(type, vectorShapes, oddVectorShapes);
+  const matrices = shapesOf(type, matrixShapes, oddMatrixShapes);
+  return [
+    ...threadCounts.flatMap((threads) => [
+      ...vectors.flatMap((shape) => [
+        vectorCase("matvec", type, shape, threads),
+        vectorCase("matvec_tiled", type, shape, threads),
+      ]),
+      ...matrices.map((shape) => vectorCase("matvec_rows", type, shape, threads)),
+    ]),
+    ...matrices.map((shape) => matmulCase(type, shape)),
+  ];
+});

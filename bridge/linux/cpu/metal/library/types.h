@@ -152,6 +152,12 @@ template <int i, typename E, typename A, typename... R> constexpr E flatElement(
 
 template <typename... A> constexpr int flatCount() { return (0 + ... + int(Shape<A>::count)); }
 
+/** Whether V is made of one vector of as many numbers. Converted as a whole: clang makes no such thing of elements. */
+template <typename V, typename... A> inline constexpr __constant bool isConversion = false;
+template <typename V, typename A>
+inline constexpr __constant bool isConversion<V, A> =
+    int(Shape<A>::count) == int(Shape<V>::count) && !__is_same(Element<A>, bool) && !__is_same(Element<V>, bool);
+
 /** MSL's constructors of vector types, `float4(half4 v)`, `float4(a.xy, 0, 1)`, `float4(1)`; other types: T(a...). */
 template <typename T, typename... A> constexpr T construct(A... a) {
   if constexpr (Shape<T>::count == 1) {
@@ -170,6 +176,8 @@ template <typename T, typename... A> constexpr T construct(A... a) {
         return V{e, e, e};
       else
         return V{e, e, e, e};
+    } else if constexpr (isConversion<V, A...>) {
+      return __builtin_convertvector((VectorOf<A>(a), ...), V);
     } else {
       static_assert(flatCount<A...>() == n, "a vector needs as many elements as it has, or one for all");
       if constexpr (n == 2)
@@ -242,11 +250,13 @@ template <typename T> struct packed_vec<T, 3> {
   T &operator[](int i) { return (&x)[i]; }
 };
 template <typename T> struct packed_vec<T, 4> {
+  typedef vec<T, 4> Unaligned __attribute__((aligned(sizeof(T))));
   T x, y, z, w;
   packed_vec() = default;
   packed_vec(vec<T, 4> v) : x(v.x), y(v.y), z(v.z), w(v.w) {}
   packed_vec(T a, T b, T c, T d) : x(a), y(b), z(c), w(d) {}
-  operator vec<T, 4>() const { return vec<T, 4>{x, y, z, w}; }
+  /* One load of all four: clang makes none of four loads of small elements. */
+  operator vec<T, 4>() const { return *(const Unaligned *)this; }
   T operator[](int i) const { return i == 0 ? x : i == 1 ? y : i == 2 ? z : w; }
   T &operator[](int i) { return (&x)[i]; }
 };
