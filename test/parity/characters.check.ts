@@ -17,12 +17,14 @@ import { loadVocabulary } from "./llama_cpp.ts";
 function vocabulary(): Map<string, WritableValue> {
   const letters = gpt2Letters();
   const [space, end] = [letters[0x20], letters[0x0a]];
-  const merges: string[] = [];
+  const made = new Set<string>();
   letters.forEach((letter, byte) => {
-    if (byte >= 0x80) for (const before of ["a", "A", "1", ".", space]) merges.push(`${before} ${letter}`);
+    if (byte >= 0x80)
+      for (const before of ["a", "A", "1", ".", letters[0xa9], space]) made.add(`${before} ${letter}`);
     if (byte >= 0x80 && byte < 0xc0)
-      for (const after of ["b", "B", "2", ",", end]) merges.push(`${letter} ${after}`);
+      for (const after of ["b", "B", "2", ",", letters[0xc3], end]) made.add(`${letter} ${after}`);
   });
+  const merges = [...made];
   const tokens = [...letters, ...merges.map((merge) => merge.replace(" ", ""))];
   return new Map<string, WritableValue>([
     ["tokenizer.ggml.tokens", tokens],
@@ -33,8 +35,8 @@ function vocabulary(): Map<string, WritableValue> {
   ]);
 }
 
-/** A character in every neighbourhood. */
-const around = (c: string): string => `a${c}b A${c}B 1${c}2 .${c}, ${c}\n${c}${c}b  ${c} `;
+/** A character in every neighbourhood. U+00E9 is there because DeepSeek LLM cuts words at the letters of ASCII, too. */
+const around = (c: string): string => `a${c}b é${c}é A${c}B 1${c}2 .${c}, ${c}\n${c}${c}b  ${c} `;
 
 const characters = Array.from({ length: 0x110000 }, (_, code) => code)
   // Ideographs and syllables are alike: one in sixteen of those within their blocks is enough.
