@@ -30,7 +30,8 @@ inline float dot_product(device const F32 *a, device const Block *b, uint width)
  * synchronisations, whatever the head size.
  *
  * Reads q [rows, heads, headDim], the caches [slot, kvHeads, headDim], positions and sequences [rows], blockTables
- * [sequences, blocksPerSequence]; writes out [rows, heads, headDim]. headDim is at most AttentionMaxHeadDim.
+ * [sequences, blocksPerSequence]; writes out [rows, heads, headDim]. headDim is at most AttentionMaxHeadDim, and whole
+ * blocks of the caches' format.
  */
 template <typename Block>
 [[kernel]] void attention(device const F32 *q [[buffer(0)]],
@@ -58,8 +59,8 @@ template <typename Block>
   device const uint *blocks = blockTables + ulong(sequences[row]) * args.blocksPerSequence;
   const uint kvHead = head / (args.heads / args.kvHeads);
   q += (ulong(row) * args.heads + head) * headDim;
-  kCache += kvHead * headDim;
-  vCache += kvHead * headDim;
+  kCache += kvHead * headDim / Block::elements;
+  vCache += kvHead * headDim / Block::elements;
 
   const uint columns = (headDim + ChunkSize - 1) / ChunkSize;
   const uint teams = max(lanes / columns, 1u);
@@ -79,7 +80,7 @@ template <typename Block>
     for (uint j = lane; j < tileKeys; j += lanes) {
       const uint p = first + j;
       const uint slot = blocks[p / args.blockSize] * args.blockSize + p % args.blockSize;
-      float score = args.scale * dot_product(q, kCache + ulong(slot) * slotSize, headDim);
+      float score = args.scale * dot_product(q, row_of(kCache, slot, slotSize), headDim);
       if (args.softCap > 0.0f) score = soft_cap(score, args.softCap);
       tileSlots[j] = slot;
       tileWeights[j] = score;
@@ -104,8 +105,8 @@ template <typename Block>
       float4 sum[4];
       for (uint c = 0; c < 4; ++c) sum[c] = sums[4 * cell + c] * correction;
       for (uint j = team; j < tileKeys; j += teams) {
-        const float4 weight = tileWeights[j];
-        const Chunk v = load16(vCache + ulong(tileSlots[j]) * slotSize, dimension, headDim);
+        const Chunk v = load16(row_of(vCache, tileSlots[j], slotSize), dimension, headDim);
+        const float4 weight = tileWeights[j] * v.scale;
         for (uint c = 0; c < 4; ++c) sum[c] = fma(weight, v.values[c], sum[c]);
       }
       for (uint c = 0; c < 4; ++c) sums[4 * cell + c] = sum[c];
@@ -124,6 +125,7 @@ template <typename Block>
 
 template [[host_name("attention_f32")]] [[kernel]] decltype(attention<F32>) attention<F32>;
 template [[host_name("attention_f16")]] [[kernel]] decltype(attention<F16>) attention<F16>;
+template [[host_name("attention_q8_0")]] [[kernel]] decltype(attention<Q8_0>) attention<Q8_0>;
 
 /**
  * out[r, h, j] = scale * q[r, h] . k[j]; MASKED_SCORE where key j is later than the row: j > firstPosition + r, unless

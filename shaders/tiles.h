@@ -17,6 +17,9 @@ enum : uint {
   // Threads per threadgroup of the kernels that give one element (rope: one pair) to each thread.
   ElementwiseThreads = 256,
 
+  // kv_store_q8_0: blocks of a threadgroup, one for each thread.
+  KvBlocks = 32,
+
   // Most SIMD groups in a threadgroup of the kernels that reduce a row: 1024 threads.
   RowSimdgroups = 32,
 

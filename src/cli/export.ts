@@ -11,7 +11,7 @@ Compiles a model into a plan. An application ships the plan and the GGUF file be
   --target KIND        apple: GPUs from A14 and M1 on; cpu: the CPU, on Linux (default: apple)
   --context TOKENS     longest text (default: what the model was trained for, at most 4096)
   --batch TOKENS       tokens of a prompt that are computed at once (default: 128)
-  --kv TYPE            f16 or f32: how keys and values are stored (default: f32)
+  --kv TYPE            f16, f32 or q8_0: how keys and values are stored (default: f32)
   --max-buffer BYTES   the largest buffer; weights are spread over several (default: 1073741824)
   --page-size BYTES    granularity of mapped weights (default: 16384)
   --force              replace an existing file`;
@@ -47,7 +47,7 @@ export function exportPlan(args: readonly string[]): string {
       target: choice("target", values.target, exportTargets),
       contextLength: wholeNumber("context", values.context),
       batchSize: wholeNumber("batch", values.batch),
-      kvType: choice<KvType>("kv", values.kv, ["f16", "f32"]),
+      kvType: choice<KvType>("kv", values.kv, ["f16", "f32", "q8_0"]),
       maxBufferLength: wholeNumber("max-buffer", values["max-buffer"]),
       pageSize: wholeNumber("page-size", values["page-size"]),
       overwrite: values.force === true,

@@ -4,12 +4,16 @@
  * of each layer, so sequences can share blocks and no sequence needs memory in one piece.
  */
 import type { Buffer, Device } from "../runtime/index.ts";
+import { dtypes, rowBytes } from "../tensor/index.ts";
 import { BlockTable } from "./blocks.ts";
 import type { LlamaConfig } from "./config.ts";
 import { MemoryError } from "./errors.ts";
 
 /** How keys and values are stored. */
-export type KvType = "f16" | "f32";
+export type KvType = "f16" | "f32" | "q8_0";
+
+/** All of them. */
+export const kvTypes: readonly KvType[] = ["f16", "f32", "q8_0"];
 
 /** Positions in a block: small enough that a short sequence wastes little, large enough for a short page table. */
 export const BLOCK_SIZE = 32;
@@ -60,7 +64,7 @@ export function layoutCache(
   const blocksPerSequence = Math.ceil(options.contextLength / BLOCK_SIZE);
   const blockCount = blocksPerSequence * options.maxSequences;
   const slots = blockCount * BLOCK_SIZE;
-  const slotBytes = config.headCountKv * config.headLength * (options.kvType === "f16" ? 2 : 4);
+  const slotBytes = rowBytes(options.kvType, config.headCountKv * config.headLength);
   const part = slots * slotBytes; // the keys or the values of one layer
   const partCount = 2 * config.blockCount;
   const perBuffer = Math.min(partCount, Math.floor(maxBufferLength / part));
@@ -89,6 +93,19 @@ export function layoutCache(
     ),
     byteLength: partCount * part,
   };
+}
+
+/** @throws {RangeError} If keys and values of the model cannot be stored so. */
+export function checkKvType(kvType: KvType, config: LlamaConfig): void {
+  if (!kvTypes.includes(kvType)) {
+    throw new RangeError(`kvType must be "f16", "f32" or "q8_0", not "${kvType}"`);
+  }
+  const { blockLength } = dtypes[kvType];
+  if (config.headLength % blockLength !== 0) {
+    throw new RangeError(
+      `kvType "${kvType}" needs heads of whole blocks of ${blockLength} elements, and those of the model have ${config.headLength}: use "f16"`,
+    );
+  }
 }
 
 export class KvCache implements Disposable {

@@ -57,7 +57,7 @@ function remedies({ kvType, maxSequences }: ModelOptions): string {
     maxSequences > 1
       ? "a smaller contextLength, maxSequences or batchSize"
       : "a smaller contextLength or batchSize";
-  return kvType === "f16" ? sizes : `${sizes}, with kvType "f16"`;
+  return kvType === "f32" ? `${sizes}, with kvType "f16"` : sizes;
 }
 
 /** Bytes of intermediate results and logits of all steps. */

@@ -54,7 +54,7 @@ describe("bun-metal", () => {
     [["export", "tiny.gguf", "--otu", "a.bmplan"], /--otu.*"bun-metal export --help"/],
     [["export", "tiny.gguf", "more.gguf", "--out", "a.bmplan"], /"more.gguf" was given too/],
     [["export", "tiny.gguf", "--out", "a.bmplan", "--target", "vulkan"], /--target takes apple or cpu/],
-    [["export", "tiny.gguf", "--out", "a.bmplan", "--kv", "f64"], /--kv takes f16 or f32/],
+    [["export", "tiny.gguf", "--out", "a.bmplan", "--kv", "f64"], /--kv takes f16 or f32 or q8_0/],
     [["export", "tiny.gguf", "--out", "a.bmplan", "--context", "-1"], /--context/],
     [["export", "tiny.gguf", "--out", "a.bmplan", "--context", "many"], /whole number, not "many"/],
     [["quantize"], /The model is missing/],

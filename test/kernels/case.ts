@@ -5,7 +5,7 @@ import type { ReferenceType } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
 
 /** What a kernel's buffer holds. */
-export type ElementType = "f32" | "f16" | "u32";
+export type ElementType = "f32" | "f16" | "u32" | "q8_0";
 
 /**
  * A buffer of a dispatch.

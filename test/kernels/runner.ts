@@ -12,7 +12,7 @@ const sentinel = 0xcd;
 /** A NaN in F32 and F16, and no index that a kernel could mean: an element that was not written is found. */
 const poison = 0xff;
 
-const elementBytes: Record<ElementType, number> = { f32: 4, f16: 2, u32: 4 };
+const elementBytes: Record<ElementType, number> = { f32: 4, f16: 2, u32: 4, q8_0: 34 / 32 };
 
 /** Raised by `KernelRunner.run` when a kernel did not do what was expected. */
 export class KernelMismatch extends Error {
@@ -61,6 +61,10 @@ function read(type: ElementType, bytes: Uint8Array): Float64Array {
         return decodeF16(view.getUint16(2 * i, true));
       case "u32":
         return view.getUint32(4 * i, true);
+      case "q8_0": {
+        const block = 34 * Math.floor(i / 32);
+        return decodeF16(view.getUint16(block, true)) * view.getInt8(block + 2 + (i % 32));
+      }
       default:
         return type satisfies never;
     }

@@ -123,7 +123,7 @@ test("Llama.load() refuses options out of range", async () => {
     [{ contextLength: 0 }, "contextLength must be"],
     [{ batchSize: 1.5 }, "batchSize must be"],
     [{ maxSequences: Number.NaN }, "maxSequences must be"],
-    [{ kvType: "q8_0" as "f16" }, 'kvType must be "f16" or "f32", not "q8_0"'],
+    [{ kvType: "q4_0" as "f16" }, 'kvType must be "f16", "f32" or "q8_0", not "q4_0"'],
   ];
   for (const [options, message] of cases) {
     const error = await loadError(models.q8_0, options);
@@ -193,6 +193,16 @@ test("Llama.load() opens a device by name and owns it, and only borrows one that
   using sequence = second.sequence();
   const [logits] = await second.decode([{ token: 1, position: 0, sequence, wantsLogits: true }]);
   expect(logits.length).toBe(4096);
+});
+
+test("Llama.load() with kvType q8_0 takes 34 bytes for 32 elements, and needs heads of whole blocks", async () => {
+  using llama = await Llama.load(models.q8_0, { kvType: "q8_0" });
+  expect(llama.statistics.kvBytes).toBe(512 * 6 * 2 * 4 * 34);
+  const error = await loadError(folder.write("heads.gguf", putTogether(tinyModel())), { kvType: "q8_0" });
+  expect(error).toBeInstanceOf(RangeError);
+  expect(String(error)).toContain(
+    'kvType "q8_0" needs heads of whole blocks of 32 elements, and those of the model have 16: use "f16"',
+  );
 });
 
 test("Llama.statistics counts what the model holds and did", async () => {

@@ -11,6 +11,7 @@ import {
   openOracle,
   oracleLogits,
   putTogether,
+  roundToBlocks,
   roundToHalf,
   takeApart,
   widened,
@@ -24,15 +25,20 @@ setDefaultTimeout(120_000);
  * Largest differences of a last-position logit; logits of this model lie within ±15. With an F32 cache only the order of
  * F32 sums differs (6e-6 were seen; 2e-3 is what has to hold). An F16 cache rounds keys and values, which moves logits
  * by 2.7e-3 at most here; against an oracle that rounds them too it is 1.2e-3, where a sum lies next to a rounding edge.
+ * A Q8_0 cache keeps the sign and seven bits of each element relative to the largest of 32, errors 16 times as large as of
+ * F16: that moves logits by 6e-2 here; and next to a rounding edge by up to 9e-3.
  */
-const BOUND = 1e-4;
-const HALF_CACHE_BOUND = 2e-3;
-const ROUNDING_BOUND = 5e-3;
+const BOUNDS: Record<KvType, { readonly rounded: number; readonly exact: number }> = {
+  f32: { rounded: 1e-4, exact: 1e-4 },
+  f16: { rounded: 2e-3, exact: 5e-3 },
+  q8_0: { rounded: 3e-2, exact: 0.15 },
+};
 
 const lengths = [1, 7, 200];
 const prompts = await readGolden();
 
-type Expected = { readonly exact: Float64Array; readonly halfCache: Float64Array };
+/** `rounded`: by an oracle that keeps keys and values as the cache does. */
+type Expected = { readonly exact: Float64Array; readonly rounded: Record<KvType, Float64Array> };
 
 const folder = new TemporaryFolder();
 /** By weight type. F32 weights are the F16 file's, widened, and share its oracle. */
@@ -45,7 +51,13 @@ beforeAll(() => {
     const oracle: OracleModel = openOracle(models[type]);
     expected[type] = lengths.map((length) => {
       const tokens = goldenTokens(prompts, length);
-      return { exact: oracleLogits(oracle, tokens), halfCache: oracleLogits(oracle, tokens, roundToHalf) };
+      const exact = oracleLogits(oracle, tokens);
+      const rounded = {
+        f32: exact,
+        f16: oracleLogits(oracle, tokens, roundToHalf),
+        q8_0: oracleLogits(oracle, tokens, roundToBlocks),
+      };
+      return { exact, rounded };
     });
   }
   expected.f32 = expected.f16;
@@ -76,22 +88,18 @@ const ways = [
 
 for (const type of ["f32", "f16", "q8_0"]) {
   describe(`Llama.decode() on ${type} weights`, () => {
-    for (const kvType of ["f32", "f16"] satisfies KvType[]) {
+    for (const kvType of ["f32", "f16", "q8_0"] satisfies KvType[]) {
       test(`Llama.decode() gives the oracle's logits with a cache of ${kvType}`, async () => {
         const before = await liveObjects();
         {
           using llama = await Llama.load(paths[type], { batchSize: 256, kvType });
           for (const [i, length] of lengths.entries()) {
-            const { exact, halfCache } = expected[type][i];
+            const { exact, rounded } = expected[type][i];
             for (const [way, chunk] of ways) {
               const logits = await lastLogits(llama, goldenTokens(prompts, length), chunk);
               const label = `${length} tokens ${way}`;
-              if (kvType === "f32") {
-                expect(largestDifference(logits, exact), label).toBeLessThan(BOUND);
-              } else {
-                expect(largestDifference(logits, halfCache), label).toBeLessThan(HALF_CACHE_BOUND);
-                expect(largestDifference(logits, exact), label).toBeLessThan(ROUNDING_BOUND);
-              }
+              expect(largestDifference(logits, rounded[kvType]), label).toBeLessThan(BOUNDS[kvType].rounded);
+              expect(largestDifference(logits, exact), label).toBeLessThan(BOUNDS[kvType].exact);
             }
           }
         }

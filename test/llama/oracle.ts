@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type GgufFile, type GgufValue, openGguf } from "../../src/gguf/index.ts";
 import { readConfig } from "../../src/llama/config.ts";
 import { type WritableTensor, type WritableValue, writeGguf } from "../reference/gguf_writer.ts";
+import { storeAs } from "../reference/kernels_formats.ts";
 import { type ReferenceConfig, ReferenceLlama, type ReferenceWeights } from "../reference/llama.ts";
 import { dequantize, type ReferenceType, referenceTypes } from "../reference/llama_dequantize.ts";
 
@@ -66,14 +67,19 @@ export function openOracle(path: string): OracleModel {
 export function oracleLogits(
   model: OracleModel,
   tokens: readonly number[],
-  round?: (x: number) => number,
+  round?: (row: Float64Array) => Float64Array,
 ): Float64Array {
   return new ReferenceLlama(model.config, model.weights, round).feed(tokens);
 }
 
 /** Rounds to the nearest half, as an F16 cache does. */
-export function roundToHalf(x: number): number {
-  return Math.f16round(x);
+export function roundToHalf(row: Float64Array): Float64Array {
+  return row.map(Math.f16round);
+}
+
+/** Rounds to the nearest bytes and their scales, as a Q8_0 cache does. */
+export function roundToBlocks(row: Float64Array): Float64Array {
+  return storeAs("q8_0", row).values;
 }
 
 /** The largest |a - b|, which is NaN or Infinity where one of them is. */

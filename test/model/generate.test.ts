@@ -80,6 +80,7 @@ const samplings: readonly SamplerOptions[] = [
 describe("a model without JavaScript", () => {
   const cases: readonly [name: string, model: string, options: ExportOptions][] = [
     ["q8_0, f32 cache", austen, { contextLength: 200, kvType: "f32" }],
+    ["q8_0, q8_0 cache", austen, { contextLength: 200, kvType: "q8_0" }],
     ["q8_0, f16 cache, small batches", austen, { contextLength: 250, batchSize: 24, kvType: "f16" }],
     ["f16, weights in several buffers", austenF16, { contextLength: 256, maxBufferLength: 3 << 20 }],
     ["q8_0, weights and cache in several buffers", austen, { contextLength: 256, maxBufferLength: 1200000 }],

@@ -78,13 +78,13 @@ export class ReferenceLlama {
   readonly keys: Float64Array[][];
   readonly values: Float64Array[][];
   /** What is kept of a key or a value: the identity, or rounding to the cache's type. */
-  readonly round: (x: number) => number;
+  readonly round: (row: Float64Array) => Float64Array;
   readonly variant: ReferenceVariant;
 
   constructor(
     config: ReferenceConfig,
     weights: ReferenceWeights,
-    round: (x: number) => number = (x) => x,
+    round: (row: Float64Array) => Float64Array = (row) => row,
     variant: ReferenceVariant = {},
   ) {
     this.config = config;
@@ -121,8 +121,8 @@ export class ReferenceLlama {
       const v = this.#heads(matVec(layer.v, h), layer.vBias); // [kvHeads * headLength]
       this.#turn(q, position, index);
       this.#turn(k, position, index);
-      this.keys[index].push(k.map(this.round));
-      this.values[index].push(v.map(this.round));
+      this.keys[index].push(this.round(k));
+      this.values[index].push(this.round(v));
       const attended = this.#attention(q, index); // [heads * headLength]
       const mixed = biased(matVec(layer.attentionOutput, attended), layer.attentionOutputBias); // [dim]
       addTo(x, this.#normed(mixed, layer.postAttentionNorm));

@@ -288,10 +288,16 @@ describe("operations refuse operands that do not fit", () => {
       "3 is not a multiple of 2",
     ],
     [
-      "attention of q8_0 caches",
+      "attention of q8_0 caches whose heads are no whole blocks",
       (b) => ops.attention(b.f32(2, 32), b.cache("q8_0", 32, 32), b.u32(2), b.u32(2), { headDim: 8 }),
+      RangeError,
+      "headDim in blocks of the cache's type: 8 is not a multiple of 32",
+    ],
+    [
+      "attention of u32 caches",
+      (b) => ops.attention(b.f32(2, 32), b.cache("u32", 32, 32), b.u32(2), b.u32(2), { headDim: 8 }),
       TypeError,
-      "keys must be f16 or f32",
+      "keys must be f16 or f32 or q8_0",
     ],
     [
       "attention of large heads",

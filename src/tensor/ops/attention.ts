@@ -3,6 +3,7 @@
  * operation over a paged cache, and the two halves of the textbook form for keys that lie in one piece.
  */
 
+import { dtypes } from "../dtype.ts";
 import type { WordLimit } from "../limits.ts";
 import { type Dispatch, type KernelTarget, Operation } from "../operation.ts";
 import { maximum } from "../shape.ts";
@@ -23,7 +24,7 @@ const MAX_HEAD_DIM = 256;
 
 /** Keys and values in blocks of `blockSize` positions, and which blocks each sequence has. */
 export interface PagedCache {
-  /** Constant f16 or f32 [slots, kvHeads * headDim]. */
+  /** Constant f16, f32 or q8_0 [slots, kvHeads * headDim]; heads are whole blocks. */
   readonly keys: Tensor;
   /** Constant, type and shape of `keys`. */
   readonly values: Tensor;
@@ -228,7 +229,7 @@ export function attention(
   const { keys, values, blockTables, blockSize } = cache;
   const operands = new Operands("attention", { query, keys, values, blockTables, positions, sequences });
   operands.requireType("query", "f32");
-  operands.requireType("keys", "f16", "f32");
+  operands.requireType("keys", "f16", "f32", "q8_0");
   operands.requireType("values", keys.dtype);
   for (const name of ["blockTables", "positions", "sequences"]) {
     operands.requireType(name, "u32");
@@ -244,6 +245,7 @@ export function attention(
   operands.requireSameRows("query", "sequences");
   operands.fixed("blockTables", 0);
   operands.requireCount("headDim", options.headDim, MAX_HEAD_DIM);
+  operands.quotient(options.headDim, dtypes[keys.dtype].blockLength, "headDim in blocks of the cache's type");
   operands.requireCount("blockSize", blockSize);
   operands.quotient(operands.fixed("keys", 0), blockSize, "slots of the cache in blocks of blockSize");
   const heads = headsOf(operands, operands.fixed("query", 1), operands.fixed("keys", 1), options.headDim);

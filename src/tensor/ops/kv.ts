@@ -2,15 +2,19 @@
  * Writing keys and values into a cache. The only operation with an effect beyond its result.
  */
 
+import { dtypes } from "../dtype.ts";
 import type { WordLimit } from "../limits.ts";
 import { type Dispatch, Operation } from "../operation.ts";
-import { maximum } from "../shape.ts";
+import { maximum, rowLength } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
-import { ELEMENTWISE_THREADS, elementwiseGrid, packArguments } from "./launch.ts";
+import { ELEMENTWISE_THREADS, elementwiseGrid, groupPerRow, packArguments } from "./launch.ts";
 
 /** A slot of this number makes `kvStore` skip the row. */
 export const SKIPPED_SLOT = 0xffff_ffff;
+
+/** Threads of a threadgroup that stores blocks, one each (shaders/tiles.h). */
+const BLOCK_THREADS = 32;
 
 /** keyCache[slots[r]] = keys[r]; valueCache[slots[r]] = values[r] */
 export class KvStore extends Operation {
@@ -33,12 +37,15 @@ export class KvStore extends Operation {
   }
 
   override encode(): Dispatch {
+    const n = rowLength(this.keys.shape);
+    const { blockLength } = dtypes[this.keyCache.dtype];
+    const blocks = { extent: n / blockLength, itemsPerGroup: BLOCK_THREADS };
     return {
       kernel: `kv_store_${this.keyCache.dtype}`,
       bindings: [...this.inputs, ...this.writes],
-      args: packArguments(maximum(this.keys.shape[1])),
-      grid: elementwiseGrid(this.keys.shape),
-      threads: ELEMENTWISE_THREADS,
+      args: packArguments(n),
+      grid: blockLength > 1 ? [blocks, groupPerRow(this.keys.shape)] : elementwiseGrid(this.keys.shape),
+      threads: blockLength > 1 ? BLOCK_THREADS : ELEMENTWISE_THREADS,
     };
   }
 }
@@ -50,7 +57,7 @@ export class KvStore extends Operation {
  * @param keys f32 [rows, n], n = kvHeads * headDim
  * @param values f32 [rows, n]
  * @param slots u32 [rows]: cache row of each, all different; `SKIPPED_SLOT` stores nothing. Words or an input
- * @param keyCache constant f16 or f32 [slots, n]
+ * @param keyCache constant f16, f32 or q8_0 [slots, n]
  * @param valueCache constant, type and shape of `keyCache`, other memory
  */
 export function kvStore(
@@ -64,7 +71,7 @@ export function kvStore(
   operands.requireType("keys", "f32");
   operands.requireType("values", "f32");
   operands.requireType("slots", "u32");
-  operands.requireType("keyCache", "f16", "f32");
+  operands.requireType("keyCache", "f16", "f32", "q8_0");
   operands.requireType("valueCache", keyCache.dtype);
   operands.requireRank("keys", 2);
   operands.requireRank("slots", 1);

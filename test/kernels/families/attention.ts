@@ -18,43 +18,55 @@ import {
 import { tile } from "../tiles.ts";
 
 const formats = ["f32", "f16"] as const;
+/** Of caches. */
+const cacheFormats = ["f32", "f16", "q8_0"] as const;
+/** Elements that share a scale. */
+const blockLength = { f32: 1, f16: 1, q8_0: 32 } as const;
 const masked = -3.0e38;
 const noWindow = 0xffffffff;
 
-const stores = formats.flatMap((format) =>
+const stores = cacheFormats.flatMap((format) =>
   [
     { rows: 1, n: 1, slots: 1 },
     { rows: 3, n: 33, slots: 8 },
+    { rows: 4, n: 32, slots: 9 },
     { rows: 6, n: 256, slots: 16 },
     { rows: 2, n: 1024, slots: 5 },
-  ].map(
-    ({ rows, n, slots }): KernelCase => ({
-      kernel: `kv_store_${format}`,
-      shape: `rows=${rows} n=${n} slots=${slots}, every third row skipped`,
-      bound: format === "f32" ? exact : f16Bound,
-      build: (random) => {
-        const k = normal(random, rows * n);
-        const v = normal(random, rows * n);
-        const slotOf = permutation(random, slots)
-          .slice(0, rows)
-          .map((slot, r) => (r % 3 === 2 ? 0xffffffff : slot));
-        // Where nothing is stored the cache stays as it was: NaN means so to the runner.
-        const cache = (from: Float32Array) => {
-          const expected = new Float64Array(slots * n).fill(NaN);
-          slotOf.forEach((slot, r) => {
-            if (slot !== 0xffffffff) expected.set(from.subarray(r * n, (r + 1) * n), slot * n);
-          });
-          return expected;
-        };
-        return {
-          buffers: [input(k), input(v), input(slotOf), output(format, cache(k)), output(format, cache(v))],
-          args: args(u32(n)),
-          threadgroups: [Math.ceil(n / tile("ElementwiseThreads")), rows, 1],
-          threads: tile("ElementwiseThreads"),
-        };
-      },
-    }),
-  ),
+    { rows: 2, n: 1056, slots: 2 },
+  ]
+    .filter(({ n }) => n % blockLength[format] === 0)
+    .map(
+      ({ rows, n, slots }): KernelCase => ({
+        kernel: `kv_store_${format}`,
+        shape: `rows=${rows} n=${n} slots=${slots}, every third row skipped`,
+        bound: format === "f32" ? exact : f16Bound,
+        build: (random) => {
+          const threads = format === "q8_0" ? tile("KvBlocks") : tile("ElementwiseThreads");
+          const k = normal(random, rows * n);
+          const v = normal(random, rows * n);
+          if (rows > 1) v.fill(0, 0, n); // a scale of zero
+          const slotOf = permutation(random, slots)
+            .slice(0, rows)
+            .map((slot, r) => (r % 3 === 2 ? 0xffffffff : slot));
+          // Where nothing is stored the cache stays as it was: NaN means so to the runner. In q8_0 the quants are those of
+          // the reference, except within 1e-7 of halfway between two, where these numbers are not.
+          const cache = (exactly: Float32Array) => {
+            const from = storeAs(format, exactly).values;
+            const expected = new Float64Array(slots * n).fill(NaN);
+            slotOf.forEach((slot, r) => {
+              if (slot !== 0xffffffff) expected.set(from.subarray(r * n, (r + 1) * n), slot * n);
+            });
+            return expected;
+          };
+          return {
+            buffers: [input(k), input(v), input(slotOf), output(format, cache(k)), output(format, cache(v))],
+            args: args(u32(n)),
+            threadgroups: [Math.ceil(n / blockLength[format] / threads), rows, 1],
+            threads,
+          };
+        },
+      }),
+    ),
 );
 
 /** `positions`: for each sequence the positions of its rows; rows of different sequences alternate. */
@@ -92,85 +104,87 @@ const paged = [
 /** A SIMD group, the CPU device's one thread, and a SIMD group that is not whole. */
 const threadCounts = [tile("SimdWidth"), 1, 11] as const;
 
-const fused = formats.flatMap((format) =>
-  paged.flatMap(({ positions: positionsOf, ...rest }) =>
-    threadCounts.map((threads): KernelCase => {
-      const { window, softCap, ...shape } = { window: noWindow, softCap: 0, ...rest };
-      const { heads, kvHeads, headDim, blockSize } = shape;
-      return {
-        kernel: `attention_${format}`,
-        shape: `heads=${heads}/${kvHeads} headDim=${headDim} blockSize=${blockSize} positions=${JSON.stringify(positionsOf)} window=${window} softCap=${softCap} threads=${threads}`,
-        bound: f32Bound,
-        build: (random) => {
-          const scale = 1 / Math.sqrt(headDim);
-          const width = kvHeads * headDim;
-          const rowsOf = positionsOf.flatMap((list, sequence) =>
-            list.map((position) => ({ sequence, position })),
-          );
-          const order = permutation(random, rowsOf.length);
-          const rows = Array.from(order, (i) => rowsOf[i] ?? { sequence: 0, position: 0 });
-
-          // Blocks of all sequences lie in the cache in random order, with spare ones between them.
-          const blocksPerSequence =
-            Math.max(...positionsOf.flat().map((p) => Math.floor(p / blockSize) + 1)) + 1;
-          const blockCount = positionsOf.length * blocksPerSequence + 3;
-          const blockTables = permutation(random, blockCount).slice(
-            0,
-            positionsOf.length * blocksPerSequence,
-          );
-          const slots = blockCount * blockSize;
-          const k = storeAs(format, normal(random, slots * width));
-          const v = storeAs(format, normal(random, slots * width));
-          const q = normal(random, rows.length * heads * headDim, 2);
-
-          const expected = new Float64Array(q.length);
-          rows.forEach(({ sequence, position }, r) => {
-            const first = Math.max(0, position + 1 - window);
-            const gathered = {
-              k: new Float64Array((position + 1 - first) * width),
-              v: new Float64Array((position + 1 - first) * width),
-            };
-            for (let p = first; p <= position; p++) {
-              const block = blockTables[sequence * blocksPerSequence + Math.floor(p / blockSize)] ?? NaN;
-              const slot = block * blockSize + (p % blockSize);
-              gathered.k.set(k.values.subarray(slot * width, (slot + 1) * width), (p - first) * width);
-              gathered.v.set(v.values.subarray(slot * width, (slot + 1) * width), (p - first) * width);
-            }
-            const rowSize = heads * headDim;
-            const row = q.subarray(r * rowSize, (r + 1) * rowSize);
-            expected.set(
-              reference.attention(row, gathered.k, gathered.v, shape, scale, softCap),
-              r * rowSize,
+const fused = cacheFormats.flatMap((format) =>
+  paged
+    .filter(({ headDim }) => headDim % blockLength[format] === 0)
+    .flatMap(({ positions: positionsOf, ...rest }) =>
+      threadCounts.map((threads): KernelCase => {
+        const { window, softCap, ...shape } = { window: noWindow, softCap: 0, ...rest };
+        const { heads, kvHeads, headDim, blockSize } = shape;
+        return {
+          kernel: `attention_${format}`,
+          shape: `heads=${heads}/${kvHeads} headDim=${headDim} blockSize=${blockSize} positions=${JSON.stringify(positionsOf)} window=${window} softCap=${softCap} threads=${threads}`,
+          bound: f32Bound,
+          build: (random) => {
+            const scale = 1 / Math.sqrt(headDim);
+            const width = kvHeads * headDim;
+            const rowsOf = positionsOf.flatMap((list, sequence) =>
+              list.map((position) => ({ sequence, position })),
             );
-          });
+            const order = permutation(random, rowsOf.length);
+            const rows = Array.from(order, (i) => rowsOf[i] ?? { sequence: 0, position: 0 });
 
-          return {
-            buffers: [
-              input(q),
-              input(k),
-              input(v),
-              input(Uint32Array.from(rows, (row) => row.position)),
-              input(Uint32Array.from(rows, (row) => row.sequence)),
-              input(blockTables),
-              output("f32", expected),
-            ],
-            args: args(
-              u32(heads),
-              u32(kvHeads),
-              u32(headDim),
-              u32(blockSize),
-              u32(blocksPerSequence),
-              f32(scale),
-              f32(softCap),
-              u32(window),
-            ),
-            threadgroups: [heads, rows.length, 1],
-            threads,
-          };
-        },
-      };
-    }),
-  ),
+            // Blocks of all sequences lie in the cache in random order, with spare ones between them.
+            const blocksPerSequence =
+              Math.max(...positionsOf.flat().map((p) => Math.floor(p / blockSize) + 1)) + 1;
+            const blockCount = positionsOf.length * blocksPerSequence + 3;
+            const blockTables = permutation(random, blockCount).slice(
+              0,
+              positionsOf.length * blocksPerSequence,
+            );
+            const slots = blockCount * blockSize;
+            const k = storeAs(format, normal(random, slots * width));
+            const v = storeAs(format, normal(random, slots * width));
+            const q = normal(random, rows.length * heads * headDim, 2);
+
+            const expected = new Float64Array(q.length);
+            rows.forEach(({ sequence, position }, r) => {
+              const first = Math.max(0, position + 1 - window);
+              const gathered = {
+                k: new Float64Array((position + 1 - first) * width),
+                v: new Float64Array((position + 1 - first) * width),
+              };
+              for (let p = first; p <= position; p++) {
+                const block = blockTables[sequence * blocksPerSequence + Math.floor(p / blockSize)] ?? NaN;
+                const slot = block * blockSize + (p % blockSize);
+                gathered.k.set(k.values.subarray(slot * width, (slot + 1) * width), (p - first) * width);
+                gathered.v.set(v.values.subarray(slot * width, (slot + 1) * width), (p - first) * width);
+              }
+              const rowSize = heads * headDim;
+              const row = q.subarray(r * rowSize, (r + 1) * rowSize);
+              expected.set(
+                reference.attention(row, gathered.k, gathered.v, shape, scale, softCap),
+                r * rowSize,
+              );
+            });
+
+            return {
+              buffers: [
+                input(q),
+                input(k),
+                input(v),
+                input(Uint32Array.from(rows, (row) => row.position)),
+                input(Uint32Array.from(rows, (row) => row.sequence)),
+                input(blockTables),
+                output("f32", expected),
+              ],
+              args: args(
+                u32(heads),
+                u32(kvHeads),
+                u32(headDim),
+                u32(blockSize),
+                u32(blocksPerSequence),
+                f32(scale),
+                f32(softCap),
+                u32(window),
+              ),
+              threadgroups: [heads, rows.length, 1],
+              threads,
+            };
+          },
+        };
+      }),
+    ),
 );
 
 /** `firstPosition` undefined: no mask. */
