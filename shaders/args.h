@@ -54,6 +54,15 @@ struct AttentionArgs {
   float scale;            // of a score before the softmax, 1 / sqrt(headDim) as a rule
   float softCap;          // scores become softCap * tanh(score / softCap); 0: they stay
   uint window;            // a row sees so many keys, its own the last; NoWindow: all
+  uint splits;            // parts that the keys of a row are shared out to; 1 in attention_tiled
+};
+
+/** attention_reduce: as above. */
+struct AttentionReduceArgs {
+  uint heads;
+  uint headDim;
+  uint window;
+  uint splits;
 };
 
 /** attention_scores: as above, over `nKeys` keys that lie one after the other. */

@@ -1,10 +1,8 @@
 /*
  * attention.metal: grouped-query attention. Query head h reads key and value head h / (heads / kvHeads).
  */
+#include "attention.h"
 #include "softcap.h"
-
-/** What a masked score is: so low that its exponential is 0, but finite, since fast math may not honour infinities. */
-#define MASKED_SCORE (-3.0e38f)
 
 /** The dot product of `width` elements, any number. */
 template <typename Block>
@@ -29,8 +27,12 @@ inline float dot_product(device const F32 *a, device const Block *b, uint width)
  * column, and the teams take turns at the keys; what the teams have summed is added at the end. So a tile costs two
  * synchronisations, whatever the head size.
  *
+ * With args.splits > 1 the grid's z shares out the keys of a row, for long contexts: group z takes the z-th range of
+ * keys_per_split keys, does nothing where there is none, and else writes what it summed, the maximum and the total, from
+ * which attention_reduce makes the result.
+ *
  * Reads q [rows, heads, headDim], the caches [slot, kvHeads, headDim], positions and sequences [rows], blockTables
- * [sequences, blocksPerSequence]; writes out [rows, heads, headDim]. headDim is at most AttentionMaxHeadDim, and whole
+ * [sequences, blocksPerSequence]; writes out [rows, heads, headDim], or [rows, heads, splits, headDim + 2]. headDim is at most AttentionMaxHeadDim, and whole
  * blocks of the caches' format.
  */
 template <typename Block>
@@ -42,8 +44,8 @@ template <typename Block>
                           device const uint *blockTables [[buffer(5)]],
                           device float *out [[buffer(6)]],
                           constant AttentionArgs &args [[buffer(7)]],
-                          uint2 group [[threadgroup_position_in_grid]],
-                          uint2 threads [[threads_per_threadgroup]],
+                          uint3 group [[threadgroup_position_in_grid]],
+                          uint3 threads [[threads_per_threadgroup]],
                           uint lane [[thread_index_in_simdgroup]]) {
   // Two of each, used in turn: a tile's writes need not wait for the last tile's reads.
   threadgroup float weights[2][AttentionTile]; // scores at first
@@ -55,7 +57,12 @@ template <typename Block>
   const uint lanes = threads.x;
   const uint headDim = args.headDim;
   const uint slotSize = args.kvHeads * headDim;
-  const uint end = positions[row] + 1;
+  const uint rowEnd = positions[row] + 1;
+  const uint rowKeys = min(rowEnd, args.window);
+  const uint splitKeys = keys_per_split(rowKeys, args.splits);
+  if (group.z * splitKeys >= rowKeys) return;
+  const uint begin = rowEnd - rowKeys + group.z * splitKeys;
+  const uint end = min(begin + splitKeys, rowEnd);
   device const uint *blocks = blockTables + ulong(sequences[row]) * args.blocksPerSequence;
   const uint kvHead = head / (args.heads / args.kvHeads);
   q += (ulong(row) * args.heads + head) * headDim;
@@ -71,7 +78,7 @@ template <typename Block>
   float maximum = MASKED_SCORE;
   float total = 0.0f; // of this lane's weights
   uint turn = 0;
-  for (uint first = end - min(end, args.window); first < end; first += AttentionTile, turn ^= 1) {
+  for (uint first = begin; first < end; first += AttentionTile, turn ^= 1) {
     const uint tileKeys = min(end - first, uint(AttentionTile));
     threadgroup float *tileWeights = weights[turn];
     threadgroup uint *tileSlots = slots[turn];
@@ -115,17 +122,61 @@ template <typename Block>
 
   total = simd_sum(total);
   simdgroup_barrier(mem_flags::mem_threadgroup);
-  out += (ulong(row) * args.heads + head) * headDim;
+  const bool isPart = args.splits > 1;
+  out += ((ulong(row) * args.heads + head) * args.splits + group.z) * (isPart ? headDim + 2 : headDim);
   for (uint d = lane; d < headDim; d += lanes) {
     float value = 0.0f;
     for (uint t = 0; t < teams; ++t) value += sums[(t * columns * ChunkSize + d) / 4][d % 4];
-    out[d] = value / total;
+    out[d] = isPart ? value : value / total;
+  }
+  if (isPart && lane == 0) {
+    out[headDim] = maximum;
+    out[headDim + 1] = total;
   }
 }
 
 template [[host_name("attention_f32")]] [[kernel]] decltype(attention<F32>) attention<F32>;
 template [[host_name("attention_f16")]] [[kernel]] decltype(attention<F16>) attention<F16>;
 template [[host_name("attention_q8_0")]] [[kernel]] decltype(attention<Q8_0>) attention<Q8_0>;
+
+/**
+ * Puts the splits of `attention` together: out[r, h] = sum_s w_s sums_s / sum_s w_s total_s, w_s = exp(maximum_s - their
+ * maximum), over the splits that have keys. A threadgroup is a SIMD group, or fewer lanes, and makes one head of one row.
+ * Reads partials [rows, heads, splits, headDim + 2] and positions [rows], writes out [rows, heads, headDim].
+ */
+[[kernel]] void attention_reduce(device const float *partials [[buffer(0)]],
+                                 device const uint *positions [[buffer(1)]],
+                                 device float *out [[buffer(2)]],
+                                 constant AttentionReduceArgs &args [[buffer(3)]],
+                                 uint2 group [[threadgroup_position_in_grid]],
+                                 uint2 threads [[threads_per_threadgroup]],
+                                 uint lane [[thread_index_in_simdgroup]]) {
+  threadgroup float weights[AttentionMaxSplits];
+  const uint headDim = args.headDim;
+  const uint length = headDim + 2;
+  const uint keys = min(positions[group.y] + 1, args.window);
+  const uint splitKeys = keys_per_split(keys, args.splits);
+  const uint used = (keys + splitKeys - 1) / splitKeys;
+  const ulong head = ulong(group.y) * args.heads + group.x;
+  partials += head * args.splits * length;
+
+  float maximum = MASKED_SCORE;
+  for (uint s = lane; s < used; s += threads.x) maximum = max(maximum, partials[s * length + headDim]);
+  maximum = simd_max(maximum);
+  float total = 0.0f;
+  for (uint s = lane; s < used; s += threads.x) {
+    weights[s] = precise::exp(partials[s * length + headDim] - maximum);
+    total += weights[s] * partials[s * length + headDim + 1];
+  }
+  total = simd_sum(total);
+  simdgroup_barrier(mem_flags::mem_threadgroup);
+
+  for (uint d = lane; d < headDim; d += threads.x) {
+    float sum = 0.0f;
+    for (uint s = 0; s < used; ++s) sum += weights[s] * partials[s * length + d];
+    out[head * headDim + d] = sum / total;
+  }
+}
 
 /**
  * out[r, h, j] = scale * q[r, h] . k[j]; MASKED_SCORE where key j is later than the row: j > firstPosition + r, unless

@@ -51,6 +51,17 @@ enum : uint {
   // attention: keys whose scores are in threadgroup memory while their values are summed.
   AttentionTile = 128,
   AttentionMaxHeadDim = 256,
+  // Most parts that the keys of a row are shared out to.
+  AttentionMaxSplits = 64,
+
+  // attention_tiled: queries of a SIMD group, keys of a tile, and dimensions of them that are staged at a time; and floats
+  // from one key, and from one query's scores, to the next, to spread columns over memory banks. A threadgroup has four
+  // SIMD groups, or two for heads of more than 128: what it stages is 16 to 31 KB.
+  AttentionQueries = 8,
+  AttentionKeys = 32,
+  AttentionSlice = 64,
+  AttentionSliceStride = 68,
+  AttentionScoreStride = 36,
 
   // attention_scores, attention_weighted_sum: threads per threadgroup, one key or one dimension each.
   AttentionScoresThreads = 64,

@@ -113,7 +113,7 @@ export function compileSteps(
     programs: programs.finish(),
     blockCount: layout.blockCount,
     rows: sizes[sizes.length - 1],
-    usesSimdgroupMatrix: kernels.entries.some(({ name }) => name.startsWith("matmul_")),
+    usesSimdgroupMatrix: kernels.entries.some(({ name }) => /^(matmul|attention_tiled)_/.test(name)),
     kernelCount: kernels.entries.length,
     weightBuffers: table.entries.filter(({ role }) => role === roles.weights).length,
     cacheBytes: layout.byteLength,

@@ -64,5 +64,10 @@ export abstract class Operation implements Work {
     return [];
   }
 
+  /** What does the operation's work on a device, in order: itself, or several operations with results between them. */
+  expand(_target: KernelTarget): readonly Operation[] {
+    return [this];
+  }
+
   abstract encode(target: KernelTarget): Dispatch;
 }

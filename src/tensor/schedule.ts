@@ -57,6 +57,7 @@ export function schedule(nodes: Nodes, target: KernelTarget, options: ScheduleOp
   if (operations.length === 0) {
     throw new RangeError("Cannot compile a graph that computes nothing: name a result with output");
   }
+  operations = operations.flatMap((operation) => operation.expand(target));
   if (options.fuse !== false) operations = fuse(operations, kept);
   if (options.reorder !== false) operations = gatherPhases(operations);
 

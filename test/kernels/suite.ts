@@ -3,6 +3,7 @@
 import { referenceTypes } from "../reference/llama_dequantize.ts";
 import type { KernelCase } from "./case.ts";
 import { attentionCases } from "./families/attention.ts";
+import { fusedAttentionCases } from "./families/attention_fused.ts";
 import { convertCase, elementwiseCases, embedCase } from "./families/elementwise.ts";
 import { expertCases } from "./families/experts.ts";
 import { matmulCase, matrixCases, vectorCase } from "./families/matrix.ts";
@@ -16,6 +17,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...rowCases,
   ...ropeCases,
   ...attentionCases,
+  ...fusedAttentionCases,
   ...matrixCases,
   ...expertCases,
 ];

@@ -1,26 +1,51 @@
 /**
- * Grouped-query attention (Ainslie et al. 2023): query head h reads key and value head h / (heads / kvHeads). One fused
- * operation over a paged cache, and the two halves of the textbook form for keys that lie in one piece.
+ * Grouped-query attention (Ainslie et al. 2023) over a paged cache, fused: query head h reads key and value head
+ * h / (heads / kvHeads), and scores never reach device memory. Two kernel families: `attention` (a SIMD group for each head
+ * of each row, or several, which share out its keys and are put together by a second operation), and `attention_tiled`
+ * (tiles of queries by tiles of keys with simdgroup_matrix).
  */
 
 import { dtypes } from "../dtype.ts";
 import type { WordLimit } from "../limits.ts";
 import { type Dispatch, type KernelTarget, Operation } from "../operation.ts";
-import { maximum } from "../shape.ts";
+import { maximum, rowExtent } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
+import { type AttentionOptions, type Heads, headsOf, scaleOf } from "./heads.ts";
 import { groupPerRow, packArguments } from "./launch.ts";
 
-/** `AttentionScoresArgs.firstPosition` that masks nothing (shaders/args.h). */
-const NO_MASK = 0xffff_ffff;
 /** `AttentionArgs.window` that hides nothing (shaders/args.h). */
 const NO_WINDOW = 0xffff_ffff;
-/** Threads of a scores threadgroup, one key each (shaders/tiles.h). */
-const SCORES_THREADS = 64;
-/** Threads of a weighted-sum threadgroup, one dimension each, and of a fused threadgroup: one SIMD group. */
+/** Threads of a SIMD group. */
 const SIMD_THREADS = 32;
-/** Largest head of the fused kernel (shaders/tiles.h). */
+/** Largest head of all kernels, and most parts of a row's keys (shaders/tiles.h). */
 const MAX_HEAD_DIM = 256;
+const MAX_SPLITS = 64;
+/** Fewest keys of a split that are worth a SIMD group: two of its tiles (shaders/tiles.h). */
+const SPLIT_KEYS = 256;
+/** SIMD groups that a GPU is busy with: some tens of cores, several on each. */
+const BUSY_GROUPS = 512;
+/** Heads that `attention_tiled` takes: below 32 dimensions, staging costs more than products. */
+const TILED_MIN_HEAD_DIM = 32;
+const TILED_HEAD_MULTIPLE = 8;
+/** Fewest rows (the maximum, where the number is dynamic) for which tiles of queries are not mostly padding. */
+const TILED_MIN_ROWS = 8;
+/** Queries of a SIMD group of `attention_tiled` (shaders/tiles.h). */
+const TILED_QUERIES = 8;
+/**
+ * The variants of `attention_tiled` (shaders/attention_tiled.metal): largest head, and SIMD groups of a threadgroup, which
+ * are as many as its threadgroup memory of at most 32 KB has room for.
+ */
+const TILED_VARIANTS = [
+  { headDim: 64, simdgroups: 4 },
+  { headDim: 128, simdgroups: 4 },
+  { headDim: 256, simdgroups: 2 },
+] as const;
+
+const KERNELS = ["attention", "attention_tiled"] as const;
+
+/** The kernel families of `attention`. */
+export type AttentionKernel = (typeof KERNELS)[number];
 
 /** Keys and values in blocks of `blockSize` positions, and which blocks each sequence has. */
 export interface PagedCache {
@@ -34,65 +59,63 @@ export interface PagedCache {
   readonly blockSize: number;
 }
 
-/** Options of all attention operations. */
-export interface AttentionOptions {
-  /** Elements of one head. */
-  readonly headDim: number;
-  /** Factor of a score before the softmax. Default: 1 / sqrt(headDim). */
-  readonly scale?: number;
-}
-
 /** Options of `attention` alone. */
 export interface FusedAttentionOptions extends AttentionOptions {
   /** Keys that a row sees, its own the last of them. Default: all up to its own. */
   readonly window?: number;
   /** Scores become softCap * tanh(score / softCap). Default: they stay as they are. */
   readonly softCap?: number;
+  /** Forces a kernel family. `attention_tiled` takes heads of 32 to 256 dimensions, in eights. Default: what suits the device. */
+  readonly kernel?: AttentionKernel;
+  /** Forces how many SIMD groups share out the keys of a row, 1 to 64. Default: what suits the device and the cache. */
+  readonly splits?: number;
 }
 
-interface Heads {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
+/** What scores are made with, and what was forced. */
+interface Scoring {
+  readonly scale: number;
+  readonly softCap: number;
+  readonly window: number;
+  readonly kernel: AttentionKernel | undefined;
+  readonly splits: number | undefined;
 }
 
-/** Fused: scores, softmax and weighted sum of each head in one pass over the cache. */
+interface Rows {
+  readonly query: Tensor; // f32 [rows, heads * headDim]
+  readonly positions: Tensor; // u32 [rows]
+  readonly sequences: Tensor; // u32 [rows]
+}
+
+/** Scores, softmax and weighted sum of each head in one pass over the cache. */
 export class Attention extends Operation {
   readonly name = "attention";
-  readonly query: Tensor;
-  readonly positions: Tensor;
-  readonly sequences: Tensor;
+  readonly rows: Rows;
   readonly cache: PagedCache;
   readonly out: Tensor;
   readonly heads: Heads;
-  readonly options: Required<Omit<FusedAttentionOptions, "headDim">>;
+  readonly scoring: Scoring;
+  /** By number of splits: what they have summed, f32 [rows, heads * splits * (headDim + 2)]. */
+  readonly #partials = new Map<number, Tensor>();
 
-  constructor(
-    operands: { readonly query: Tensor; readonly positions: Tensor; readonly sequences: Tensor },
-    cache: PagedCache,
-    out: Tensor,
-    heads: Heads,
-    options: Required<Omit<FusedAttentionOptions, "headDim">>,
-  ) {
-    const { query, positions, sequences } = operands;
+  constructor(rows: Rows, cache: PagedCache, out: Tensor, heads: Heads, scoring: Scoring) {
+    const { query, positions, sequences } = rows;
     super([query, cache.keys, cache.values, positions, sequences, cache.blockTables], [out]);
-    this.query = query;
-    this.positions = positions;
-    this.sequences = sequences;
+    this.rows = rows;
     this.cache = cache;
     this.out = out;
     this.heads = heads;
-    this.options = options;
+    this.scoring = scoring;
   }
 
   override get limits(): readonly WordLimit[] {
     const { blockTables, blockSize, keys } = this.cache;
+    const { positions, sequences } = this.rows;
     return [
       {
         kind: "blocks",
         operation: this.name,
-        positions: this.positions,
-        sequences: this.sequences,
+        positions,
+        sequences,
         blockTables,
         blockSize,
         blockCount: maximum(keys.shape[0]) / blockSize,
@@ -100,111 +123,135 @@ export class Attention extends Operation {
     ];
   }
 
+  /** Long contexts of few rows: one operation for parts of the keys, and one that puts the parts together. */
+  override expand(target: KernelTarget): readonly Operation[] {
+    const splits = this.#splits(target);
+    if (splits === 1) return [this];
+    const { rows, cache, heads, scoring, out } = this;
+    const length = heads.heads * splits * (heads.headDim + 2);
+    const partials = this.#partials.get(splits) ?? out.owner.result("f32", [rows.query.shape[0], length]);
+    this.#partials.set(splits, partials);
+    const kernel = "attention" as const;
+    return [
+      new Attention(rows, cache, partials, heads, { ...scoring, kernel, splits }),
+      new AttentionReduce(partials, rows.positions, out, heads, scoring.window, splits),
+    ];
+  }
+
   override encode(target: KernelTarget): Dispatch {
-    const { heads, kvHeads, headDim } = this.heads;
-    const { keys, blockTables, blockSize } = this.cache;
-    const blocksPerSequence = maximum(blockTables.shape[1]);
-    const { scale, softCap, window } = this.options;
+    const { query } = this.rows;
+    const { kernel = this.#suitableKernel(target) } = this.scoring;
+    const row = groupPerRow(query.shape);
+    if (kernel === "attention_tiled") return this.#encodeTiled();
+    const { splits = 1 } = this.scoring;
+    const head = { extent: this.heads.heads, itemsPerGroup: 1 };
     return {
-      kernel: `attention_${keys.dtype}`,
+      kernel: `attention_${this.cache.keys.dtype}`,
       bindings: [...this.inputs, this.out],
-      args: packArguments(
-        heads,
-        kvHeads,
-        headDim,
-        blockSize,
-        blocksPerSequence,
-        { f32: scale },
-        { f32: softCap },
-        window,
-      ),
-      grid: [{ extent: heads, itemsPerGroup: 1 }, groupPerRow(this.query.shape)],
+      args: this.#arguments(splits),
+      grid: splits === 1 ? [head, row] : [head, row, { extent: splits, itemsPerGroup: 1 }],
       threads: target.serialLanes ? 1 : SIMD_THREADS,
     };
   }
-}
 
-/** out[r, h, j] = scale * query[r, h] . keys[j], masked where j > firstPosition + r */
-export class AttentionScores extends Operation {
-  readonly name = "attentionScores";
-  readonly query: Tensor;
-  readonly keys: Tensor;
-  readonly out: Tensor;
-  readonly heads: Heads;
-  readonly firstPosition: number;
-  readonly scale: number;
-
-  constructor(query: Tensor, keys: Tensor, out: Tensor, heads: Heads, firstPosition: number, scale: number) {
-    super([query, keys], [out]);
-    this.query = query;
-    this.keys = keys;
-    this.out = out;
-    this.heads = heads;
-    this.firstPosition = firstPosition;
-    this.scale = scale;
-  }
-
-  override encode(): Dispatch {
+  #encodeTiled(): Dispatch {
     const { heads, kvHeads, headDim } = this.heads;
-    const keyCount = maximum(this.keys.shape[0]);
+    const { shape } = this.rows.query;
+    const variant = TILED_VARIANTS.find((each) => headDim <= each.headDim) ?? TILED_VARIANTS[2];
     return {
-      kernel: `attention_scores_${this.keys.dtype}`,
-      bindings: [this.query, this.keys, this.out],
-      args: packArguments(heads, kvHeads, headDim, keyCount, this.firstPosition, { f32: this.scale }),
+      kernel: `attention_tiled_${variant.headDim}_${this.cache.keys.dtype}`,
+      bindings: [...this.inputs, this.out, { rowCount: rowExtent(shape) }],
+      args: this.#arguments(1),
       grid: [
-        { extent: keyCount, itemsPerGroup: SCORES_THREADS },
-        groupPerRow(this.query.shape),
-        { extent: heads, itemsPerGroup: 1 },
+        { extent: kvHeads, itemsPerGroup: 1 },
+        {
+          extent: rowExtent([shape[0], heads / kvHeads, 1]),
+          itemsPerGroup: variant.simdgroups * TILED_QUERIES,
+        },
       ],
-      threads: SCORES_THREADS,
+      threads: variant.simdgroups * SIMD_THREADS,
     };
   }
+
+  #arguments(splits: number): Uint8Array {
+    const { heads, kvHeads, headDim } = this.heads;
+    const { blockTables, blockSize } = this.cache;
+    const { scale, softCap, window } = this.scoring;
+    return packArguments(
+      heads,
+      kvHeads,
+      headDim,
+      blockSize,
+      maximum(blockTables.shape[1]),
+      { f32: scale },
+      { f32: softCap },
+      window,
+      splits,
+    );
+  }
+
+  #suitableKernel({ simdgroupMatrix, serialLanes }: KernelTarget): AttentionKernel {
+    if (this.scoring.splits !== undefined) return "attention";
+    const rows = maximum(this.rows.query.shape[0]);
+    const isTiled = simdgroupMatrix && !serialLanes && rows >= TILED_MIN_ROWS && canTile(this.heads.headDim);
+    return isTiled ? "attention_tiled" : "attention";
+  }
+
+  /** How many SIMD groups share out the keys of a row: enough to keep a GPU busy. Where lanes are serial, heads do that. */
+  #splits(target: KernelTarget): number {
+    const { kernel = this.#suitableKernel(target), splits, window } = this.scoring;
+    if (kernel === "attention_tiled") return 1;
+    if (splits !== undefined) return splits;
+    if (target.serialLanes) return 1;
+    const { blockTables, blockSize } = this.cache;
+    const keys = Math.min(window, maximum(blockTables.shape[1]) * blockSize);
+    const groups = maximum(this.rows.query.shape[0]) * this.heads.heads;
+    const wanted = Math.min(Math.ceil(BUSY_GROUPS / groups), Math.ceil(keys / SPLIT_KEYS), MAX_SPLITS);
+    return Math.max(1, wanted);
+  }
 }
 
-/** out[r, h, d] = sum over j of weights[r, h, j] * values[j, h / group, d] */
-export class AttentionWeightedSum extends Operation {
-  readonly name = "attentionWeightedSum";
-  readonly weights: Tensor;
-  readonly values: Tensor;
+function canTile(headDim: number): boolean {
+  return headDim >= TILED_MIN_HEAD_DIM && headDim % TILED_HEAD_MULTIPLE === 0;
+}
+
+/** Puts together what the splits of attention have summed. */
+export class AttentionReduce extends Operation {
+  readonly name = "attentionReduce";
+  readonly partials: Tensor;
+  readonly positions: Tensor;
   readonly out: Tensor;
   readonly heads: Heads;
+  readonly window: number;
+  readonly splits: number;
 
-  constructor(weights: Tensor, values: Tensor, out: Tensor, heads: Heads) {
-    super([weights, values], [out]);
-    this.weights = weights;
-    this.values = values;
+  constructor(
+    partials: Tensor,
+    positions: Tensor,
+    out: Tensor,
+    heads: Heads,
+    window: number,
+    splits: number,
+  ) {
+    super([partials, positions], [out]);
+    this.partials = partials;
+    this.positions = positions;
     this.out = out;
     this.heads = heads;
+    this.window = window;
+    this.splits = splits;
   }
 
-  override encode(): Dispatch {
-    const { heads, kvHeads, headDim } = this.heads;
+  override encode(target: KernelTarget): Dispatch {
+    const { heads, headDim } = this.heads;
     return {
-      kernel: `attention_weighted_sum_${this.values.dtype}`,
-      bindings: [this.weights, this.values, this.out],
-      args: packArguments(heads, kvHeads, headDim, maximum(this.values.shape[0])),
-      grid: [
-        { extent: headDim, itemsPerGroup: SIMD_THREADS },
-        groupPerRow(this.out.shape),
-        { extent: heads, itemsPerGroup: 1 },
-      ],
-      threads: SIMD_THREADS,
+      kernel: "attention_reduce",
+      bindings: [this.partials, this.positions, this.out],
+      args: packArguments(heads, headDim, this.window, this.splits),
+      grid: [{ extent: heads, itemsPerGroup: 1 }, groupPerRow(this.out.shape)],
+      threads: target.serialLanes ? 1 : SIMD_THREADS,
     };
   }
-}
-
-/** Head counts from row lengths. */
-function headsOf(operands: Operands, queryLength: number, keyLength: number, headDim: number): Heads {
-  operands.requireCount("headDim", headDim);
-  const heads = operands.quotient(queryLength, headDim, "query row in heads of headDim");
-  const kvHeads = operands.quotient(keyLength, headDim, "key or value row in heads of headDim");
-  operands.quotient(heads, kvHeads, "query heads in groups, one per key head");
-  return { heads, kvHeads, headDim };
-}
-
-function scaleOf(operands: Operands, { headDim, scale = 1 / Math.sqrt(headDim) }: AttentionOptions): number {
-  operands.requireFinite("scale", scale);
-  return scale;
 }
 
 /**
@@ -215,7 +262,7 @@ function scaleOf(operands: Operands, { headDim, scale = 1 / Math.sqrt(headDim) }
  * @param cache keys, values and block tables
  * @param positions u32 [rows]: words or an input
  * @param sequences u32 [rows]: row of the block tables; words or an input
- * @param options `headDim` (at most 256), `scale`, `window`, `softCap`
+ * @param options `headDim` (at most 256), `scale`, `window`, `softCap`; `kernel` and `splits` force how it is done
  * @returns f32 [rows, heads * headDim]
  */
 export function attention(
@@ -225,7 +272,7 @@ export function attention(
   sequences: Tensor,
   options: FusedAttentionOptions,
 ): Tensor {
-  const { window = NO_WINDOW, softCap = 0 } = options;
+  const { window = NO_WINDOW, softCap = 0, kernel, splits } = options;
   const { keys, values, blockTables, blockSize } = cache;
   const operands = new Operands("attention", { query, keys, values, blockTables, positions, sequences });
   operands.requireType("query", "f32");
@@ -253,69 +300,13 @@ export function attention(
   operands.requireCount("window", window, NO_WINDOW);
   operands.requireFinite("softCap", softCap);
   if (softCap < 0) throw operands.range(`softCap must not be negative, but is "${softCap}"`);
-  const out = operands.owner.result("f32", query.shape);
-  const scoring = { scale, softCap, window };
-  operands.owner.append(new Attention({ query, positions, sequences }, cache, out, heads, scoring));
-  return out;
-}
-
-/**
- * Scores of each query head against all keys: scale * q . k.
- *
- * @param query f32 [rows, heads * headDim]
- * @param keys f16 or f32 [nKeys, kvHeads * headDim]
- * @param options `headDim`, `scale`; `firstPosition`: position of row 0, row r then sees keys 0 .. firstPosition + r and
- * the rest is masked with a score that softmax makes 0. Default: every row sees every key
- * @returns f32 [rows, heads, nKeys]
- */
-export function attentionScores(
-  query: Tensor,
-  keys: Tensor,
-  options: AttentionOptions & { readonly firstPosition?: number },
-): Tensor {
-  const { firstPosition = NO_MASK } = options;
-  const operands = new Operands("attentionScores", { query, keys });
-  operands.requireType("query", "f32");
-  operands.requireType("keys", "f16", "f32");
-  operands.requireRank("query", 2);
-  operands.requireRank("keys", 2);
-  if (!Number.isSafeInteger(firstPosition) || firstPosition < 0 || firstPosition > NO_MASK) {
-    throw operands.range(`firstPosition must be a whole number from 0, not "${firstPosition}"`);
+  if (kernel !== undefined && !KERNELS.includes(kernel)) throw operands.type(`unknown kernel "${kernel}"`);
+  if (kernel === "attention_tiled" && !canTile(options.headDim)) {
+    throw operands.range(`attention_tiled takes heads of 32 to 256 in eights, not of "${options.headDim}"`);
   }
-  const heads = headsOf(operands, operands.fixed("query", 1), operands.fixed("keys", 1), options.headDim);
-  const scale = scaleOf(operands, options);
-  const out = operands.owner.result("f32", [
-    operands.leading("query"),
-    heads.heads,
-    operands.fixed("keys", 0),
-  ]);
-  operands.owner.append(new AttentionScores(query, keys, out, heads, firstPosition, scale));
-  return out;
-}
-
-/**
- * Values mixed by attention weights (the softmax of scores).
- *
- * @param weights f32 [rows, heads, nKeys]
- * @param values f16 or f32 [nKeys, kvHeads * headDim]
- * @param options `headDim`
- * @returns f32 [rows, heads * headDim]
- */
-export function attentionWeightedSum(
-  weights: Tensor,
-  values: Tensor,
-  options: { readonly headDim: number },
-): Tensor {
-  const { headDim } = options;
-  const operands = new Operands("attentionWeightedSum", { weights, values });
-  operands.requireType("weights", "f32");
-  operands.requireType("values", "f16", "f32");
-  operands.requireRank("weights", 3);
-  operands.requireRank("values", 2);
-  operands.requireDimension("weights", 2, operands.fixed("values", 0), "the number of values");
-  const queryLength = operands.fixed("weights", 1) * headDim;
-  const heads = headsOf(operands, queryLength, operands.fixed("values", 1), headDim);
-  const out = operands.owner.result("f32", [operands.leading("weights"), queryLength]);
-  operands.owner.append(new AttentionWeightedSum(weights, values, out, heads));
+  if (splits !== undefined) operands.requireCount("splits", splits, MAX_SPLITS);
+  const out = operands.owner.result("f32", query.shape);
+  const scoring = { scale, softCap, window, kernel, splits };
+  operands.owner.append(new Attention({ query, positions, sequences }, cache, out, heads, scoring));
   return out;
 }
