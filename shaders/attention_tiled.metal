@@ -96,6 +96,7 @@ template <typename Block, uint MaxHeadDim, uint Simdgroups>
   const uint laneBegin = laneEnd - min(laneEnd, args.window);
 
   simdgroup_float8x8 sums[MaxHeadDim / 8]; // [query, dimension]
+#pragma clang loop unroll(full)
   for (uint d = 0; d < MaxHeadDim / 8; ++d) sums[d] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   float maximum = MASKED_SCORE;
   float total = 0.0f; // of the weights that this lane made
@@ -168,14 +169,16 @@ template <typename Block, uint MaxHeadDim, uint Simdgroups>
       simdgroup_load(corrections, diagonal, 8);
       simdgroup_float8x8 weights[keyMatrices]; // [query, key]
       for (uint j = 0; j < keyMatrices; ++j) simdgroup_load(weights[j], scores + 8 * j, AttentionScoreStride);
+#pragma clang loop unroll(full) // matrices are in registers only where their index is a constant
       for (uint s = 0; s < slices; ++s) {
-        if (s * AttentionSlice >= headDim) break;
+        if (s * AttentionSlice >= headDim) continue;
         threadgroup_barrier(mem_flags::mem_threadgroup);
         stage_slice(vCache, slots, sliceTile, slotSize, headDim, s * AttentionSlice, index, threads);
         threadgroup_barrier(mem_flags::mem_threadgroup);
+#pragma clang loop unroll(full)
         for (uint m = 0; m < sliceMatrices; ++m) {
           const uint d = s * sliceMatrices + m;
-          if (8 * d >= headDim) break;
+          if (8 * d >= headDim) continue;
           simdgroup_float8x8 sum;
           simdgroup_multiply(sum, corrections, sums[d]);
           for (uint j = 0; j < keyMatrices; ++j) {
@@ -197,8 +200,9 @@ template <typename Block, uint MaxHeadDim, uint Simdgroups>
   simdgroup_float8x8 corrections;
   simdgroup_load(corrections, diagonal, 8);
   threadgroup float *results = queryTile + simdgroup * AttentionQueries * queryStride;
+#pragma clang loop unroll(full)
   for (uint d = 0; d < MaxHeadDim / 8; ++d) {
-    if (8 * d >= headDim) break;
+    if (8 * d >= headDim) continue;
     simdgroup_float8x8 result;
     simdgroup_multiply(result, corrections, sums[d]);
     simdgroup_store(result, results + 8 * d, queryStride);
