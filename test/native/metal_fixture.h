@@ -10,6 +10,8 @@
 
 #import "check.h"
 
+#include <semaphore.h>
+
 static NSString *const source =
     @"#include <metal_stdlib>\n"
     @"using namespace metal;\n"
@@ -70,6 +72,21 @@ static inline void closeFixture(void) {
   [queue release];
   [library release];
   [device release];
+}
+
+/* Keeps a command buffer in flight from its commit until letRun: whatever is checked between has all the time it needs. */
+static sem_t mayRun;
+
+static inline void holdInFlight(id<MTLCommandBuffer> commands) {
+  sem_init(&mayRun, 0, 0);
+  [commands addScheduledHandler:^(id<MTLCommandBuffer> scheduled) {
+    (void)scheduled;
+    sem_wait(&mayRun);
+  }];
+}
+
+static inline void letRun(void) {
+  sem_post(&mayRun);
 }
 
 #endif

@@ -310,10 +310,12 @@ static void commandsInFlightMayNotChange(void) {
   [command concurrentDispatchThreads:one threadsPerThreadgroup:one];
   id<MTLCommandBuffer> buffer = encodeExecution(commands, NSMakeRange(0, 1), numbers);
   [command setKernelBuffer:numbers offset:0 atIndex:0]; // not committed yet
+  holdInFlight(buffer);
   [buffer commit];
   CHECK_RAISES("MTLIndirectCommandInFlight", [command setKernelBuffer:numbers offset:0 atIndex:0]);
   CHECK_RAISES("MTLIndirectCommandInFlight", [command reset]);
   CHECK_RAISES("MTLIndirectCommandInFlight", [commands resetWithRange:NSMakeRange(0, 1)]);
+  letRun();
   [buffer waitUntilCompleted];
   [command reset];
   CHECK(numberIn(numbers, 0) != 0);
@@ -355,10 +357,12 @@ static void releasedResourcesOfCommandsAreTold(void) {
   [command concurrentDispatchThreadgroups:one threadsPerThreadgroup:one];
   buffer = encodeExecution(commands, NSMakeRange(0, 1), nil);
   [buffer useResidencySet:set];
+  holdInFlight(buffer);
   [buffer commit];
   [set removeAllAllocations];
   [set commit];
   [numbers release];
+  letRun();
   [buffer waitUntilCompleted];
   CHECK_NUMBER([[buffer error] code], MTLCommandBufferErrorInvalidResource);
   [set release], [commands release], [slow release], [twice release];

@@ -58,8 +58,10 @@ static void releasedBuffersAreTold(void) {
                                               }];
   [buffer setLabel:@"activations"];
   id<MTLCommandBuffer> commands = encodeUnretained(slow, buffer);
+  holdInFlight(commands);
   [commands commit];
   [buffer release]; // too early
+  letRun();
   checkBroken(commands, "buffer", "\"activations\"");
   CHECK_NUMBER(freed, 1);
   CHECK_NUMBER(MTLObjectsReleasedInUse() - before, 1);
@@ -102,8 +104,10 @@ static void releasedIndirectCommandsAreTold(void) {
   [encoder useResource:numbers usage:MTLResourceUsageWrite];
   [encoder executeCommandsInBuffer:indirect withRange:NSMakeRange(0, 1)];
   [encoder endEncoding];
+  holdInFlight(commands);
   [commands commit];
   [indirect release];
+  letRun();
   checkBroken(commands, "indirect command buffer", "\"layers\"");
   [numbers release], [slow release];
 }
