@@ -1,7 +1,7 @@
 // The examples as a person runs them: their own processes, their output and their exit codes; in Deno with no more
 // permissions than they ask for.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { cpSync, existsSync, readdirSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -147,6 +147,7 @@ describe("examples/llama.ts", () => {
     using folder = new TemporaryFolder();
     for (const part of ["mod.ts", "package.json", "src", "examples"])
       cpSync(join(root, part), join(folder.path, part), { recursive: true });
+    symlinkSync(join(root, "node_modules"), join(folder.path, "node_modules"));
     const { code, stdout, stderr } = await example(join(folder.path, "examples/llama.ts"));
     expect(code).toBe(1);
     expect(stdout).toBe("");
