@@ -10,7 +10,7 @@ import type { Tensor } from "../tensor.ts";
 import { Operands } from "./check.ts";
 import { ELEMENTWISE_THREADS, elementsPerThread, elementwiseGrid, packArguments } from "./launch.ts";
 
-/** out = kernel(inputs), all of one shape. */
+/** out = kernel(inputs), all of one shape. An element is read before it is written, so any input can become the output. */
 abstract class Elementwise extends Operation {
   abstract readonly kernel: string;
   readonly out: Tensor;
@@ -18,6 +18,10 @@ abstract class Elementwise extends Operation {
   constructor(inputs: readonly Tensor[], out: Tensor) {
     super(inputs, [out]);
     this.out = out;
+  }
+
+  override get inPlaceInputs(): readonly Tensor[] {
+    return this.inputs;
   }
 
   override encode(): Dispatch {
@@ -35,60 +39,36 @@ abstract class Elementwise extends Operation {
 export class Add extends Elementwise {
   readonly name = "add";
   readonly kernel = "add_f32";
-
-  override get inPlaceInputs(): readonly Tensor[] {
-    return this.inputs;
-  }
 }
 
 /** out = a * b, by element */
 export class Mul extends Elementwise {
   readonly name = "mul";
   readonly kernel = "mul_f32";
-
-  override get inPlaceInputs(): readonly Tensor[] {
-    return this.inputs;
-  }
 }
 
 /** out = x / (1 + exp(-x)) */
 export class Silu extends Elementwise {
   readonly name = "silu";
   readonly kernel = "silu_f32";
-
-  override get inPlaceInputs(): readonly Tensor[] {
-    return this.inputs;
-  }
 }
 
 /** out = silu(gate) * up: what fusion makes of `Silu` and `Mul`. */
 export class SiluMul extends Elementwise {
   readonly name = "siluMul";
   readonly kernel = "silu_mul_f32";
-
-  override get inPlaceInputs(): readonly Tensor[] {
-    return this.inputs;
-  }
 }
 
 /** out = x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) */
 export class Gelu extends Elementwise {
   readonly name = "gelu";
   readonly kernel = "gelu_f32";
-
-  override get inPlaceInputs(): readonly Tensor[] {
-    return this.inputs;
-  }
 }
 
 /** out = gelu(gate) * up: what fusion makes of `Gelu` and `Mul`. */
 export class GeluMul extends Elementwise {
   readonly name = "geluMul";
   readonly kernel = "gelu_mul_f32";
-
-  override get inPlaceInputs(): readonly Tensor[] {
-    return this.inputs;
-  }
 }
 
 /** out[r] = x[r] + bias */
@@ -104,6 +84,11 @@ export class AddBias extends Elementwise {
 /** out = x in another type */
 export class Convert extends Elementwise {
   readonly name = "convert";
+
+  /** Elements of another size would overwrite those that are still to be read. */
+  override get inPlaceInputs(): readonly Tensor[] {
+    return [];
+  }
 
   get kernel(): string {
     return `convert_${this.inputs[0].dtype}_${this.out.dtype}`;
