@@ -1,6 +1,6 @@
 // What must not be done: each a typed error that names the cause, and the process lives on.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { type Handle, loadBridge, type Symbols, statisticNames, statusNames } from "../../src/ffi/index.ts";
+import { describe, expect, test } from "bun:test";
+import { type Handle, type Symbols, statisticNames, statusNames } from "../../src/ffi/index.ts";
 import {
   type Buffer,
   Device,
@@ -13,6 +13,7 @@ import {
 import { addProgram, compileKernels, spinProgram } from "./kernels.ts";
 import { checkLeaks } from "./leaks.ts";
 import { errorOf, expectRefused, lastCode } from "./refusals.ts";
+import { useWorkingDevice } from "./working_device.ts";
 
 let device: Device;
 let library: Library;
@@ -20,22 +21,8 @@ let values: Buffer;
 let program: Program;
 let symbols: Symbols;
 
-beforeAll(() => {
-  device = Device.open();
-  library = compileKernels(device);
-  values = device.buffer(1024);
-  program = addProgram(device, library, values);
-  ({ symbols } = loadBridge());
-});
-afterAll(() => {
-  for (const object of [program, values, library, device]) object.dispose();
-});
-
-// Whatever a test did, work still works.
-afterEach(() => {
-  values.fill(0);
-  device.queue.run(program);
-  expect(values.view(Float32Array).every((x) => x === 1)).toBe(true);
+useWorkingDevice((parts) => {
+  ({ device, library, values, program, symbols } = parts);
 });
 
 describe("releasing", () => {

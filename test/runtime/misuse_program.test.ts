@@ -1,10 +1,17 @@
 // Programs that must not be built or run: each refused with a typed error that names the cause.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { loadBridge, type Symbols, statusNames } from "../../src/ffi/index.ts";
-import { type Buffer, Device, type Library, type Program, ProgramBuilder } from "../../src/runtime/index.ts";
-import { addProgram, compileKernels, f32 } from "./kernels.ts";
+import { describe, expect, test } from "bun:test";
+import { type Symbols, statusNames } from "../../src/ffi/index.ts";
+import {
+  type Buffer,
+  type Device,
+  type Library,
+  type Program,
+  ProgramBuilder,
+} from "../../src/runtime/index.ts";
+import { f32 } from "./kernels.ts";
 import { checkLeaks } from "./leaks.ts";
 import { expectRefused, lastCode } from "./refusals.ts";
+import { useWorkingDevice } from "./working_device.ts";
 
 let device: Device;
 let library: Library;
@@ -12,22 +19,8 @@ let values: Buffer;
 let program: Program;
 let symbols: Symbols;
 
-beforeAll(() => {
-  device = Device.open();
-  library = compileKernels(device);
-  values = device.buffer(1024);
-  program = addProgram(device, library, values);
-  ({ symbols } = loadBridge());
-});
-afterAll(() => {
-  for (const object of [program, values, library, device]) object.dispose();
-});
-
-// Whatever a test did, work still works.
-afterEach(() => {
-  values.fill(0);
-  device.queue.run(program);
-  expect(values.view(Float32Array).every((x) => x === 1)).toBe(true);
+useWorkingDevice((parts) => {
+  ({ device, library, values, program, symbols } = parts);
 });
 
 describe("programs", () => {
