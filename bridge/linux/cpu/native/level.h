@@ -1,0 +1,15 @@
+/*
+ * level.h: all native kernels, compiled for the instructions that the including file has named.
+ *
+ * It is included once by each file of x86_64/ and aarch64/, inside an unnamed namespace: a function of one level must
+ * never be taken for that of another one by the linker.
+ */
+#include "simd.h"
+
+#include "activations.h"
+#include "arguments.h"
+#include "norm.h"
+
+static const NativeKernel kernels[] = {
+    NORM_KERNELS //
+};

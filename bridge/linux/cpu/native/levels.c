@@ -1,0 +1,12 @@
+/* levels.c: see levels.h. */
+#include "levels.h"
+
+#if defined(__x86_64__)
+extern const NativeLevel nativeLevel_v2, nativeLevel_avx2, nativeLevel_avx512vnni;
+const NativeLevel *const nativeLevels[] = {&nativeLevel_v2, &nativeLevel_avx2, &nativeLevel_avx512vnni, NULL};
+#elif defined(__aarch64__)
+extern const NativeLevel nativeLevel_neon;
+const NativeLevel *const nativeLevels[] = {&nativeLevel_neon, NULL};
+#else
+const NativeLevel *const nativeLevels[] = {NULL};
+#endif

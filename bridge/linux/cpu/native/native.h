@@ -1,0 +1,84 @@
+/*
+ * native.h: kernels that are written for the instruction sets of processors, and stand in for kernels of shaders/ of the
+ * same name and arguments.
+ *
+ * A native kernel is a function of the whole dispatch, not of a threadgroup: it says how many pieces the work has, and
+ * runs pieces, in any order and on any thread. It gives what its MSL original gives, within the bounds that the tests of
+ * both explain; where it cannot (arguments that it was not written for), it says so and the original runs.
+ *
+ * A level is a set of instructions. All kernels are compiled for each level of the machine's kind; the best that the
+ * machine has is used, or the one that env BUN_METAL_CPU_NATIVE names ("msl" for none).
+ */
+#ifndef BUN_METAL_CPU_NATIVE_H
+#define BUN_METAL_CPU_NATIVE_H
+
+#include "../../driver.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { NativeMaxPhases = 3 };
+
+/** Pieces of work that do not depend on each other. */
+typedef struct NativePhase {
+  uint32_t pieces;
+  float nanoseconds; /* that a piece takes on one thread, roughly: decides how many threads are worth asking */
+} NativePhase;
+
+/** How a dispatch is to be run. A phase starts when the one before it is done. */
+typedef struct NativePlan {
+  NativePhase phases[NativeMaxPhases];
+  uint32_t phaseCount;
+  uint64_t sharedBytes; /* of memory for all pieces of all phases, undefined at first */
+  uint64_t threadBytes; /* of memory for each thread */
+} NativePlan;
+
+/** Memory of a thread, kept from dispatch to dispatch. `content` is for kernels, to know again what they left there: it
+ *  is 0 in new memory. */
+typedef struct NativeThread {
+  void *memory; /* aligned to 64 bytes */
+  uint64_t capacity;
+  uint64_t content[4];
+} NativeThread;
+
+typedef struct NativeRun {
+  const DriverCommand *command;
+  const NativePlan *plan;
+  void *shared; /* aligned to 64 bytes */
+  NativeThread *thread;
+  /** The same number for commands that may run at once, never the same again: none of them writes what another one reads,
+   *  so that what a thread made of an input stays true as long as this stays the same. */
+  uint64_t group;
+} NativeRun;
+
+typedef struct NativeKernel {
+  const char *name; /* the host name */
+  /** Fills in a plan, zeroed before. False where this dispatch is for MSL. Bound buffers may be shorter than they should
+   *  be: what is too short is for MSL, too. */
+  bool (*plan)(const DriverCommand *command, NativePlan *plan);
+  /** Runs pieces [from, to) of a phase. */
+  void (*run)(const NativeRun *run, uint32_t phase, uint32_t from, uint32_t to);
+} NativeKernel;
+
+typedef struct NativeLevel {
+  const char *name;
+  bool (*isThere)(void); /* whether this machine can run it */
+  const NativeKernel *kernels;
+  uint32_t count;
+} NativeLevel;
+
+/** The kernel of that name, of the level in use; NULL without. */
+const NativeKernel *nativeFind(const char *name);
+
+/** The level in use, "msl" for none. */
+const char *nativeLevelName(void);
+
+/** NULL, or why BUN_METAL_CPU_NATIVE cannot be meant. The text lives as long as the process. */
+const char *nativeProblem(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
