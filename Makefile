@@ -43,7 +43,8 @@ else
   # nodelete: the CPU device has threads of its own, which run code of this library.
   LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -Wl,-z,nodelete -lobjc -lpthread -ldl -lm
   PROGRAM_LDFLAGS := -fuse-ld=lld -lobjc -lpthread -ldl -lm
-  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
+  NATIVE_KERNELS := $(wildcard bridge/linux/cpu/native/*.c bridge/linux/cpu/native/*/*.cc)
+  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu,$(foreach e,m c S,bridge/linux/$(d)/*.$(e))))) $(NATIVE_KERNELS)
   MSLC := $(OUT)/mslc
   SHADERS := $(OUT)/shaders.metallib
   NATIVE_SOURCES := $(wildcard test/native/*_test.[cm])
@@ -117,7 +118,9 @@ $(WITHOUT_POOLS): $(UNPOOLED_OBJECTS) $(LAYER_OBJECTS)
 	@echo "  link    $@"
 	@$(CLANG) $^ $(LDFLAGS) -o $@
 
-$(OUT)/mslc: $(call object,bridge/linux/cpu/mslc_main.c) $(call object,$(filter bridge/linux/cpu/%,$(LAYER))) $(OUT)/metal/.stamp
+# The compiler alone, without what runs its results.
+MSLC_SOURCES := $(foreach n,compile diagnostics fault image library mslc_main process shader% text tokens toolchain,$(filter bridge/linux/cpu/$(n).c,$(wildcard bridge/linux/cpu/*.c)))
+$(OUT)/mslc: $(call object,$(MSLC_SOURCES)) $(OUT)/metal/.stamp
 	@echo "  link    $@"
 	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lpthread -ldl -lm -o $@
 
@@ -133,7 +136,10 @@ LINKED_HEADERS := $(if $(OBJC_HEADERS),$(OUT)/include/objc)
 $(LINKED_HEADERS): $(OBJC_HEADERS)
 	@mkdir -p $(dir $@) && ln -sfn $< $@
 
-compile = mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) $(if $(filter %.m,$<),$(OBJCFLAGS)) $(1) -c $< -o $@
+# Flags of a source's language, of those for C. The native kernels are C++ without its library.
+CXXFLAGS := -std=gnu++20 -fno-exceptions -fno-rtti
+language_flags = $(if $(filter %.cc,$<),$(filter-out -std=%,$(1)) $(CXXFLAGS),$(1) $(if $(filter %.m,$<),$(OBJCFLAGS)))
+compile = mkdir -p $(dir $@) && $(CLANG) $(call language_flags,$(CFLAGS)) $(1) -c $< -o $@
 
 $(OUT)/obj/%.o: % Makefile | $(LINKED_HEADERS)
 	@echo "  compile $<"

@@ -50,7 +50,7 @@ dist-$(1): dist/$(1)/libbun_metal.so dist/$(1)/libobjc.so.4 dist/$(1)/libobjc.LI
 
 $(DIST_BUILD)/$(1)/obj/%.o: % Makefile make/dist.mk | $(DIST_BUILD)/include/objc
 	@echo "  compile $$< ($(1))"
-	@mkdir -p $$(dir $$@) && $$(CLANG) $$(call DIST_CFLAGS,$(DIST_TRIPLE_$(1))) $$(if $$(filter %.m,$$<),$$(OBJCFLAGS)) -c $$< -o $$@
+	@mkdir -p $$(dir $$@) && $$(CLANG) $$(call language_flags,$$(call DIST_CFLAGS,$(DIST_TRIPLE_$(1)))) -c $$< -o $$@
 
 dist/$(1)/libbun_metal.so: $(patsubst %,$(DIST_BUILD)/$(1)/obj/%.o,$(BRIDGE) $(LAYER)) bridge/linux/exports.map | dist/$(1)/libobjc.so.4
 	@echo "  link    $$@"

@@ -7,6 +7,12 @@
 #ifndef BUN_METAL_ARGS_H
 #define BUN_METAL_ARGS_H
 
+#ifdef __METAL_LINUX__
+// By this name the CPU device knows kernels for which it has native ones (bridge/linux/cpu/native): others may be called the
+// same and do something else.
+extern "C" __attribute__((weak, used, visibility("default"))) void bun_metal_has_native_kernels() {}
+#endif
+
 /** Row-wise kernels: rows of `n` elements. */
 struct RowArgs {
   uint n;

@@ -11,11 +11,7 @@
 #include <time.h>
 
 enum {
-  /* What a dispatch has to take, in nanoseconds, before other threads are asked: it costs as much to wake them. */
-  WorthWaking = 25000,
-  WorthAsking = 4000, /* those that are awake */
-  ChunkNanoseconds = 3000,
-  ChunksPerThread = 8
+  ChunkNanoseconds = 3000
 };
 
 typedef struct Dispatch {
@@ -98,7 +94,7 @@ bool cpuDispatch(const DriverCommand *command, char **message) {
   /* The first threadgroups tell what the rest will take. */
   uint64_t done = 0, taken = 0;
   const uint64_t start = now(), threads = cpuPoolWidth();
-  const uint64_t worth = cpuPoolIsAwake() ? WorthAsking : WorthWaking;
+  const uint64_t worth = cpuPoolWorth();
   bool shared = false;
   for (uint64_t batch = 1; done < count && !atomic_load_explicit(&d.error, memory_order_relaxed); batch *= 2) {
     const uint64_t to = count - done < batch ? count : done + batch;
@@ -112,10 +108,7 @@ bool cpuDispatch(const DriverCommand *command, char **message) {
   }
   if (shared) {
     const uint64_t each = taken / done, byTime = each ? ChunkNanoseconds / each : 64;
-    uint64_t chunk = (count - done) / (threads * ChunksPerThread);
-    if (chunk < byTime) chunk = byTime;
-    const uint64_t most = (count - done + threads - 1) / threads;
-    cpuPoolRun(runGroups, &d, done, count, chunk > most ? most : chunk);
+    cpuPoolRun(runGroups, &d, done, count, byTime);
   }
   free(d.order);
   const char *error = atomic_load(&d.error);

@@ -4,9 +4,10 @@
 #include "../driver.h"
 #include "check.h"
 #include "compile.h"
-#include "dispatch.h"
+#include "group.h"
 #include "image.h"
 #include "library.h"
+#include "native/native.h"
 #include "profile.h"
 #include "toolchain.h"
 
@@ -17,6 +18,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+static const char *problem(void) {
+  const char *ofProfile = cpuProfileProblem();
+  return ofProfile ? ofProfile : nativeProblem();
+}
 
 static uint32_t deviceCount(void) { return cpuLevel(NULL) ? 1 : 0; }
 
@@ -102,7 +108,10 @@ static DriverLibrary *compile(uint32_t device, const char *source, size_t length
   *message = NULL;
   if (mslCompile(&input, 1, NULL, &image, &messages)) {
     library = cpuLibraryLoadBytes(image.bytes, image.length, input.name, message);
-    if (library) library->identity = cpuImageHash(input.text, input.length);
+    if (library) {
+      library->identity = cpuImageHash(input.text, input.length);
+      cpuLibraryUseNative(library, nativeFind);
+    }
     if (library && messages.length) *message = cpuTextTake(&messages);
   } else {
     *message = cpuTextTake(&messages);
@@ -114,24 +123,19 @@ static DriverLibrary *compile(uint32_t device, const char *source, size_t length
 
 static DriverLibrary *load(uint32_t device, const char *path, char **message) {
   (void)device;
-  return cpuLibraryLoadFile(path, message);
+  DriverLibrary *library = cpuLibraryLoadFile(path, message);
+  if (library) cpuLibraryUseNative(library, nativeFind);
+  return library;
 }
 
 static DriverLibrary *loadBytes(uint32_t device, const void *bytes, size_t length, char **message) {
   (void)device;
-  return cpuLibraryLoadBytes(bytes, length, "library in memory", message);
+  DriverLibrary *library = cpuLibraryLoadBytes(bytes, length, "library in memory", message);
+  if (library) cpuLibraryUseNative(library, nativeFind);
+  return library;
 }
 
 static bool run(const DriverCommand *commands, uint32_t count, char **message);
-
-/** The grid of an indirect dispatch is what the buffer says now. A count of 0 means nothing to do. */
-static bool runIndirectDispatch(const DriverCommand *command, char **message) {
-  DriverCommand direct = *command;
-  for (int i = 0; i < 3; i++)
-    direct.dispatch.threads[i] =
-        (uint64_t)command->dispatch.indirectGroups[i] * command->dispatch.threadsPerThreadgroup[i];
-  return cpuDispatch(&direct, message);
-}
 
 static bool runExecute(const DriverCommand *command, char **message) {
   const uint32_t count = command->execute.count, *range = command->execute.range;
@@ -146,8 +150,7 @@ static bool runExecute(const DriverCommand *command, char **message) {
 static bool runCommand(const DriverCommand *command, char **message) {
   switch (command->kind) {
     case DriverCommandNone: return true;
-    case DriverCommandDispatch:
-      return command->dispatch.indirectGroups ? runIndirectDispatch(command, message) : cpuDispatch(command, message);
+    case DriverCommandDispatch: return cpuGroupRun(command, 1, message);
     case DriverCommandExecute: return runExecute(command, message);
     case DriverCommandCopy:
       memmove(command->copy.destination, command->copy.source, command->copy.length);
@@ -177,7 +180,14 @@ static bool runShuffled(const DriverCommand *commands, uint32_t count, char **me
 static bool run(const DriverCommand *commands, uint32_t count, char **message) {
   if (cpuChecks() & CpuCheckShuffle) return runShuffled(commands, count, message);
   bool ok = true;
-  for (uint32_t i = 0; ok && i < count; i++) ok = runCommand(&commands[i], message);
+  for (uint32_t i = 0; ok && i < count;) {
+    uint32_t dispatches = commands[i].kind == DriverCommandDispatch ? 1 : 0;
+    while (dispatches && i + dispatches < count && commands[i + dispatches].kind == DriverCommandDispatch &&
+           !commands[i + dispatches].waits)
+      dispatches++;
+    ok = dispatches ? cpuGroupRun(&commands[i], dispatches, message) : runCommand(&commands[i], message);
+    i += dispatches ? dispatches : 1;
+  }
   return ok;
 }
 
@@ -202,7 +212,7 @@ static bool execute(uint32_t device, const DriverCommand *commands, uint32_t cou
 
 const Driver cpuDriver = {
     .name = "cpu",
-    .problem = cpuProfileProblem,
+    .problem = problem,
     .deviceCount = deviceCount,
     .properties = properties,
     .allocate = allocate,

@@ -59,7 +59,9 @@ static bool describe(Library *library, uint32_t index, const CpuKernel *kernel, 
   DriverFunction *f = &library->functions[index];
   DriverArgument *arguments = calloc(info->argumentCount ? info->argumentCount : 1, sizeof *arguments);
   library->arguments[index] = arguments;
-  library->implementations[index] = (CpuFunction){(const void *)(uintptr_t)kernel->entry, kernel->perThread != 0};
+  library->implementations[index] = (CpuFunction){
+      .entry = (const void *)(uintptr_t)kernel->entry,
+      .perThread = kernel->perThread != 0};
   *f = (DriverFunction){.name = (const char *)(uintptr_t)kernel->name,
                         .arguments = arguments,
                         .maxTotalThreadsPerThreadgroup = info->maxThreads ? info->maxThreads : 1024,
@@ -164,6 +166,12 @@ DriverLibrary *cpuLibraryLoadFile(const char *path, char **message) {
   }
   close(fd);
   return library;
+}
+
+void cpuLibraryUseNative(DriverLibrary *base, const NativeKernel *(*find)(const char *name)) {
+  Library *library = base->implementation;
+  if (!dlsym(library->object, "bun_metal_has_native_kernels")) return; /* shaders/args.h */
+  for (uint32_t i = 0; i < base->functionCount; i++) library->implementations[i].native = find(base->functions[i].name);
 }
 
 void cpuLibraryUnload(DriverLibrary *base) {

@@ -14,12 +14,19 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MaxThreads = 512, SpinNanoseconds = 40000, WaitSpinNanoseconds = 100000 };
+enum {
+  MaxThreads = 512,
+  SpinNanoseconds = 40000,
+  WaitSpinNanoseconds = 100000,
+  WorthWaking = 25000, /* it costs as much to wake a thread */
+  WorthAsking = 4000,  /* one that is awake */
+  PartsPerThread = 4   /* of what is left, as a thread takes it */
+};
 
 typedef struct Job {
   CpuPoolWork work;
   void *context;
-  uint64_t count, chunk;
+  uint64_t count, smallest;
   _Alignas(64) _Atomic uint64_t next;
   _Alignas(64) _Atomic uint32_t helpers; /* workers inside; a futex */
   struct Job *following;
@@ -90,13 +97,20 @@ uint32_t cpuPoolWidth(void) {
   return width;
 }
 
-bool cpuPoolIsAwake(void) { return atomic_load_explicit(&spinning, memory_order_relaxed) != 0; }
+uint64_t cpuPoolWorth(void) {
+  return atomic_load_explicit(&spinning, memory_order_relaxed) != 0 ? WorthAsking : WorthWaking;
+}
 
 static void takePart(Job *job) {
+  const uint64_t parts = PartsPerThread * (uint64_t)cpuPoolWidth();
   for (;;) {
-    const uint64_t from = atomic_fetch_add_explicit(&job->next, job->chunk, memory_order_relaxed);
-    if (from >= job->count) return;
-    const uint64_t to = job->count - from < job->chunk ? job->count : from + job->chunk;
+    uint64_t from = atomic_load_explicit(&job->next, memory_order_relaxed), to;
+    do {
+      if (from >= job->count) return;
+      const uint64_t left = job->count - from, share = left / parts;
+      const uint64_t taken = share > job->smallest ? share : job->smallest;
+      to = from + (taken < left ? taken : left);
+    } while (!atomic_compare_exchange_weak_explicit(&job->next, &from, to, memory_order_relaxed, memory_order_relaxed));
     if (!job->work(job->context, from, to)) {
       atomic_store_explicit(&job->next, job->count, memory_order_relaxed);
       return;
@@ -169,11 +183,11 @@ static void start(void) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t chunk) {
-  Job job = {.work = work, .context = context, .count = count, .chunk = chunk ? chunk : 1};
+void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t smallest) {
+  Job job = {.work = work, .context = context, .count = count, .smallest = smallest ? smallest : 1};
   atomic_init(&job.next, from);
   atomic_init(&job.helpers, 0);
-  const uint64_t chunks = count > from ? (count - from + job.chunk - 1) / job.chunk : 0;
+  const uint64_t chunks = count > from ? (count - from + job.smallest - 1) / job.smallest : 0;
   if (cpuPoolWidth() == 1 || chunks < 2) {
     takePart(&job);
     return;

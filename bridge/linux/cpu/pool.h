@@ -17,10 +17,11 @@ typedef bool (*CpuPoolWork)(void *context, uint64_t from, uint64_t to);
  * or env BUN_METAL_CPU_THREADS. */
 uint32_t cpuPoolWidth(void);
 
-/** Runs all items of [from, count), `chunk` at a time, on the caller and the pool; returns when all are done. */
-void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t chunk);
+/** Runs all items of [from, count) on the caller and the pool; returns when all are done. A thread takes a part of what is
+ *  left, at least `smallest` items, so that all finish together. */
+void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t smallest);
 
-/** Whether a worker is awake and would start within a microsecond. */
-bool cpuPoolIsAwake(void);
+/** What work has to take, in nanoseconds, before other threads are asked to help. */
+uint64_t cpuPoolWorth(void);
 
 #endif

@@ -15,7 +15,7 @@ constexpr float LargestActivation = 32639.0f; // 127 * 256 + 127
  * x[i] is quants[i] * scales[i / 32], of `n` elements, whole blocks. A block with an infinity or a NaN has the scale NaN, and
  * so has all that is made of it.
  */
-static void quantise(const float *x, uint32_t n, int16_t *quants, float *scales) {
+static inline void quantise(const float *x, uint32_t n, int16_t *quants, float *scales) {
   for (uint32_t block = 0; block < n / ActivationBlock; block++, x += ActivationBlock, quants += ActivationBlock) {
     Floats most = {}, nothing = {};
     for (uint32_t i = 0; i < ActivationBlock; i += Lanes) {
