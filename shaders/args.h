@@ -95,6 +95,15 @@ struct MatrixArgs {
   uint k;
 };
 
+/** matvec_fused: as above, with what is done before and after the product. */
+struct FusedMatrixArgs {
+  uint n;
+  uint k;
+  uint normalises; // 1: x is normalised first
+  float eps;       // is added to the mean square of x
+  uint ending;     // EndingAdd, EndingSilu, EndingGelu, or 0
+};
+
 /** matvec_experts: weights [experts, n, k]; each row of activations makes `share` rows of outputs. */
 struct ExpertMatrixArgs {
   uint n;
@@ -116,6 +125,9 @@ struct MixArgs {
 };
 
 enum : uint {
+  EndingAdd = 1,           // FusedMatrixArgs.ending: a residual is added to the outputs
+  EndingSilu = 2,          // the outputs are gates of a second matrix's: SwiGLU
+  EndingGelu = 3,          // the same with GeLU: GeGLU
   NoMask = 0xFFFFFFFF,     // AttentionScoresArgs.firstPosition: every row sees every key
   NoWindow = 0xFFFFFFFF,   // AttentionArgs.window: a row sees all keys up to its own
   SkippedSlot = 0xFFFFFFFF // kv_store: this row is not stored

@@ -6,6 +6,7 @@ import { attentionCases } from "./families/attention.ts";
 import { fusedAttentionCases } from "./families/attention_fused.ts";
 import { convertCase, elementwiseCases, embedCase } from "./families/elementwise.ts";
 import { expertCases } from "./families/experts.ts";
+import { fusedCases } from "./families/fused.ts";
 import { matmulCase, matrixCases, vectorCase } from "./families/matrix.ts";
 import { ropeCases } from "./families/rope.ts";
 import { rowCases } from "./families/rows.ts";
@@ -19,6 +20,7 @@ export const kernelCases: readonly KernelCase[] = [
   ...attentionCases,
   ...fusedAttentionCases,
   ...matrixCases,
+  ...fusedCases,
   ...expertCases,
 ];
 

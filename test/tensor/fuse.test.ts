@@ -5,6 +5,7 @@ import {
   convert,
   gelu,
   kvStore,
+  matmul,
   mul,
   rmsNorm,
   silu,
@@ -169,6 +170,101 @@ describe("fuse() of add and rmsNorm", () => {
     nodes.output(rmsNorm(add(mul(silu(a), b), b), weight, { eps: 0 }), "y");
     const { steps } = schedule(nodes, { simdgroupMatrix: true }, { fuse: false });
     expect(steps.map(({ operation }) => operation.name)).toEqual(["silu", "mul", "add", "rmsNorm"]);
+  });
+});
+
+describe("fuse() of products of one row", () => {
+  /** A layer's second half over `rows` rows. */
+  function half(rows: number): { nodes: Nodes; x: Tensor; names: () => string[] } {
+    const nodes = new Nodes();
+    const x = nodes.input("x", "f32", [rows, 32]);
+    return {
+      nodes,
+      x,
+      names: () =>
+        schedule(nodes, { simdgroupMatrix: true }, { reorder: false }).steps.map(
+          ({ operation }) => operation.name,
+        ),
+    };
+  }
+
+  function feedForward(nodes: Nodes, x: Tensor): Tensor {
+    const matrix = (name: string): Tensor => nodes.input(name, "q8_0", [32, 32]);
+    const h = rmsNorm(x, nodes.input("norm", "f32", [32]), { eps: 0.5 });
+    const gate = matmul(h, matrix("gate"));
+    const up = matmul(h, matrix("up"));
+    return add(x, matmul(mul(silu(gate), up), matrix("down")));
+  }
+
+  test("fuse() makes two products of norm, gate, up, silu, mul, down and add", () => {
+    const { nodes, x, names } = half(1);
+    nodes.output(feedForward(nodes, x), "y");
+    expect(names()).toEqual(["matvecFused", "matvecFused"]);
+  });
+
+  test("fuse() leaves batches to the kernels for them", () => {
+    const { nodes, x, names } = half(2);
+    nodes.output(feedForward(nodes, x), "y");
+    expect(names()).toEqual(["rmsNorm", "matmul", "matmul", "siluMul", "matmul", "add"]);
+  });
+
+  test("fuse() keeps a norm that something else reads", () => {
+    const { nodes, x, names } = half(1);
+    const h = rmsNorm(x, nodes.input("norm", "f32", [32]), { eps: 0 });
+    nodes.output(add(h, matmul(h, nodes.input("w", "f32", [32, 32]))), "y");
+    expect(names()).toEqual(["rmsNorm", "matvecFused"]);
+    const kept = half(1);
+    const out = rmsNorm(kept.x, kept.nodes.input("norm", "f32", [32]), { eps: 0 });
+    kept.nodes.output(out, "h");
+    kept.nodes.output(matmul(out, kept.nodes.input("w", "f32", [32, 32])), "y");
+    expect(kept.names()).toEqual(["rmsNorm", "matmul"]);
+  });
+
+  test("fuse() keeps a product that is an output, or is added to itself", () => {
+    const { nodes, x, names } = half(1);
+    const product = matmul(x, nodes.input("w", "f32", [32, 32]));
+    nodes.output(product, "p");
+    nodes.output(add(x, product), "y");
+    expect(names()).toEqual(["matmul", "add"]);
+    const twice = half(1);
+    const y = matmul(twice.x, twice.nodes.input("w", "f32", [32, 32]));
+    twice.nodes.output(add(y, y), "y");
+    expect(twice.names()).toEqual(["matmul", "add"]);
+  });
+
+  test("fuse() takes gates of one type and one input only", () => {
+    const { nodes, x, names } = half(1);
+    const gate = matmul(x, nodes.input("gate", "q8_0", [32, 32]));
+    const up = matmul(x, nodes.input("up", "q4_0", [32, 32]));
+    nodes.output(mul(silu(gate), up), "y");
+    expect(names()).toEqual(["matmul", "matmul", "siluMul"]);
+    const others = half(1);
+    const z = others.nodes.input("z", "f32", [1, 32]);
+    const first = matmul(others.x, others.nodes.input("gate", "q8_0", [32, 32]));
+    const second = matmul(z, others.nodes.input("up", "q8_0", [32, 32]));
+    others.nodes.output(mul(silu(first), second), "y");
+    expect(others.names()).toEqual(["matmul", "matmul", "siluMul"]);
+  });
+
+  test("fuse() never lets a result take the place of a residual that the product reads", () => {
+    const { nodes, x } = half(1);
+    const h = silu(x);
+    nodes.output(silu(add(h, matmul(h, nodes.input("w", "f32", [32, 32])))), "y");
+    const { steps, offsets } = schedule(nodes, { simdgroupMatrix: true });
+    expect(steps.map(({ operation }) => operation.name)).toEqual(["silu", "matvecFused", "silu"]);
+    const [, product] = steps;
+    expect(offsets.get(product.operation.outputs[0])).not.toBe(offsets.get(h));
+  });
+
+  test("fuse() packs what the kernel reads", () => {
+    const { nodes, x } = half(1);
+    nodes.output(feedForward(nodes, x), "y");
+    const [gated, down] = schedule(nodes, { simdgroupMatrix: true }).steps.map(({ dispatch }) => dispatch);
+    expect([...new Uint32Array(gated.args.buffer)].toSpliced(3, 1)).toEqual([32, 32, 1, 2]);
+    expect(new Float32Array(gated.args.buffer)[3]).toBe(0.5);
+    expect([...new Uint32Array(down.args.buffer)].toSpliced(3, 1)).toEqual([32, 32, 0, 1]);
+    expect(down.bindings[4]).toBe(x);
+    expect([gated.kernel, down.kernel]).toEqual(["matvec_fused_q8_0", "matvec_fused_q8_0"]);
   });
 });
 
