@@ -142,11 +142,13 @@ function readWindow(
   key: (name: string) => string,
   { window }: Architecture,
 ): Pick<LlamaConfig, "slidingWindow" | "globalEvery" | "localRopeFrequencyBase"> {
+  const none = { slidingWindow: 0, globalEvery: 0 };
+  if (window === "ignored") return none;
   const field = key("attention.sliding_window");
   const length = file.getCount(field, window?.length ?? 0);
   check(field, length < 2 ** 31, `"${field}" must be at most 2147483647, not ${length}`);
   check(field, length === 0 || window !== undefined, `"${field}" of ${length} is not supported`);
-  if (length === 0 || window === undefined) return { slidingWindow: 0, globalEvery: 0 };
+  if (length === 0 || window === undefined) return none;
   const globalEvery = file.getCount(key("attention.sliding_window_pattern"), window.globalEvery);
   const base = window.ropeFrequencyBase;
   if (base === undefined) return { slidingWindow: length, globalEvery };

@@ -14,6 +14,13 @@ const gemma = { embeddingFactor: 8, activation: gelu, pairs: "halves" } as const
 export const variants: readonly Variant[] = [
   { name: "llama", architecture: "llama", isTied: false, rules: {} },
   {
+    name: "llama 1, whose heads share no keys",
+    architecture: "llama",
+    headCountKv: 4,
+    isTied: false,
+    rules: {},
+  },
+  {
     name: "llama with biases everywhere",
     architecture: "llama",
     type: "f16",
@@ -72,6 +79,23 @@ export const variants: readonly Variant[] = [
     normsHeads: true,
     rules: { pairs: "halves" },
   },
+  {
+    name: "qwen3 with YaRN",
+    architecture: "qwen3",
+    headLength: 32,
+    ropeFrequencyBase: 1e6,
+    normsHeads: true,
+    metadata: {
+      "rope.scaling.type": "yarn",
+      "rope.scaling.factor": f32(4),
+      "rope.scaling.original_context_length": 128,
+    },
+    rules: {
+      pairs: "halves",
+      frequencies: () => yarnFrequencies(1e6, 32, 4, 128),
+      magnitude: 0.1 * Math.log(4) + 1,
+    },
+  },
   { name: "gemma", architecture: "gemma", headCountKv: 1, headLength: 32, rules: gemma },
   {
     name: "gemma2",
@@ -128,6 +152,27 @@ export const variants: readonly Variant[] = [
     },
   },
   {
+    name: "gemma3 with another pattern and local base",
+    architecture: "gemma3",
+    layers: 4,
+    headLength: 32,
+    ropeFrequencyBase: 1e6,
+    normsHeads: true,
+    normsOutputs: true,
+    metadata: {
+      "attention.sliding_window": 17,
+      "attention.sliding_window_pattern": 3,
+      "rope.freq_base_swa": f32(500),
+      final_logit_softcapping: f32(2),
+    },
+    rules: {
+      ...gemma,
+      window: (layer) => (layer === 2 ? Number.POSITIVE_INFINITY : 17),
+      frequencies: (layer) => plainFrequencies(layer === 2 ? 1e6 : 500, 32),
+      logitCap: 2,
+    },
+  },
+  {
     name: "mixtral",
     architecture: "llama",
     type: "q8_0",
@@ -155,13 +200,13 @@ export const variants: readonly Variant[] = [
     rules: { pairs: "halves" },
   },
   {
-    name: "phi3 with a window",
+    name: "phi3 with a window that does not count",
     architecture: "phi3",
     isTied: false,
     isFused: true,
     type: "q8_0",
     metadata: { "attention.sliding_window": 20 },
-    rules: { pairs: "halves", window: () => 20 },
+    rules: { pairs: "halves" },
   },
   {
     name: "phi3 with short factors and heads that turn in part",

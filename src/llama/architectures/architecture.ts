@@ -31,13 +31,16 @@ export type Architecture = {
   readonly attentionScale?: (size: ModelSize) => number;
   /** Caps of scores and logits, where the file does not say. Default: none. */
   readonly softCaps?: { readonly attention: number; readonly final: number };
-  /** Which layers attend to a window, where the file has one. Without it, a file with a window is refused. */
-  readonly window?: {
-    /** Each layer of this number is global, the last of every so many; 0: all have the window. */
-    readonly globalEvery: number;
-    /** Keys, where the file does not say. Default: none, and so no window. */
-    readonly length?: number;
-    /** Base of the frequencies in layers with the window, which are not scaled then. Default: as in other layers. */
-    readonly ropeFrequencyBase?: number;
-  };
+  /** What becomes of a window that the file has. Without it, a file with a window is refused. */
+  readonly window?: Window | "ignored";
+};
+
+/** Which layers attend to a window. */
+export type Window = {
+  /** Each layer of this number is global, the last of every so many; 0: all have the window. */
+  readonly globalEvery: number;
+  /** Keys, where the file does not say. Default: none, and so no window. */
+  readonly length?: number;
+  /** Base of the frequencies in layers with the window, which are not scaled then. Default: as in other layers. */
+  readonly ropeFrequencyBase?: number;
 };
