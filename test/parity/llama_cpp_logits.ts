@@ -1,9 +1,5 @@
-/**
- * Logits as llama.cpp gives them on the CPU, by the lowest bindings of node-llama-cpp. What is declared here is only what
- * the checks of this directory use.
- */
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+/** Logits as llama.cpp gives them on the CPU. What is declared here is only what the checks of this directory use. */
+import { type Addon, openAddon } from "./addon.ts";
 
 type Sampler = { applyConfig(config: { readonly temperature: number }): void; dispose(): void };
 
@@ -26,20 +22,16 @@ type Context = {
   dispose(): Promise<void>;
 };
 
-type Addon = {
+type LogitsAddon = Addon & {
   readonly AddonModel: new (
     path: string,
-    options: { readonly gpuLayers: number; readonly useMmap: boolean; readonly addonExports: Addon },
+    options: { readonly gpuLayers: number; readonly useMmap: boolean; readonly addonExports: LogitsAddon },
   ) => Model;
   readonly AddonContext: new (
     model: Model,
     options: ContextSettings & { readonly contextSize: number },
   ) => Context;
   readonly AddonSampler: new (model: Model) => Sampler;
-  setLogger(log: (level: number, message: string) => void): void;
-  setLoggerLogLevel(level: number): void;
-  loadBackends(directory?: string): void;
-  init(): Promise<void>;
 };
 
 /** What llama.cpp can do in more than one way, with results that differ a little. */
@@ -53,43 +45,15 @@ export type ContextSettings = {
   readonly kvCacheValueType: number;
 };
 
-const packages: Readonly<Record<string, string>> = {
-  "linux-x64": "linux-x64",
-  "linux-arm64": "linux-arm64",
-  "darwin-arm64": "mac-arm64-metal",
-  "darwin-x64": "mac-x64",
-};
-
-/** Errors and nothing less. */
-const LOG_ERRORS = 2;
 const CONTEXT = 512;
-
-let opened: Promise<Addon> | undefined;
-
-async function open(): Promise<Addon> {
-  const platform = `${process.platform}-${process.arch}`;
-  const name = packages[platform];
-  if (name === undefined) throw new Error(`There is no package of llama.cpp for "${platform}"`);
-  const require = createRequire(import.meta.url);
-  const bins = join(dirname(require.resolve(`@node-llama-cpp/${name}/package.json`)), "bins", name);
-  const addon = require(join(bins, "llama-addon.node")) as Addon;
-  addon.setLogger((level, message) => {
-    if (level <= LOG_ERRORS) console.error(`llama.cpp: ${message.trimEnd()}`);
-  });
-  addon.setLoggerLogLevel(LOG_ERRORS);
-  addon.loadBackends();
-  addon.loadBackends(bins);
-  await addon.init();
-  return addon;
-}
 
 /** A model of llama.cpp's. Dispose it (`await using`). */
 export class LlamaCpp implements AsyncDisposable {
-  readonly #addon: Addon;
+  readonly #addon: LogitsAddon;
   readonly #model: Model;
   readonly #sampler: Sampler;
 
-  private constructor(addon: Addon, model: Model) {
+  private constructor(addon: LogitsAddon, model: Model) {
     this.#addon = addon;
     this.#model = model;
     this.#sampler = new addon.AddonSampler(model);
@@ -97,8 +61,7 @@ export class LlamaCpp implements AsyncDisposable {
   }
 
   static async load(path: string): Promise<LlamaCpp> {
-    opened ??= open();
-    const addon = await opened;
+    const addon = await openAddon<LogitsAddon>();
     const model = new addon.AddonModel(path, { gpuLayers: 0, useMmap: true, addonExports: addon });
     if (!(await model.init())) throw new Error(`llama.cpp does not load "${path}"`);
     return new LlamaCpp(addon, model);
@@ -150,6 +113,8 @@ export class LlamaCpp implements AsyncDisposable {
 }
 
 /** The token with the largest logit. */
-export function largest(logits: Float32Array): number {
-  return logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
+export function largest(logits: Float32Array | Float64Array): number {
+  let best = 0;
+  for (let token = 1; token < logits.length; token++) if (logits[token] > logits[best]) best = token;
+  return best;
 }

@@ -2,12 +2,12 @@
 import { dlopen, FFIType, ptr } from "bun:ffi";
 import { expect, test } from "bun:test";
 import { Buffer } from "node:buffer";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { ggmlLayout } from "../../src/gguf/index.ts";
 import { type EncodableType, encode } from "../../src/quantize/encoders.ts";
 import { dequantize } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
+import { binaries } from "./addon.ts";
 
 const SEED = 3;
 const ROW = 256;
@@ -15,15 +15,11 @@ const COUNT = 256 * ROW;
 /** Our error over ggml's: equal, and a little for the cases where its luck is better. */
 const WORST_RATIO = 1.01;
 
-const platform = `${process.platform === "darwin" ? "mac" : process.platform}-${process.arch}`;
 const library = process.platform === "darwin" ? "libggml-base.dylib" : "libggml-base.so";
 
 function openGgml(): (id: number, x: Float32Array, out: Uint8Array) => void {
-  const name = platform === "mac-arm64" ? "mac-arm64-metal" : platform;
-  const require = createRequire(import.meta.url);
-  const bins = join(dirname(require.resolve(`@node-llama-cpp/${name}/package.json`)), "bins", name);
   const { i32, i64, u64, ptr: pointer } = FFIType;
-  const { symbols } = dlopen(join(bins, library), {
+  const { symbols } = dlopen(join(binaries(), library), {
     // type, values, blocks, first value, rows, values of a row, weights or none
     ggml_quantize_chunk: { args: [i32, pointer, pointer, i64, i64, i64, pointer], returns: u64 },
   });

@@ -33,7 +33,7 @@ export const vocabulary: readonly string[] = [
 ];
 
 /** Metadata of the model. */
-function metadata(): [string, WritableValue][] {
+function randomMetadata(): [string, WritableValue][] {
   const count = vocabulary.length;
   return [
     ["general.architecture", "llama"],
@@ -97,11 +97,15 @@ export function writeRandomModel(path: string, seed: number, type: ReferenceType
       matrix(`blk.${i}.ffn_down.weight`, DIM, HIDDEN),
     );
   }
-  writeFileSync(path, writeGguf(metadata(), tensors));
+  writeFileSync(path, writeGguf(randomMetadata(), tensors));
 }
 
 /** Writes what a model's weights mean, in F32: the same model, which nobody rounds any further. */
-export function writeDequantized(path: string, from: string): void {
+export function writeDequantized(
+  path: string,
+  from: string,
+  metadata: readonly (readonly [string, WritableValue])[] = randomMetadata(),
+): void {
   const file = openGguf(from);
   const bytes = readFileSync(from);
   const tensors = [...file.tensors.values()].map(({ name, type, shape, offset, byteLength }) => {
@@ -110,5 +114,5 @@ export function writeDequantized(path: string, from: string): void {
     const values = dequantize(bytes.subarray(offset, offset + byteLength), known);
     return { name, type: 0, shape, data: encodeF32(Float32Array.from(values)) };
   });
-  writeFileSync(path, writeGguf(metadata(), tensors));
+  writeFileSync(path, writeGguf(metadata, tensors));
 }
