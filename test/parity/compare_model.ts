@@ -13,7 +13,7 @@ import { mulberry32 } from "../reference/random.ts";
 import { type ContextSettings, LlamaCpp, largest } from "./llama_cpp_logits.ts";
 import { vocabulary } from "./random_model.ts";
 
-/** `make parity-quick`: shorter prompts, fewer steps, and fewer settings of llama.cpp's. */
+/** `make parity-quick`: fewer models and settings of llama.cpp's, shorter prompts, fewer steps. */
 export const isQuick: boolean = process.env.QUICK === "1";
 
 const LENGTHS = isQuick ? [1, 7, 64] : [1, 7, 64, 300];
