@@ -151,8 +151,12 @@ function readWindow(
   if (length === 0 || window === undefined) return none;
   const globalEvery = file.getCount(key("attention.sliding_window_pattern"), window.globalEvery);
   const base = window.ropeFrequencyBase;
-  if (base === undefined) return { slidingWindow: length, globalEvery };
-  const localRopeFrequencyBase = positiveReal(file, key("rope.freq_base_swa"), base);
+  const localBase = key("rope.freq_base_swa");
+  if (base === undefined) {
+    check(localBase, !file.has(localBase), `"${localBase}" is not supported`);
+    return { slidingWindow: length, globalEvery };
+  }
+  const localRopeFrequencyBase = positiveReal(file, localBase, base);
   return { slidingWindow: length, globalEvery, localRopeFrequencyBase };
 }
 

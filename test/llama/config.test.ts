@@ -16,6 +16,27 @@ const windowedQwen: Variant = {
   rules: {},
 };
 
+/** An architecture whose layers with a window have no frequencies of their own. */
+const turningGemma: Variant = {
+  name: "gemma2 with another base in its window",
+  architecture: "gemma2",
+  normsOutputs: true,
+  metadata: { "rope.freq_base_swa": f32(500) },
+  rules: {},
+};
+
+const windowedPhi: Variant = {
+  name: "phi3 with a window",
+  architecture: "phi3",
+  isFused: true,
+  metadata: { "attention.sliding_window": 16 },
+  rules: {},
+};
+
+function configOf(variant: Variant) {
+  return readConfig(parseGguf(putTogether(variantModel(variant, 1).parts)));
+}
+
 /** Reads the tiny model's configuration after changes to its metadata; undefined removes a key. */
 function configWith(changes: Record<string, WritableValue | undefined>) {
   const parts = tinyModel();
@@ -156,13 +177,18 @@ describe("readConfig", () => {
     }
   });
 
+  test("readConfig() keeps the window of a Llama, and none of a Phi", () => {
+    expect(configWith({ "llama.attention.sliding_window": 16 }).slidingWindow).toBe(16);
+    expect(configOf(windowedPhi).slidingWindow).toBe(0);
+  });
+
   test("readConfig() refuses variants that would change the numbers", () => {
     const cases: [string, WritableValue][] = [
       ["llama.rope.scaling.type", "ntk"],
       ["llama.attention.key_length", 512],
     ];
-    const windowed = thrown(() => readConfig(parseGguf(putTogether(variantModel(windowedQwen, 1).parts))));
-    expect(windowed).toMatchObject({ field: "qwen2.attention.sliding_window" });
+    expect(thrown(() => configOf(windowedQwen))).toMatchObject({ field: "qwen2.attention.sliding_window" });
+    expect(thrown(() => configOf(turningGemma))).toMatchObject({ field: "gemma2.rope.freq_base_swa" });
     for (const [key, value] of cases) {
       const error = thrown(() => configWith({ [key]: value }));
       expect(error, key).toBeInstanceOf(ModelError);
