@@ -58,7 +58,7 @@ NATIVE_TESTS := $(patsubst test/native/%_test,$(OUT)/native/%,$(basename $(NATIV
 MSL_HEADERS := $(shell find bridge/linux/cpu/metal -type f 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps bun-deps build artifacts run test test-artifacts native-tests without-pools bench lint format clean
+.PHONY: help deps bun-deps build artifacts run test test-artifacts native-tests without-pools lint format clean
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
@@ -79,9 +79,6 @@ run: build bun-deps ## write a paragraph with the model that the repository carr
 test: build bun-deps ## run all tests
 	@$(MAKE) --no-print-directory test-artifacts
 	@$(BUN) test --timeout 180000 $(BUN_TEST_FLAGS) $(ARGS)
-
-bench: build bun-deps ## run the benchmarks
-	@$(BUN) run test/bench/run.ts $(ARGS)
 
 lint: deps bun-deps ## type check, lint, format check
 	@$(BUN) x tsc -p .

@@ -68,7 +68,7 @@ leaks() {
 }
 
 bench() {
-  "$bun" run test/bench/run.ts --json "$report/bench.json"
+  "$bun" run test/bench/run.ts --only small,layers --json "$report/bench.json"
 }
 
 mkdir -p "$report"

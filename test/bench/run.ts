@@ -1,174 +1,113 @@
-// The benchmark: what the layers cost, what the kernels reach of the memory's speed, and how fast the small model is.
-// `make bench`, or `bun run test/bench/run.ts [--rounds N] [--json FILE]`. Contenders take turns in one run; ratios are
-// to the first line of each group.
-import { cpus } from "node:os";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { type Buffer, Device, Graph, Llama, matmul, ProgramBuilder } from "../../mod.ts";
-import { encodeQ8_0 } from "../reference/gguf_writer.ts";
-import { randomBlocks } from "../reference/llama_dequantize.ts";
-import { gaussianArray, mulberry32 } from "../reference/random.ts";
-import { type Contender, type Line, report, table, takeTurns } from "./measure.ts";
-
-const { values: options } = parseArgs({
-  options: { rounds: { type: "string", default: "7" }, json: { type: "string" } },
-});
-const rounds = Number(options.rounds);
-if (!Number.isInteger(rounds) || rounds < 1) {
-  console.error(`bench: --rounds must be a whole number of at least 1, not "${options.rounds}"`);
-  process.exit(2);
-}
+// The benchmark: this library and llama.cpp in turn on the same files, what the small model takes through the public API,
+// and what the layers cost. `make bench ARGS=--help` says what there is to choose.
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { arch, availableParallelism, platform } from "node:os";
+import { join, resolve } from "node:path";
+import { Device } from "../../mod.ts";
+import { ChildError, Children, Interrupted } from "./children.ts";
+import { measureLayers } from "./layers.ts";
+import { describeCommit, describeMachine } from "./machine.ts";
+import { type Line, table } from "./measure.ts";
+import { type BenchModel, benchModels, modelFile } from "./models.ts";
+import { type BenchOptions, help, OptionError, readOptions, usualParts } from "./options.ts";
+import { type About, markdown, rowsOf } from "./report.ts";
+import { type Comparison, compareModel } from "./rounds.ts";
+import { openSides } from "./sides.ts";
+import { measureSmallModel } from "./small.ts";
 
 const root = join(import.meta.dirname, "../..");
-const random = mulberry32(1);
-const lines: Line[] = [];
-using device = Device.open();
-console.log(`${device.info.name}, ${cpus().length} cores, Bun ${Bun.version}, ${rounds} rounds\n`);
+/** Models and programs that are made for a run, kept for the next. */
+const directory = join(root, "build/bench");
+const INTERRUPTED = 130;
+const names = benchModels.map(({ name }) => name);
 
-await programs();
-await copying();
-await products();
-await generation();
-
-console.log(table(lines));
-if (options.json !== undefined) {
-  const about = {
-    date: new Date().toISOString(),
-    device: device.info,
-    cores: cpus().length,
-    bun: Bun.version,
-    rounds,
-  };
-  await Bun.write(options.json, `${JSON.stringify({ about, lines }, undefined, 2)}\n`);
+try {
+  const options = readOptions(process.argv.slice(2), names, availableParallelism(), usualParts(platform()));
+  if (options === undefined) console.log(help(names));
+  else await measure(options);
+} catch (error) {
+  if (error instanceof Interrupted) {
+    process.exitCode = INTERRUPTED;
+  } else if (error instanceof OptionError || error instanceof ChildError) {
+    console.error(`bench: ${error.message}`);
+    process.exitCode = error instanceof OptionError ? 2 : 1;
+  } else throw error;
 }
 
-/** What one program costs that does next to nothing: the price of crossing all layers. */
-async function programs(): Promise<void> {
-  using library = device.compile(
-    "#include <metal_stdlib>\nkernel void touch(device uint *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] += 1; }",
-  );
-  using buffer = device.buffer(4);
-  const program = (dispatches: number) => {
-    const builder = new ProgramBuilder(device);
-    for (let i = 0; i < dispatches; i++) {
-      builder.dispatch({
-        pipeline: library.pipeline("touch"),
-        buffers: { 0: { buffer } },
-        threadgroups: [1],
-        threadsPerThreadgroup: [1],
-      });
-      builder.barrier();
+async function measure(options: BenchOptions): Promise<void> {
+  if (options.only.includes("llama.cpp")) await compare(options);
+  const lines: Line[] = [];
+  if (options.only.includes("small") || options.only.includes("layers")) {
+    using device = Device.open();
+    if (options.only.includes("small")) lines.push(...(await measureSmallModel(device, options.rounds)));
+    if (options.only.includes("layers")) lines.push(...(await measureLayers(device, options.rounds)));
+    console.log(`${device.info.name}, Bun ${Bun.version}, ${options.rounds} rounds\n\n${table(lines)}`);
+    if (options.json !== undefined) {
+      const about = { ...aboutRun(options), device: device.info, bun: Bun.version };
+      writeFileSync(options.json, `${JSON.stringify({ about, lines }, undefined, 2)}\n`);
     }
-    return builder.build();
-  };
-  using one = program(1);
-  using hundred = program(100);
-  const runs = 500;
-  const contenders: Contender[] = [
-    { name: "run, 1 dispatch", run: () => repeat(runs, () => device.queue.run(one)) },
-    { name: "run, 100 dispatches", run: () => repeat(runs, () => device.queue.run(hundred)) },
-    {
-      name: "submit and await, 1 dispatch",
-      run: async () => {
-        for (let i = 0; i < runs; i++) await device.queue.submit(one);
-        return runs;
-      },
-    },
-    {
-      name: "submit 500, await all, 1 dispatch",
-      run: async () => {
-        await Promise.all(Array.from({ length: runs }, () => device.queue.submit(one)));
-        return runs;
-      },
-    },
-  ];
-  lines.push(...report("program", "µs", await takeTurns(contenders, rounds), (seconds) => seconds * 1e6));
-}
-
-/** Bytes per second of a large copy by a kernel, read and written bytes counted. */
-async function copying(): Promise<void> {
-  const bytes = 128 * 1024 * 1024;
-  using source = device.bufferFrom(gaussianArray(random, bytes / 4));
-  using destination = device.buffer(bytes);
-  using convert = device.shaders().pipeline("convert_f32_f32");
-  const n = 4096;
-  using copy = new ProgramBuilder(device)
-    .dispatch({
-      pipeline: convert,
-      buffers: { 0: { buffer: source }, 1: { buffer: destination } },
-      constants: { 2: new Uint8Array(Uint32Array.of(n).buffer) },
-      threadgroups: [n / 256, bytes / 4 / n],
-      threadsPerThreadgroup: [256],
-    })
-    .build();
-  const contenders = [{ name: "kernel over 128 MiB", run: () => repeat(1, () => device.queue.run(copy)) }];
-  const timings = await takeTurns(contenders, rounds);
-  lines.push(...report("copy", "GB/s", timings, (seconds) => (2 * bytes) / seconds / 1e9));
-}
-
-/** Products of one row, as in generation, and of 32, as in prompts, by type of the weights. */
-async function products(): Promise<void> {
-  const [n, k] = [4096, 4096];
-  const weights = gaussianArray(random, n * k);
-  const f16 = new Uint16Array(new Float16Array(weights).buffer);
-  const q8 = encodeQ8_0(weights);
-  const variants = [
-    { dtype: "f32", data: weights },
-    { dtype: "f16", data: f16 },
-    { dtype: "q8_0", data: q8 },
-    ...(["q4_0", "q4_k", "q6_k"] as const).map((dtype) => ({
-      dtype,
-      data: randomBlocks(dtype, random, n * k, 1),
-    })),
-  ] as const;
-  using owned = new DisposableStack();
-  for (const rows of [1, 32]) {
-    const contenders = variants.map(({ dtype, data }): Contender => {
-      const buffer: Buffer = owned.use(device.bufferFrom(data));
-      const graph = new Graph(device);
-      const x = graph.input("x", "f32", [rows, k]);
-      graph.output(matmul(x, graph.constant(buffer, dtype, [n, k])), "y");
-      const plan = owned.use(graph.compile());
-      plan.set("x", gaussianArray(random, rows * k));
-      return {
-        name: `${dtype}, ${n} x ${k}, ${rows} ${rows === 1 ? "row" : "rows"}`,
-        run: () => repeat(4, () => plan.run()),
-      };
-    });
-    const timings = await takeTurns(contenders, rounds);
-    lines.push(...report("product", "GFLOP/s", timings, (seconds) => (2 * n * k * rows) / seconds / 1e9));
   }
 }
 
-/** The small model through the public API. */
-async function generation(): Promise<void> {
-  const files = { q8_0: "examples/models/austen-5m-q8_0.gguf", f16: "test/fixtures/austen-5m-f16.gguf" };
-  using q8 = await Llama.load(join(root, files.q8_0), { device });
-  using f16 = await Llama.load(join(root, files.f16), { device });
-  const prompt = q8.tokenizer.encode("It is a truth universally acknowledged, ".repeat(30)).slice(0, 256);
-  const generate = async (llama: Llama, input: readonly number[], maxTokens: number): Promise<void> => {
-    for await (const _ of llama.generate(input, { maxTokens, temperature: 0 }));
-  };
-  const tokens = 64;
-  const contenders = (run: (llama: Llama) => Promise<number>): Contender[] => [
-    { name: "Q8_0", run: () => run(q8) },
-    { name: "F16", run: () => run(f16) },
-  ];
-  const short = prompt.slice(0, 4);
-  const generated = contenders(async (llama) => {
-    await generate(llama, short, tokens);
-    return tokens;
-  });
-  const prompted = contenders(async (llama) => {
-    await generate(llama, prompt, 1);
-    return prompt.length;
-  });
-  const perSecond = (seconds: number): number => 1 / seconds;
-  lines.push(...report("austen-5m, generation", "tok/s", await takeTurns(generated, rounds), perSecond));
-  lines.push(...report("austen-5m, prompt of 256", "tok/s", await takeTurns(prompted, rounds), perSecond));
+/** Measures both sides. What there is by then is printed and written, whatever ends it. */
+async function compare(options: BenchOptions): Promise<void> {
+  const sides = await openSides(options, directory);
+  const [bandwidth, busy] = [program("bandwidth"), program("busy")];
+  const models = benchModels.filter(({ name }) => options.models?.includes(name) ?? true);
+  const comparison: Comparison = { runs: [], choices: [], failures: [] };
+  await using children = new Children();
+  try {
+    await using _load = options.load ? children.start([busy]) : undefined;
+    for (const model of models) {
+      const file = modelFile(model, directory, console.log);
+      // A signal that came meanwhile is heard here.
+      await new Promise((resolve) => setImmediate(resolve));
+      children.check();
+      await compareModel(model, file, sides, options, { children, bandwidth, log: console.log }, comparison);
+      write(options, models, comparison);
+    }
+  } finally {
+    if (comparison.runs.length > 0) console.log(`\n${write(options, models, comparison)}`);
+  }
 }
 
-function repeat(times: number, run: () => void): number {
-  for (let i = 0; i < times; i++) run();
-  return times;
+function program(name: string): string {
+  const path = join(directory, name);
+  if (!existsSync(path)) throw new OptionError(`There is no ${path}: make bench compiles it`);
+  return path;
+}
+
+/** Writes what was measured, and returns the Markdown. */
+function write(options: BenchOptions, models: readonly BenchModel[], comparison: Comparison): string {
+  const about = aboutRun(options);
+  const rows = models.flatMap((model) => rowsOf(model, comparison.runs));
+  const page = markdown(about, models, comparison);
+  const parts = [
+    "llama_cpp",
+    platform(),
+    arch(),
+    `${options.threads}_threads`,
+    ...(options.instructions === undefined ? [] : [options.instructions]),
+    ...(options.load ? ["load"] : []),
+    ...(options.quick ? ["quick"] : []),
+  ];
+  const output = resolve(root, options.output);
+  mkdirSync(output, { recursive: true });
+  const path = join(output, parts.join("-"));
+  writeFileSync(`${path}.md`, page);
+  writeFileSync(`${path}.json`, `${JSON.stringify({ about, rows, ...comparison }, undefined, 2)}\n`);
+  return page;
+}
+
+function aboutRun(options: BenchOptions): About {
+  return {
+    date: new Date().toISOString(),
+    commit: describeCommit(),
+    command: `make bench ARGS='${process.argv.slice(2).join(" ")}'`,
+    machine: describeMachine(),
+    threads: options.threads,
+    load: options.load,
+    instructions: options.instructions === undefined ? "all instructions" : `held to ${options.instructions}`,
+    rounds: options.rounds,
+  };
 }

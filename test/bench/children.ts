@@ -1,0 +1,100 @@
+/** The processes of a run: each one ends with it, whatever ends it. */
+
+/** A run was ended before its time, by Ctrl-C. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+}
+
+/** A process ended badly. */
+export class ChildError extends Error {
+  override readonly name = "ChildError";
+}
+
+/** Starts processes and ends them: those that run when it is interrupted or disposed of are killed. */
+export class Children implements AsyncDisposable {
+  readonly #running = new Set<Bun.Subprocess>();
+  readonly #onSignal = (): void => this.interrupt();
+  #interrupted = false;
+
+  constructor() {
+    process.on("SIGINT", this.#onSignal);
+    process.on("SIGTERM", this.#onSignal);
+  }
+
+  interrupt(): void {
+    this.#interrupted = true;
+    for (const child of this.#running) child.kill("SIGKILL");
+  }
+
+  /** @throws {Interrupted} If the run was */
+  check(): void {
+    if (this.#interrupted) throw new Interrupted("The run was interrupted");
+  }
+
+  /** Starts a process that runs until it is disposed of. */
+  start(command: readonly string[]): AsyncDisposable {
+    this.check();
+    const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
+    this.#running.add(child);
+    return {
+      [Symbol.asyncDispose]: async () => {
+        child.kill("SIGKILL");
+        await child.exited;
+        this.#running.delete(child);
+      },
+    };
+  }
+
+  /**
+   * Runs a process to its end.
+   *
+   * @returns The last line of what it printed, as JSON
+   * @throws {Interrupted} If the run was meanwhile
+   * @throws {ChildError} If it failed, or took longer than `seconds`
+   */
+  async run(
+    name: string,
+    command: readonly string[],
+    seconds: number,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<unknown> {
+    this.check();
+    const child = Bun.spawn([...command], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      env: { ...process.env, ...environment },
+    });
+    this.#running.add(child);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      child.kill("SIGKILL");
+    }, seconds * 1e3);
+    try {
+      const [output, errors] = await Promise.all([
+        new Response(child.stdout).text(),
+        new Response(child.stderr).text(),
+      ]);
+      const status = await child.exited;
+      this.check();
+      if (late) throw new ChildError(`${name} took longer than ${seconds.toFixed(0)} s and was ended`);
+      if (status !== 0) {
+        const end = child.signalCode === null ? `status ${status}` : child.signalCode;
+        throw new ChildError(`${name} ended with ${end}\n${errors.trimEnd()}`);
+      }
+      return JSON.parse(output.trimEnd().split("\n").at(-1) ?? "");
+    } finally {
+      clearTimeout(timer);
+      this.#running.delete(child);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    process.off("SIGINT", this.#onSignal);
+    process.off("SIGTERM", this.#onSignal);
+    const running = [...this.#running];
+    for (const child of running) child.kill("SIGKILL");
+    await Promise.all(running.map((child) => child.exited));
+  }
+}

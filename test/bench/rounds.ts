@@ -1,0 +1,170 @@
+/** The comparison with llama.cpp: who runs when. Each figure of each round comes from a process of its own. */
+import { closeSync, openSync, readSync } from "node:fs";
+import { ChildError, type Children } from "./children.ts";
+import { type BenchModel, BOS } from "./models.ts";
+import type { BenchOptions } from "./options.ts";
+import type { Side } from "./sides.ts";
+import type { Level, Measured, SideName, Task } from "./task.ts";
+
+/** Bytes per second that the memory gave, in 10^9: to all threads, and to one. */
+export type Bandwidth = { readonly all: number; readonly one: number };
+
+/** One process and what it measured. */
+export type Run = {
+  readonly model: string;
+  readonly round: number;
+  readonly level: Level;
+  readonly side: SideName;
+  /** Just before and just after. */
+  readonly bandwidth: readonly Bandwidth[];
+  readonly measured: Measured;
+};
+
+/** What a model's runs were made with. */
+export type Choice = {
+  readonly model: string;
+  readonly flashAttention: boolean;
+  /** Why: the option, or seconds that a long prompt and what follows took with it and without. */
+  readonly because: string;
+};
+
+/** All that was measured so far: it grows, so that a run that is interrupted has something to show. */
+export type Comparison = { readonly runs: Run[]; readonly choices: Choice[]; readonly failures: string[] };
+
+export type Tools = {
+  readonly children: Children;
+  /** The program that measures the memory. */
+  readonly bandwidth: string;
+  readonly log: (line: string) => void;
+};
+
+export const DEPTHS: readonly number[] = [0, 2048];
+export const PROMPTS: readonly number[] = [128, 512, 2048];
+export const TOKENS = 64;
+const LEVELS: readonly Level[] = ["engine", "api"];
+/** Figures that a process takes, about, and what it does besides: after so many budgets it hangs. */
+const FIGURES = 20;
+const BESIDES_SECONDS = 120;
+const WARM_PIECE = new Uint8Array(1 << 22);
+
+/** Measures a model on both sides, round by round. A side that fails is noted, and the others go on. */
+export async function compareModel(
+  model: BenchModel,
+  file: string,
+  sides: readonly [Side, Side],
+  options: BenchOptions,
+  tools: Tools,
+  comparison: Comparison,
+): Promise<void> {
+  readAll(file);
+  const task: Task = {
+    level: "engine",
+    model: file,
+    vocabulary: model.shape.vocabulary,
+    bos: BOS,
+    threads: options.threads,
+    started: 0,
+    promptLengths: PROMPTS,
+    depths: DEPTHS,
+    tokens: TOKENS,
+    budget: options.budget,
+    flashAttention: true,
+    modules: "",
+  };
+  const [ours, theirs] = sides;
+  const seconds = options.budget * FIGURES + BESIDES_SECONDS;
+  const run = async (side: Side, part: Partial<Task>): Promise<Measured> => {
+    const told: Task = { ...task, ...part, modules: side.modules, started: Date.now() };
+    const command = [...side.command, JSON.stringify(told)];
+    const name = `${model.name}, ${side.name}`;
+    return (await tools.children.run(name, command, seconds, side.environment)) as Measured;
+  };
+  // What only a first run ever does, as compiling kernels that a cache keeps, is not measured.
+  await run(ours, { level: "api", tokens: 8 });
+  const choice = await chooseFlashAttention(model, options, (part) => run(theirs, part));
+  comparison.choices.push(choice);
+  tools.log(
+    `${model.name}: flash attention of llama.cpp ${choice.flashAttention ? "on" : "off"}, ${choice.because}`,
+  );
+
+  for (let round = 0; round < options.rounds; round++) {
+    readAll(file);
+    const order = round % 2 === 0 ? sides : sides.toReversed();
+    for (const level of LEVELS) {
+      for (const side of order) {
+        try {
+          const before = await measureBandwidth(options, tools);
+          const measured = await run(side, { level, flashAttention: choice.flashAttention });
+          const after = await measureBandwidth(options, tools);
+          const bandwidth = [before, after];
+          comparison.runs.push({ model: model.name, round, level, side: side.name, bandwidth, measured });
+          tools.log(progress(model, round, options.rounds, level, side, measured, before));
+        } catch (error) {
+          if (!(error instanceof ChildError)) throw error;
+          comparison.failures.push(`round ${round + 1}, ${level}: ${error.message}`);
+          tools.log(error.message);
+        }
+      }
+    }
+  }
+}
+
+/** A long prompt and the tokens behind it, with flash attention and without: the faster one is llama.cpp's in this run. */
+async function chooseFlashAttention(
+  model: BenchModel,
+  options: BenchOptions,
+  run: (part: Partial<Task>) => Promise<Measured>,
+): Promise<Choice> {
+  if (options.flashAttention !== undefined) {
+    return { model: model.name, flashAttention: options.flashAttention, because: "as the options say" };
+  }
+  const lengths = options.quick ? PROMPTS.slice(0, -1) : PROMPTS;
+  const measure = (flashAttention: boolean): Promise<Measured> =>
+    run({ promptLengths: lengths, depths: lengths, flashAttention });
+  const measured = [await measure(false), await measure(true)];
+  // Of those that both did within their time.
+  const length = lengths.findLast((n) => measured.every(({ generation }) => generation[n] !== undefined));
+  if (length === undefined) {
+    return { model: model.name, flashAttention: true, because: "since neither could be measured in time" };
+  }
+  const [without, withIt] = measured.map(
+    ({ prompt, generation }) => length / prompt[length] + TOKENS / generation[length],
+  );
+  const because = `which took ${withIt.toFixed(2)} s for a prompt of ${length} and ${TOKENS} tokens, ${without.toFixed(2)} s without`;
+  return { model: model.name, flashAttention: withIt <= without, because };
+}
+
+async function measureBandwidth(options: BenchOptions, tools: Tools): Promise<Bandwidth> {
+  const command = [tools.bandwidth, String(options.threads)];
+  return (await tools.children.run("bandwidth", command, BESIDES_SECONDS)) as Bandwidth;
+}
+
+/** Brings a file into the page cache. */
+function readAll(path: string): void {
+  const file = openSync(path, "r");
+  try {
+    while (readSync(file, WARM_PIECE, 0, WARM_PIECE.length, null) > 0);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function progress(
+  model: BenchModel,
+  round: number,
+  rounds: number,
+  level: Level,
+  side: Side,
+  { firstTokenSeconds, prompt, generation }: Measured,
+  { all }: Bandwidth,
+): string {
+  const speeds = (what: string, of: Readonly<Record<string, number>>): string[] =>
+    Object.entries(of).map(([at, speed]) => `${what} ${at}: ${speed.toFixed(1)}`);
+  const figures = [
+    `first token ${firstTokenSeconds.toFixed(2)} s`,
+    ...speeds("prompt", prompt),
+    ...speeds("generation at", generation),
+    `memory ${all.toFixed(1)} GB/s`,
+  ];
+  return `${model.name} ${round + 1}/${rounds} ${level} ${side.name}: ${figures.join(", ")}`;
+}
