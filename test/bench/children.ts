@@ -77,6 +77,8 @@ export class Children implements AsyncDisposable {
         new Response(child.stderr).text(),
       ]);
       const status = await child.exited;
+      // A terminal's Ctrl-C goes to the processes themselves, too, and may reach them first.
+      if (child.signalCode === "SIGINT") this.interrupt();
       this.check();
       if (late) throw new ChildError(`${name} took longer than ${seconds.toFixed(0)} s and was ended`);
       if (status !== 0) {

@@ -24,7 +24,7 @@ test("without options all is measured, in five rounds, on all processors", () =>
     load: false,
     instructions: undefined,
     quick: false,
-    budget: 10,
+    budget: 20,
     flashAttention: undefined,
     output: "test/bench/results",
     json: undefined,

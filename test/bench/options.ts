@@ -62,7 +62,7 @@ export function help(models: readonly string[]): string {
   --instructions SET     hold both sides to ${Object.keys(instructionSets).join(", ")}
                          (msl: our kernels in MSL, llama.cpp as it is)
   --flash-attention WHEN llama.cpp's: on, off, or auto, which is whichever is faster (default)
-  --budget SECONDS       longest time for a figure; what takes longer is left out (default: 10)
+  --budget SECONDS       longest time for a figure; what takes longer is left out (default: 20)
   --output DIRECTORY     where the JSON and the Markdown go (default: ${RESULTS})
   --json FILE            figures of the layers and the small model, as JSON
   --help                 this text
@@ -98,7 +98,7 @@ export function readOptions(
     load: values.load,
     instructions,
     quick,
-    budget: number("budget", values.budget ?? (quick ? "3" : "10"), 0.1, 3600, false),
+    budget: number("budget", values.budget ?? (quick ? "3" : "20"), 0.1, 3600, false),
     flashAttention: flash === "auto" ? undefined : flash === "on",
     output: values.output,
     json: values.json,

@@ -165,10 +165,11 @@ function section(model: BenchModel, { runs, choices }: Comparison): string[] {
   const rows = rowsOf(model, runs);
   if (rows.length === 0) return [];
   const choice = choices.find((made) => made.model === model.name);
-  const kinds = (["ours", "llama.cpp"] as const).map((name) => {
+  const kinds = (["ours", "llama.cpp"] as const).flatMap((name) => {
     const found = runs.find((run) => run.model === model.name && run.side === name);
-    const facts = Object.entries(found?.measured.about ?? {}).map(([key, value]) => `${key} ${value}`);
-    return `${name}: ${facts.join(", ")}`;
+    if (found === undefined) return [];
+    const facts = Object.entries(found.measured.about).map(([key, value]) => `${key} ${value}`);
+    return [`${name}: ${facts.join(", ")}`];
   });
   return [
     "",

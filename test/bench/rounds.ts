@@ -79,9 +79,22 @@ export async function compareModel(
     const name = `${model.name}, ${side.name}`;
     return (await tools.children.run(name, command, seconds, side.environment)) as Measured;
   };
+  const attempt = async <Result>(what: string, work: () => Promise<Result>): Promise<Result | undefined> => {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof ChildError)) throw error;
+      comparison.failures.push(`${what}: ${error.message}`);
+      tools.log(error.message);
+      return undefined;
+    }
+  };
   // What only a first run ever does, as compiling kernels that a cache keeps, is not measured.
-  await run(ours, { level: "api", tokens: 8 });
-  const choice = await chooseFlashAttention(model, options, (part) => run(theirs, part));
+  await attempt("first run", () => run(ours, { level: "api", tokens: 8 }));
+  const choice = await attempt("flash attention", () =>
+    chooseFlashAttention(model, options, (part) => run(theirs, part)),
+  );
+  if (choice === undefined) return;
   comparison.choices.push(choice);
   tools.log(
     `${model.name}: flash attention of llama.cpp ${choice.flashAttention ? "on" : "off"}, ${choice.because}`,
@@ -92,18 +105,14 @@ export async function compareModel(
     const order = round % 2 === 0 ? sides : sides.toReversed();
     for (const level of LEVELS) {
       for (const side of order) {
-        try {
+        await attempt(`round ${round + 1}, ${level}`, async () => {
           const before = await measureBandwidth(options, tools);
           const measured = await run(side, { level, flashAttention: choice.flashAttention });
           const after = await measureBandwidth(options, tools);
           const bandwidth = [before, after];
           comparison.runs.push({ model: model.name, round, level, side: side.name, bandwidth, measured });
           tools.log(progress(model, round, options.rounds, level, side, measured, before));
-        } catch (error) {
-          if (!(error instanceof ChildError)) throw error;
-          comparison.failures.push(`round ${round + 1}, ${level}: ${error.message}`);
-          tools.log(error.message);
-        }
+        });
       }
     }
   }
