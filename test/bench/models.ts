@@ -1,5 +1,5 @@
 /** The models that are measured: real shapes and types, random weights, the same bytes each time. */
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync, writeSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type GgmlType, type GgufTensor, ggmlLayout, planGguf } from "../../src/gguf/index.ts";
 import { chooseType, fileTypeOf, type QuantizeType } from "../../src/quantize/mix.ts";
@@ -169,10 +169,11 @@ export function modelFile(model: BenchModel, directory: string, log: (line: stri
     const random = new RandomWords(SEED);
     for (const tensor of plan.tensors) writeTensor(file, tensor, random);
     if (plan.byteLength > statSync(temporary).size) writeAll(file, new Uint8Array(1), plan.byteLength - 1);
+    renameSync(temporary, path);
   } finally {
     closeSync(file);
+    rmSync(temporary, { force: true });
   }
-  renameSync(temporary, path);
   return path;
 }
 

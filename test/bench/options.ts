@@ -36,7 +36,7 @@ export type BenchOptions = {
   /** llama.cpp's flash attention; undefined: whichever is faster. */
   readonly flashAttention: boolean | undefined;
   readonly output: string;
-  /** File for the figures of the layers and the small model. */
+  /** File for the figures of the small model and the layers; undefined: among the others. */
   readonly json: string | undefined;
 };
 
@@ -64,7 +64,7 @@ export function help(models: readonly string[]): string {
   --flash-attention WHEN llama.cpp's: on, off, or auto, which is whichever is faster (default)
   --budget SECONDS       longest time for a figure; what takes longer is left out (default: 20)
   --output DIRECTORY     where the JSON and the Markdown go (default: ${RESULTS})
-  --json FILE            figures of the layers and the small model, as JSON
+  --json FILE            figures of the small model and the layers go there alone, as JSON
   --help                 this text
 `;
 }

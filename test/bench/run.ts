@@ -36,17 +36,30 @@ try {
 
 async function measure(options: BenchOptions): Promise<void> {
   if (options.only.includes("llama.cpp")) await compare(options);
+  if (!options.only.includes("small") && !options.only.includes("layers")) return;
+  using device = Device.open();
   const lines: Line[] = [];
-  if (options.only.includes("small") || options.only.includes("layers")) {
-    using device = Device.open();
-    if (options.only.includes("small")) lines.push(...(await measureSmallModel(device, options.rounds)));
-    if (options.only.includes("layers")) lines.push(...(await measureLayers(device, options.rounds)));
-    console.log(`${device.info.name}, Bun ${Bun.version}, ${options.rounds} rounds\n\n${table(lines)}`);
-    if (options.json !== undefined) {
-      const about = { ...aboutRun(options), device: device.info, bun: Bun.version };
-      writeFileSync(options.json, `${JSON.stringify({ about, lines }, undefined, 2)}\n`);
-    }
+  if (options.only.includes("small")) lines.push(...(await measureSmallModel(device, options.rounds)));
+  if (options.only.includes("layers")) lines.push(...(await measureLayers(device, options.rounds)));
+  const about = { ...aboutRun(options), device: device.info, bun: Bun.version };
+  const json = `${JSON.stringify({ about, lines }, undefined, 2)}\n`;
+  const title = `${device.info.name}, Bun ${Bun.version}, ${options.rounds} rounds`;
+  console.log(`${title}\n\n${table(lines)}`);
+  if (options.json !== undefined) {
+    writeFileSync(options.json, json);
+    return;
   }
+  const path = resultPath(options, options.only.filter((part) => part !== "llama.cpp").join("_and_"));
+  writeFileSync(`${path}.json`, json);
+  const page = [
+    "# Our layers and the small model",
+    "",
+    `${title}. ${about.date}, commit ${about.commit}.`,
+    "",
+    table(lines),
+    "",
+  ];
+  writeFileSync(`${path}.md`, page.join("\n"));
 }
 
 /** Measures both sides. What there is by then is printed and written, whatever ends it. */
@@ -82,8 +95,16 @@ function write(options: BenchOptions, models: readonly BenchModel[], comparison:
   const about = aboutRun(options);
   const rows = models.flatMap((model) => rowsOf(model, comparison.runs));
   const page = markdown(about, models, comparison);
+  const path = resultPath(options, "llama_cpp");
+  writeFileSync(`${path}.md`, page);
+  writeFileSync(`${path}.json`, `${JSON.stringify({ about, rows, ...comparison }, undefined, 2)}\n`);
+  return page;
+}
+
+/** Where results go, without an ending: the name says what they depend on. */
+function resultPath(options: BenchOptions, what: string): string {
   const parts = [
-    "llama_cpp",
+    what,
     platform(),
     arch(),
     `${options.threads}_threads`,
@@ -93,10 +114,7 @@ function write(options: BenchOptions, models: readonly BenchModel[], comparison:
   ];
   const output = resolve(root, options.output);
   mkdirSync(output, { recursive: true });
-  const path = join(output, parts.join("-"));
-  writeFileSync(`${path}.md`, page);
-  writeFileSync(`${path}.json`, `${JSON.stringify({ about, rows, ...comparison }, undefined, 2)}\n`);
-  return page;
+  return join(output, parts.join("-"));
 }
 
 function aboutRun(options: BenchOptions): About {

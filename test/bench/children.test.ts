@@ -1,0 +1,51 @@
+// The processes of a run: what they say is read, what fails is told, and none is left behind.
+import { expect, test } from "bun:test";
+import { ChildError, Children, Interrupted } from "./children.ts";
+
+const LONG_SECONDS = 60;
+const program = (code: string): string[] => [process.execPath, "-e", code];
+const endless = program("console.log(process.pid); setInterval(() => {}, 1000)");
+
+test("the last line is what a process says", async () => {
+  await using children = new Children();
+  const said = await children.run("it", program('console.log("noise\\n{\\"x\\":1}")'), LONG_SECONDS);
+  expect(said).toEqual({ x: 1 });
+});
+
+test("variables are given besides those that are there", async () => {
+  await using children = new Children();
+  const code = "console.log(JSON.stringify([process.env.BENCH_TEST, typeof process.env.PATH]))";
+  expect(await children.run("it", program(code), LONG_SECONDS, { BENCH_TEST: "7" })).toEqual(["7", "string"]);
+});
+
+test("a process that fails says why", async () => {
+  await using children = new Children();
+  const failing = children.run("it", program('console.error("no luck"); process.exit(3)'), LONG_SECONDS);
+  const error = await failing.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(ChildError);
+  expect(String(error)).toMatch(/it ended with status 3\nno luck/);
+});
+
+test("one that takes too long is ended", async () => {
+  await using children = new Children();
+  await expect(children.run("it", endless, 0.2)).rejects.toThrow("it took longer than 0 s and was ended");
+});
+
+test("an interruption ends what runs, and nothing starts after it", async () => {
+  await using children = new Children();
+  const running = children.run("it", endless, LONG_SECONDS);
+  children.interrupt();
+  await expect(running).rejects.toBeInstanceOf(Interrupted);
+  expect(() => children.start(endless)).toThrow(Interrupted);
+  await expect(children.run("it", endless, LONG_SECONDS)).rejects.toBeInstanceOf(Interrupted);
+});
+
+test("a process beside the others ends when it is disposed of", async () => {
+  await using children = new Children();
+  const beside = children.start(endless);
+  await beside[Symbol.asyncDispose]();
+  children.check();
+});
