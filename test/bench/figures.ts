@@ -42,10 +42,8 @@ export async function measureEngine(task: Task, load: () => Promise<Engine>): Pr
   const loadSeconds = now() - beforeLoad;
   const loaded = readMemory();
   const first = promptOf(task, FIRST_PROMPT);
-  await engine.prompt(first);
-  const firstTokenSeconds = sinceStart(task);
-
   let promptSpeed = FIRST_PROMPT / (await seconds(() => engine.prompt(first)));
+  const firstTokenSeconds = sinceStart(task);
   const generation: Record<string, number> = {};
   const prompt: Record<string, number> = {};
   const generate = async (depth: number): Promise<void> => {

@@ -27,7 +27,16 @@ function run(side: SideName, round: number, speed: number, part: Partial<Run> = 
     { all: 20, one: 10 },
     { all: 30, one: 12 },
   ];
-  return { model: model.name, round, level: "engine", side, bandwidth, measured: measured(speed), ...part };
+  return {
+    model: model.name,
+    round,
+    level: "engine",
+    side,
+    busy: 0.25,
+    bandwidth,
+    measured: measured(speed),
+    ...part,
+  };
 }
 
 describe("statistics", () => {
@@ -132,6 +141,7 @@ test("the page has a table for each model, whose rows have as many cells as its 
   for (const line of table) expect(line.split("|").length).toBe(9);
   expect(page).toContain("| engine | generation at 0, tok/s | 100 | 50.0 | 2.00 |");
   expect(page).toContain("another process keeps one processor busy");
+  expect(page).toContain("Others kept 25.0 (25.0 .. 25.0) % of the processors busy");
   expect(page).toContain("flash attention of llama.cpp: on, as told");
   expect(page).toContain("- round 2: it broke badly");
   expect(page).not.toContain(other.name);

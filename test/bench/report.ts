@@ -140,12 +140,13 @@ export function markdown(about: About, models: readonly BenchModel[], comparison
     "# This library and llama.cpp on the same files",
     "",
     `${machine.processor}, ${machine.processors} processors (${machine.instructions.join(" ")}), ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB, ${machine.system}. ${setting.join("; ")}.`,
-    `${about.date}, commit ${about.commit}, \`${about.command}\`, ${about.rounds} rounds.`,
+    `${about.date}, commit ${about.commit}, \`${about.command}\`, ${about.rounds} ${about.rounds === 1 ? "round" : "rounds"}.`,
     "",
     "Medians, with the least and the most in brackets. The ratio is ours to llama.cpp's, the median over the rounds: above 1",
     "we are faster, and where seconds or bytes are counted below 1 is less. Bandwidth: bytes read for a token times tokens per second, to what",
     `a sum over a gigabyte reaches just before and after${bandwidthLine(comparison.runs)}. "Engine": rows of tokens in, logits out; "API": what`,
     "people use, ours in Bun, node-llama-cpp in Node. All with keys and values in F16. A figure that is missing would have taken too long.",
+    ...busyLines(comparison.runs),
     ...models.flatMap((model) => section(model, comparison)),
     ...(comparison.failures.length === 0
       ? []
@@ -159,6 +160,13 @@ function bandwidthLine(runs: readonly Run[]): string {
   const one = summarise(runs.flatMap(({ bandwidth }) => bandwidth.map((measured) => measured.one)));
   if (all === undefined || one === undefined) return "";
   return ` (${spread(all)} GB/s on all threads, ${spread(one)} on one)`;
+}
+
+/** Who measures on a machine that is not quiet has to know. */
+function busyLines(runs: readonly Run[]): string[] {
+  const busy = summarise(runs.map((run) => 100 * run.busy));
+  if (busy === undefined) return [];
+  return ["", `Others kept ${spread(busy)} % of the processors busy just before each process was started.`];
 }
 
 function section(model: BenchModel, { runs, choices }: Comparison): string[] {
