@@ -12,6 +12,13 @@ test("the last line is what a process says", async () => {
   expect(said).toEqual({ x: 1 });
 });
 
+test("a process that says nothing has failed", async () => {
+  await using children = new Children();
+  await expect(children.run("it", program("console.log('done')"), LONG_SECONDS)).rejects.toThrow(
+    'its last line is no JSON: "done"',
+  );
+});
+
 test("variables are given besides those that are there", async () => {
   await using children = new Children();
   const code = "console.log(JSON.stringify([process.env.BENCH_TEST, typeof process.env.PATH]))";

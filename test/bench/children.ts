@@ -85,7 +85,7 @@ export class Children implements AsyncDisposable {
         const end = child.signalCode === null ? `status ${status}` : child.signalCode;
         throw new ChildError(`${name} ended with ${end}\n${errors.trimEnd()}`);
       }
-      return JSON.parse(output.trimEnd().split("\n").at(-1) ?? "");
+      return lastLine(name, output);
     } finally {
       clearTimeout(timer);
       this.#running.delete(child);
@@ -98,5 +98,14 @@ export class Children implements AsyncDisposable {
     const running = [...this.#running];
     for (const child of running) child.kill("SIGKILL");
     await Promise.all(running.map((child) => child.exited));
+  }
+}
+
+function lastLine(name: string, output: string): unknown {
+  const line = output.trimEnd().split("\n").at(-1) ?? "";
+  try {
+    return JSON.parse(line);
+  } catch {
+    throw new ChildError(`${name} ended well, but its last line is no JSON: "${line}"`);
   }
 }

@@ -3,22 +3,22 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { arch, availableParallelism, platform } from "node:os";
 import { join, resolve } from "node:path";
-import { Device } from "../../mod.ts";
 import { ChildError, Children, Interrupted } from "./children.ts";
-import { measureLayers } from "./layers.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
-import { type Line, table } from "./measure.ts";
+import { table } from "./measure.ts";
 import { type BenchModel, benchModels, modelFile } from "./models.ts";
-import { type BenchOptions, help, OptionError, readOptions, usualParts } from "./options.ts";
+import { type BenchOptions, help, OptionError, type Part, readOptions, usualParts } from "./options.ts";
+import type { OwnFigures, OwnTask } from "./own.ts";
 import { type About, markdown, rowsOf } from "./report.ts";
 import { type Comparison, compareModel } from "./rounds.ts";
-import { openSides } from "./sides.ts";
-import { measureSmallModel } from "./small.ts";
+import { openSides, ourEnvironment } from "./sides.ts";
 
 const root = join(import.meta.dirname, "../..");
 /** Models and programs that are made for a run, kept for the next. */
 const directory = join(root, "build/bench");
 const INTERRUPTED = 130;
+/** A round of the small model and the layers takes seconds; one that takes so many hangs. */
+const OWN_SECONDS = 300;
 const names = benchModels.map(({ name }) => name);
 
 try {
@@ -34,54 +34,55 @@ try {
   } else throw error;
 }
 
+/** Measures the parts in turn. What there is by then is printed and written, whatever ends it. */
 async function measure(options: BenchOptions): Promise<void> {
-  if (options.only.includes("llama.cpp")) await compare(options);
-  if (!options.only.includes("small") && !options.only.includes("layers")) return;
-  using device = Device.open();
-  const lines: Line[] = [];
-  if (options.only.includes("small")) lines.push(...(await measureSmallModel(device, options.rounds)));
-  if (options.only.includes("layers")) lines.push(...(await measureLayers(device, options.rounds)));
-  const about = { ...aboutRun(options), device: device.info, bun: Bun.version };
-  const json = `${JSON.stringify({ about, lines }, undefined, 2)}\n`;
-  const title = `${device.info.name}, Bun ${Bun.version}, ${options.rounds} rounds`;
-  console.log(`${title}\n\n${table(lines)}`);
-  if (options.json !== undefined) {
-    writeFileSync(options.json, json);
-    return;
-  }
-  const path = resultPath(options, options.only.filter((part) => part !== "llama.cpp").join("_and_"));
-  writeFileSync(`${path}.json`, json);
-  const page = [
-    "# Our layers and the small model",
-    "",
-    `${title}. ${about.date}, commit ${about.commit}.`,
-    "",
-    table(lines),
-    "",
-  ];
-  writeFileSync(`${path}.md`, page.join("\n"));
+  await using children = new Children();
+  await using _load = options.load ? children.start([program("busy")]) : undefined;
+  if (options.only.includes("llama.cpp")) await compare(options, children);
+  const own = options.only.filter((part) => part !== "llama.cpp");
+  if (own.length > 0) await measureOwn(own, options, children);
 }
 
-/** Measures both sides. What there is by then is printed and written, whatever ends it. */
-async function compare(options: BenchOptions): Promise<void> {
+async function compare(options: BenchOptions, children: Children): Promise<void> {
   const sides = await openSides(options, directory);
-  const [bandwidth, busy] = [program("bandwidth"), program("busy")];
+  const tools = { children, bandwidth: program("bandwidth"), log: console.log };
   const models = benchModels.filter(({ name }) => options.models?.includes(name) ?? true);
   const comparison: Comparison = { runs: [], choices: [], failures: [] };
-  await using children = new Children();
   try {
-    await using _load = options.load ? children.start([busy]) : undefined;
     for (const model of models) {
       const file = modelFile(model, directory, console.log);
       // A signal that came meanwhile is heard here.
       await new Promise((resolve) => setImmediate(resolve));
       children.check();
-      await compareModel(model, file, sides, options, { children, bandwidth, log: console.log }, comparison);
+      await compareModel(model, file, sides, options, tools, comparison);
       write(options, models, comparison);
     }
   } finally {
     if (comparison.runs.length > 0) console.log(`\n${write(options, models, comparison)}`);
   }
+}
+
+async function measureOwn(parts: readonly Part[], options: BenchOptions, children: Children): Promise<void> {
+  const task: OwnTask = { parts, rounds: options.rounds };
+  const command = [process.execPath, "run", join(import.meta.dirname, "own.ts"), JSON.stringify(task)];
+  const seconds = OWN_SECONDS * (1 + options.rounds);
+  const environment = ourEnvironment(options);
+  const said = await children.run(parts.join(" and "), command, seconds, environment);
+  const { device, lines } = said as OwnFigures;
+  const about = { ...aboutRun(options), device, bun: Bun.version };
+  const json = `${JSON.stringify({ about, lines }, undefined, 2)}\n`;
+  const title = `${device.name}, Bun ${Bun.version}, ${options.rounds} rounds`;
+  console.log(`${title}\n\n${table(lines)}`);
+  if (options.json !== undefined) {
+    writeFileSync(options.json, json);
+    return;
+  }
+  const path = resultPath(options, parts.join("_and_"));
+  writeFileSync(`${path}.json`, json);
+  const what = `${title}. ${about.threads} threads; ${about.instructions}${about.load ? "; another process keeps one processor busy" : ""}.`;
+  const made = `${about.date}, commit ${about.commit}, \`${about.command}\`.`;
+  const page = ["# The small model and the layers", "", what, made, "", table(lines), ""];
+  writeFileSync(`${path}.md`, page.join("\n"));
 }
 
 function program(name: string): string {

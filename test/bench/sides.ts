@@ -19,7 +19,7 @@ const LEAST_NODE = 20;
 
 /** Prepares both sides. @throws {OptionError} if llama.cpp cannot run here as it should */
 export async function openSides(options: BenchOptions, directory: string): Promise<readonly [Side, Side]> {
-  const { threads, instructions } = options;
+  const { instructions } = options;
   const node = await findNode();
   if (!existsSync(join(installed, "node-llama-cpp")))
     throw new OptionError(
@@ -38,10 +38,7 @@ export async function openSides(options: BenchOptions, directory: string): Promi
     {
       name: "ours",
       command: [process.execPath, "run", join(here, "ours.ts")],
-      environment: {
-        BUN_METAL_CPU_THREADS: String(threads),
-        ...(instructions === undefined ? {} : { BUN_METAL_CPU_NATIVE: instructions }),
-      },
+      environment: ourEnvironment(options),
       modules: "",
     },
     {
@@ -51,6 +48,12 @@ export async function openSides(options: BenchOptions, directory: string): Promi
       modules: instructions === undefined ? installed : restricted(instructions, directory),
     },
   ];
+}
+
+/** The variables that hold this library to what the options say. */
+export function ourEnvironment({ threads, instructions }: BenchOptions): Readonly<Record<string, string>> {
+  const held = { BUN_METAL_CPU_THREADS: String(threads) };
+  return instructions === undefined ? held : { ...held, BUN_METAL_CPU_NATIVE: instructions };
 }
 
 async function findNode(): Promise<string> {
