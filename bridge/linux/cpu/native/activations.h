@@ -35,3 +35,93 @@ static inline void quantise(const float *x, uint32_t n, int16_t *quants, float *
     }
   }
 }
+
+/**
+ * 256 elements of a row, as products with weights take them: a part is as many elements as a vector has bytes, and of each
+ * the quants are two vectors, as dot() below wants them: those of even and those of odd elements, or, where there are
+ * products of bytes, the high and the low halves of all. Behind the end of the row everything is 0.
+ *
+ * Scales are of runs of 16 or of 32 elements, as the sub-blocks of weights, times 2^14: so their product with the scale of
+ * a weight is about that of two elements, and loses no bits below the smallest float. `sums` are those of the elements, of
+ * runs, times 2^14.
+ */
+enum : uint32_t { GroupElements = 256, PartElements = 4 * Lanes, Parts = GroupElements / PartElements };
+constexpr float ActivationUnit = 16384.0f;
+
+struct alignas(64) ActivationGroup {
+  int8_t quants[2 * GroupElements];
+  float scales16[16], sums16[16];
+  float scales32[8], sums32[8];
+};
+
+/** The two vectors of each part. */
+INLINE void arrange(const int16_t *quants, int8_t *parts) {
+#ifdef NATIVE_AVX512VNNI
+  for (uint32_t i = 0; i < GroupElements; i += 32) {
+    const Shorts q = load<Shorts>(quants + i);
+    int8_t *part = parts + i / 64 * 128 + i % 64;
+    store(part, __builtin_convertvector((q + 128) >> 8, HalfBytes)); // q is 256 high + low, with low in -128 .. 127
+    store(part + 64, __builtin_convertvector(q, HalfBytes));
+  }
+#else
+  for (uint32_t p = 0; p < Parts; p++) {
+    int16_t *even = (int16_t *)(parts + 2 * PartElements * p), *odd = even + PartElements / 2;
+    for (uint32_t i = 0; i < PartElements / 2; i++) {
+      even[i] = quants[PartElements * p + 2 * i];
+      odd[i] = quants[PartElements * p + 2 * i + 1];
+    }
+  }
+#endif
+}
+
+/** A row of `n` elements, whole blocks of 32. */
+static void make_activations(const float *x, uint32_t n, ActivationGroup *groups) {
+  for (; n > 0; groups++) {
+    const uint32_t count = n < GroupElements ? n : uint32_t(GroupElements);
+    alignas(64) int16_t quants[GroupElements];
+    float scales[GroupElements / 32];
+    if (count < GroupElements) {
+      __builtin_memset(quants, 0, sizeof quants);
+      __builtin_memset(scales, 0, sizeof scales);
+    }
+    quantise(x, count, quants, scales);
+    arrange(quants, groups->quants);
+    for (uint32_t run = 0; run < 16; run++) {
+      int32_t sum = 0;
+      for (uint32_t i = 0; i < 16; i++) sum += quants[16 * run + i];
+      groups->scales16[run] = ActivationUnit * scales[run / 2];
+      groups->sums16[run] = float(sum) * groups->scales16[run];
+    }
+    for (uint32_t run = 0; run < 8; run++) {
+      groups->scales32[run] = groups->scales16[2 * run];
+      groups->sums32[run] = groups->sums16[2 * run] + groups->sums16[2 * run + 1];
+    }
+    x += count;
+    n -= count;
+  }
+}
+
+/**
+ * Of each four elements of a part, sum of weight * quant; which four, is the level's affair, but they are of one run. The
+ * weights are 0 .. 255: the sum is less than 2^25.
+ */
+INLINE Ints dot(Ubytes weights, const int8_t *part) {
+#ifdef NATIVE_AVX512VNNI
+  const __m512i w = (__m512i)weights;
+  const __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_load_si512(part));
+  return (Ints)_mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), w, _mm512_load_si512(part + 64));
+#else
+  const Shorts even = (Shorts)((Ushorts)weights & 255), odd = (Shorts)((Ushorts)weights >> 8);
+  const Shorts x0 = load<Shorts>(part), x1 = load<Shorts>(part + sizeof(Shorts));
+#if defined(NATIVE_AVX2)
+  return (Ints)_mm256_add_epi32(_mm256_madd_epi16((__m256i)even, (__m256i)x0), _mm256_madd_epi16((__m256i)odd, (__m256i)x1));
+#elif defined(__x86_64__)
+  return (Ints)_mm_add_epi32(_mm_madd_epi16((__m128i)even, (__m128i)x0), _mm_madd_epi16((__m128i)odd, (__m128i)x1));
+#else
+  int32x4_t sums = vmull_s16(vget_low_s16((int16x8_t)even), vget_low_s16((int16x8_t)x0));
+  sums = vmlal_high_s16(sums, (int16x8_t)even, (int16x8_t)x0);
+  sums = vmlal_s16(sums, vget_low_s16((int16x8_t)odd), vget_low_s16((int16x8_t)x1));
+  return (Ints)vmlal_high_s16(sums, (int16x8_t)odd, (int16x8_t)x1);
+#endif
+#endif
+}

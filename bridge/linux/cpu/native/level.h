@@ -9,7 +9,15 @@
 #include "activations.h"
 #include "arguments.h"
 #include "norm.h"
+#include "weight_parts.h"
+
+#include "blocks.h"
+#include "superblocks.h"
+
+#include "matvec.h"
+
+#include "product.h"
 
 static const NativeKernel kernels[] = {
-    NORM_KERNELS //
+    NORM_KERNELS PRODUCT_KERNELS //
 };

@@ -15,6 +15,9 @@ typedef _Float16 Halves __attribute__((vector_size(2 * NATIVE_LANES)));
 typedef int8_t QuarterBytes __attribute__((vector_size(NATIVE_LANES))); // as many as Floats
 typedef int8_t HalfBytes __attribute__((vector_size(2 * NATIVE_LANES))); // as many as Shorts
 typedef int8_t Bytes __attribute__((vector_size(4 * NATIVE_LANES)));
+typedef uint8_t Ubytes __attribute__((vector_size(4 * NATIVE_LANES)));
+typedef uint16_t Ushorts __attribute__((vector_size(4 * NATIVE_LANES)));
+typedef uint32_t Uints __attribute__((vector_size(4 * NATIVE_LANES)));
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -41,7 +44,16 @@ INLINE Floats maximum(Floats a, Floats b) { return a > b ? a : b; }
 INLINE Floats magnitude(Floats v) { return (Floats)((Ints)v & 0x7fffffff); }
 
 INLINE Floats load_f32(const float *x) { return load<Floats>(x); }
-INLINE Floats load_f16(const void *x) { return __builtin_convertvector(load<Halves>(x), Floats); }
+INLINE Floats load_f16(const void *x) {
+#if defined(NATIVE_AVX2) || defined(NATIVE_NEON)
+  return __builtin_convertvector(load<Halves>(x), Floats);
+#else
+  // The exponent's bias is 112 less than a float's; the product is exact, for subnormal numbers, too.
+  const Ints bits = __builtin_convertvector(load<HalfUshorts>(x), Ints), magnitude = (bits & 0x7fff) << 13;
+  const Ints finite = (Ints)((Floats)magnitude * 0x1p112f);
+  return (Floats)((magnitude >= 0x7c00 << 13 ? magnitude | 0x7f800000 : finite) | (bits & 0x8000) << 16);
+#endif
+}
 INLINE Floats load_bf16(const void *x) {
   return (Floats)(__builtin_convertvector(load<HalfUshorts>(x), Ints) << 16);
 }

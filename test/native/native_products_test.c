@@ -1,0 +1,278 @@
+/*
+ * native_products: products of weights with a few rows of activations, of every type at every level that this machine
+ * has, against double precision.
+ *
+ * The bound of an error is 2^-16 of a block's largest activation for each of its elements (activations.h), plus that of
+ * sums of floats: both together are less than 1e-4 of the sum of |weight| |x| at the largest x of each block, in practice
+ * 1e-5 of it. Weights that are floats have the second alone.
+ */
+#include "driver.h"
+#include "native/levels.h"
+#include "weights.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static int failures;
+
+#define EXPECT(condition, ...)                                                                                         \
+  do {                                                                                                                 \
+    if (!(condition)) {                                                                                                \
+      if (failures++ < 20) {                                                                                           \
+        printf("%s:%d: ", __FILE__, __LINE__);                                                                         \
+        printf(__VA_ARGS__);                                                                                           \
+        printf("\n");                                                                                                  \
+      }                                                                                                                \
+    }                                                                                                                  \
+  } while (0)
+
+/** Memory that ends where a page begins which cannot be read. */
+typedef struct Guarded {
+  uint8_t *bytes, *mapping;
+  size_t mapped;
+} Guarded;
+static Guarded guarded(size_t length) {
+  const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (length + page - 1) / page * page;
+  Guarded g = {.mapped = whole + page};
+  g.mapping = mmap(NULL, g.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (g.mapping == MAP_FAILED || mprotect(g.mapping + whole, page, PROT_NONE) != 0) abort();
+  g.bytes = g.mapping + whole - length;
+  return g;
+}
+static void unmap(Guarded g) { munmap(g.mapping, g.mapped); }
+
+typedef enum Family { Matvec, MatvecTiled, MatvecRows, MatvecExperts, Families } Family;
+static const char *const familyNames[] = {"matvec", "matvec_tiled", "matvec_rows", "matvec_experts"};
+
+typedef struct Case {
+  const WeightType *type;
+  Family family;
+  uint32_t rows, n, k, experts, share;
+  int exponent;                      /* of the weights' scales */
+  float size;                        /* of the activations */
+  const char *special;               /* what takes the place of some activations: "nan", "infinity", "zero" */
+} Case;
+
+static const NativeKernel *kernelOf(const NativeLevel *level, const Case *c) {
+  char name[64];
+  snprintf(name, sizeof name, "%s_%s", familyNames[c->family], c->type->name);
+  for (uint32_t i = 0; i < level->count; i++)
+    if (strcmp(level->kernels[i].name, name) == 0) return &level->kernels[i];
+  return NULL;
+}
+
+typedef struct Bound {
+  Guarded w, x, out, ids, rowCount;
+  uint32_t args[4];
+  DriverCommand command;
+} Bound;
+
+static uint64_t rowBlocks(const Case *c) { return c->k / c->type->elements; }
+
+static void bindBuffer(DriverCommand *command, uint32_t index, void *bytes, uint64_t length) {
+  command->dispatch.buffers[index] = bytes;
+  command->dispatch.bufferLengths[index] = length;
+}
+
+static void makeBound(const Case *c, Bound *b, Random *random) {
+  const uint64_t blocks = (uint64_t)c->experts * c->n * rowBlocks(c), xRows = (c->rows + c->share - 1) / c->share;
+  const uint64_t wBytes = blocks * c->type->bytes, xBytes = xRows * c->k * 4, outBytes = (uint64_t)c->rows * c->n * 4;
+  *b = (Bound){.w = guarded(wBytes), .x = guarded(xBytes), .out = guarded(outBytes), .ids = guarded(4 * c->rows),
+               .rowCount = guarded(4), .args = {c->n, c->k, c->experts, c->share}};
+  randomWeights(c->type, b->w.bytes, blocks, c->exponent, random);
+  float *x = (float *)b->x.bytes;
+  for (uint64_t i = 0; i < xRows * c->k; i++) x[i] = randomFloat(random) * c->size;
+  if (c->special)
+    for (uint64_t i = 0; i < xRows * c->k; i++) {
+      if (strcmp(c->special, "zero") == 0) x[i] = 0;
+      else if (i % c->k == c->k - 1) x[i] = strcmp(c->special, "nan") == 0 ? NAN : -INFINITY;
+    }
+  for (uint32_t i = 0; i < c->rows; i++) ((uint32_t *)b->ids.bytes)[i] = randomBits(random) % c->experts;
+  memset(b->out.bytes, 0x55, outBytes);
+  memcpy(b->rowCount.bytes, &c->rows, 4);
+  DriverCommand *command = &b->command;
+  command->kind = DriverCommandDispatch;
+  bindBuffer(command, 0, b->w.bytes, wBytes);
+  bindBuffer(command, 1, b->x.bytes, xBytes);
+  bindBuffer(command, c->family == MatvecExperts ? 3 : 2, b->out.bytes, outBytes);
+  if (c->family == MatvecExperts) bindBuffer(command, 2, b->ids.bytes, 4 * c->rows);
+  if (c->family == MatvecRows) bindBuffer(command, 3, b->rowCount.bytes, 4);
+  bindBuffer(command, c->family >= MatvecRows ? 4 : 3, b->args, c->family == MatvecExperts ? 16 : 8);
+  command->dispatch.threads[0] = (c->n + 7) / 8 * 64;
+  command->dispatch.threads[1] = c->family == MatvecRows ? (c->rows + 3) / 4 : c->rows;
+  command->dispatch.threads[2] = 1;
+  command->dispatch.threadsPerThreadgroup[0] = 64;
+  command->dispatch.threadsPerThreadgroup[1] = command->dispatch.threadsPerThreadgroup[2] = 1;
+}
+
+static void freeBound(Bound *b) {
+  unmap(b->w), unmap(b->x), unmap(b->out), unmap(b->ids), unmap(b->rowCount);
+}
+
+static NativeThread thread;
+static uint64_t group;
+
+/** Runs all pieces, `step` at a time and the last ones first if `backwards`. False where the plan says that it cannot. */
+static bool runBound(const NativeKernel *kernel, const Bound *b, uint32_t step, bool backwards) {
+  NativePlan plan = {0};
+  if (!kernel->plan(&b->command, &plan)) return false;
+  if (plan.threadBytes > thread.capacity) {
+    free(thread.memory);
+    thread = (NativeThread){.memory = aligned_alloc(64, (plan.threadBytes + 63) / 64 * 64), .capacity = plan.threadBytes};
+  }
+  void *shared = aligned_alloc(64, (plan.sharedBytes + 64) / 64 * 64);
+  const NativeRun run = {.command = &b->command, .plan = &plan, .shared = shared, .thread = &thread, .group = ++group};
+  for (uint32_t phase = 0; phase < plan.phaseCount; phase++) {
+    const uint32_t pieces = plan.phases[phase].pieces, steps = (pieces + step - 1) / step;
+    for (uint32_t s = 0; s < steps; s++) {
+      const uint32_t from = (backwards ? steps - 1 - s : s) * step;
+      kernel->run(&run, phase, from, from + step < pieces ? from + step : pieces);
+    }
+  }
+  free(shared);
+  return true;
+}
+
+/** Holds what was written to double precision. */
+static void compare(const NativeLevel *level, const Case *c, const Bound *b) {
+  const bool isFloat = c->type->elements == 1;
+  const float *x = (const float *)b->x.bytes, *out = (const float *)b->out.bytes;
+  for (uint32_t r = 0; r < c->rows; r++)
+    for (uint32_t o = 0; o < c->n; o++) {
+      const uint64_t expert = c->family == MatvecExperts ? ((const uint32_t *)b->ids.bytes)[r] : 0;
+      const uint8_t *row = b->w.bytes + (expert * c->n + o) * rowBlocks(c) * c->type->bytes;
+      const float *activations = x + (uint64_t)(r / c->share) * c->k;
+      double sum = 0, bound = 0;
+      for (uint32_t start = 0; start < c->k; start += 32) {
+        double largest = 0, weights = 0;
+        for (uint32_t i = start; i < c->k && i < start + 32; i++) {
+          const double w = c->type->element(row + i / c->type->elements * c->type->bytes, i % c->type->elements);
+          sum += w * (double)activations[i];
+          weights += fabs(w) * (isFloat ? fabs((double)activations[i]) : 1);
+          largest = fmax(largest, fabs((double)activations[i]));
+        }
+        bound += isFloat ? weights * 1e-6 : weights * largest * 2e-5;
+      }
+      const double actual = (double)out[(uint64_t)r * c->n + o];
+      const bool same = isfinite(sum) ? fabs(actual - sum) <= bound + 1e-36 : isFloat ? (isnan(sum) ? isnan(actual) : actual == sum) : isnan(actual);
+      EXPECT(same, "%s %s_%s rows %u n %u k %u scale 2^%d size %g special %s: out[%u, %u] is %.9g, not %.9g (+- %.3g)",
+             level->name, familyNames[c->family], c->type->name, c->rows, c->n, c->k, c->exponent, (double)c->size,
+             c->special ? c->special : "none", r, o, actual, sum, bound);
+    }
+}
+
+static void runCase(const NativeLevel *level, Case c, Random *random) {
+  const NativeKernel *kernel = kernelOf(level, &c);
+  EXPECT(kernel, "%s has no %s_%s", level->name, familyNames[c.family], c.type->name);
+  if (!kernel) return;
+  Bound b;
+  makeBound(&c, &b, random);
+  const bool ran = runBound(kernel, &b, 1 + randomBits(random) % 3, randomBits(random) % 2);
+  EXPECT(ran, "%s does not run %s", level->name, kernel->name);
+  if (ran) compare(level, &c, &b);
+  freeBound(&b);
+}
+
+/** Each row alone gives the bytes that it gives among others, and so does each order of pieces. */
+static void runSameness(const NativeLevel *level, const WeightType *type, Random *random) {
+  Case c = {type, MatvecRows, 7, 37, 512, 1, 1, -4, 1, NULL};
+  Bound b;
+  makeBound(&c, &b, random);
+  runBound(kernelOf(level, &c), &b, 1, true);
+  const size_t length = 4ul * c.rows * c.n;
+  uint8_t *whole = malloc(length);
+  memcpy(whole, b.out.bytes, length);
+  memset(b.out.bytes, 0x55, length);
+  Bound one = b;
+  one.command.dispatch.buffers[4] = one.args;
+  uint32_t count = 1;
+  one.command.dispatch.buffers[3] = &count;
+  one.command.dispatch.threads[1] = 1;
+  for (uint32_t r = 0; r < c.rows; r++) {
+    one.command.dispatch.buffers[1] = b.x.bytes + 4ul * r * c.k;
+    one.command.dispatch.bufferLengths[1] = 4ul * c.k;
+    one.command.dispatch.buffers[2] = b.out.bytes + 4ul * r * c.n;
+    one.command.dispatch.bufferLengths[2] = 4ul * c.n;
+    runBound(kernelOf(level, &c), &one, 1000, false);
+  }
+  EXPECT(memcmp(whole, b.out.bytes, length) == 0, "%s %s: a row alone gives another result", level->name, type->name);
+  free(whole);
+  freeBound(&b);
+}
+
+/** What is too short, or does not fit, is refused. */
+static void runRefusals(const NativeLevel *level, const WeightType *type, Random *random) {
+  for (Family family = 0; family < Families; family++) {
+    const Case c = {type, family, 3, 12, 256, 2, 1, -4, 1, NULL};
+    Bound b;
+    makeBound(&c, &b, random);
+    const NativeKernel *kernel = kernelOf(level, &c);
+    NativePlan plan = {0};
+    if (family != MatvecExperts) b.command.dispatch.bufferLengths[0] /= 2;
+    EXPECT(kernel->plan(&b.command, &plan), "%s %s is refused", level->name, kernel->name);
+    for (uint32_t i = 0; i < (family >= MatvecRows ? 5 : 4); i++) {
+      DriverCommand command = b.command;
+      command.dispatch.bufferLengths[i]--;
+      EXPECT(!kernel->plan(&command, &plan), "%s %s takes a buffer %u that is too short", level->name, kernel->name, i);
+    }
+    DriverCommand narrow = b.command;
+    narrow.dispatch.threads[0] = 64;
+    EXPECT(!kernel->plan(&narrow, &plan), "%s %s takes a grid that has not all outputs", level->name, kernel->name);
+    uint32_t huge[4] = {UINT32_MAX, UINT32_MAX / 256 * 256, UINT32_MAX, 1};
+    DriverCommand wide = b.command;
+    wide.dispatch.buffers[family >= MatvecRows ? 4 : 3] = huge;
+    EXPECT(!kernel->plan(&wide, &plan), "%s %s takes a matrix that no memory holds", level->name, kernel->name);
+    if (type->elements > 1) {
+      uint32_t odd[4] = {12, 256 - type->elements / 2, 1, 1};
+      wide.dispatch.buffers[family >= MatvecRows ? 4 : 3] = odd;
+      EXPECT(!kernel->plan(&wide, &plan), "%s %s takes half a block", level->name, kernel->name);
+    }
+    freeBound(&b);
+  }
+}
+
+static void runType(const NativeLevel *level, const WeightType *t, Random *random) {
+  const uint32_t unit = t->elements;
+  runCase(level, (Case){t, Matvec, 1, 1, unit, 1, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, Matvec, 1, 3, unit, 1, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, Matvec, 1, 33, 7 * unit, 1, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, Matvec, 1, 9, unit == 1 ? 333 : 9 * unit, 1, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, MatvecTiled, 1, 301, 1024, 1, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, Matvec, 3, 70, 768, 1, 1, -4, 1, NULL}, random);
+  for (uint32_t rows = 1; rows <= 9; rows++)
+    runCase(level, (Case){t, MatvecRows, rows, 61, unit == 1 ? 200 + rows : rows * unit, 1, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, MatvecRows, 19, 11, 512, 1, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, MatvecExperts, 4, 67, 512, 5, 2, -4, 1, NULL}, random);
+  runCase(level, (Case){t, MatvecExperts, 5, 3, 256, 3, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "zero"}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "nan"}, random);
+  runCase(level, (Case){t, Matvec, 2, 5, 512, 1, 1, -4, 1, "infinity"}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -14, 1e-15f, NULL}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 15, 1e15f, NULL}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -15, 1, NULL}, random); // subnormal half floats
+  if (t->halves[0] < 0) {
+    runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -120, 1e6f, NULL}, random);
+    runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 110, 1e-10f, NULL}, random);
+    if (t->exponent >= 0) runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -127, 1e20f, NULL}, random);
+  }
+  runSameness(level, t, random);
+  runRefusals(level, t, random);
+}
+
+int main(void) {
+  const char *given = getenv("SEED");
+  const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u + 1;
+  printf("SEED=%llu\n", (unsigned long long)seed);
+  for (uint32_t i = 0; nativeLevels[i]; i++) {
+    if (!nativeLevels[i]->isThere()) continue;
+    const int before = failures;
+    Random random = {seed};
+    for (uint32_t t = 0; t < WeightTypes; t++) runType(nativeLevels[i], &weightTypes[t], &random);
+    printf("%s products of %s\n", failures == before ? "ok  " : "FAIL", nativeLevels[i]->name);
+  }
+  free(thread.memory);
+  if (failures) printf("%d checks failed\n", failures);
+  return failures ? 1 : 0;
+}
