@@ -8,6 +8,7 @@
 
 #include "activations.h"
 #include "arguments.h"
+#include "matmul.h"
 #include "norm.h"
 #include "weight_parts.h"
 
@@ -19,5 +20,5 @@
 #include "product.h"
 
 static const NativeKernel kernels[] = {
-    NORM_KERNELS PRODUCT_KERNELS //
+    MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS //
 };

@@ -1,0 +1,205 @@
+/*
+ * matmul.h: products of many rows with weights of all types: what matmul and matvec_rows of shaders/ give. Part of level.h.
+ *
+ * Phase 0 puts rows of activations into shared memory, as the weights' type wants them. A piece of phase 1 makes PieceOutputs
+ * outputs of a block of rows: for each slice of k, for each of its panels (matmul_panel.h), it expands the weights and
+ * multiplies all rows of the block with them. Sums stay in the thread's memory, which a core's second cache holds along with
+ * the rows' slice.
+ */
+namespace many_rows {
+#include "matmul_panel.h"
+
+#include "matmul_activations.h"
+#include "matmul_blocks.h"
+#include "matmul_float.h"
+#include "matmul_superblocks.h"
+#include "matmul_tile.h"
+
+struct MatmulArgs { // shaders/args.h: MatrixArgs
+  uint32_t n, k;
+};
+
+/** out[rows, n] = x[rows, k] times the transpose of w[n, k]. */
+struct Product {
+  const uint8_t *w;
+  const float *x;
+  float *out;
+  uint64_t rows;
+  uint32_t n, k;
+};
+
+enum : uint64_t {
+  FewestRows = 8, // of fewer, the weights are better read once and not expanded
+  MostSharedBytes = uint64_t(1) << 32
+};
+
+enum : uint32_t {
+  PiecePanels = NATIVE_LANES == 16 ? 2 : 4,
+  PieceOutputs = PiecePanels * PanelRows,
+  MostPieceRows = 516, // whole tiles
+  EnoughPieces = 32,   // with fewer, blocks of rows are made smaller
+  FewestPieceRows = 96,
+  RowsPerPreparingPiece = 4,
+};
+
+/** Of a dispatch whose buffers have been checked. */
+static Product product_of(const DriverCommand *command) {
+  void *const *buffers = command->dispatch.buffers;
+  const auto *args = (const MatmulArgs *)buffers[4];
+  const uint64_t rows = *(const uint32_t *)buffers[3];
+  return {(const uint8_t *)buffers[0], (const float *)buffers[1], (float *)buffers[2], rows, args->n, args->k};
+}
+
+/** The fewest rows that are whole tiles. */
+template <typename Kind> INLINE uint64_t filled_up(uint64_t rows) {
+  return (rows + Kind::tileRows - 1) / Kind::tileRows * Kind::tileRows;
+}
+
+/** How the work is shared out: a piece has a block of the outputs and a block of the rows, whole tiles but for the last. */
+struct ProductPieces {
+  uint32_t rowsPerBlock, rowBlocks, outputBlocks;
+};
+
+template <typename Kind> static ProductPieces product_pieces(uint64_t rows, uint32_t n) {
+  const uint32_t outputBlocks = (n - 1) / PieceOutputs + 1;
+  uint64_t blocks = (rows + MostPieceRows - 1) / MostPieceRows;
+  if (blocks * outputBlocks < EnoughPieces) {
+    const uint64_t more = (EnoughPieces + outputBlocks - 1) / outputBlocks;
+    const uint64_t most = (rows + FewestPieceRows - 1) / FewestPieceRows;
+    blocks = more < most ? more : most;
+  }
+  const uint64_t length = filled_up<Kind>((rows + blocks - 1) / blocks);
+  return {uint32_t(length), uint32_t((rows + length - 1) / length), outputBlocks};
+}
+
+template <typename Kind> struct PieceMemory {
+  typename Kind::Panel panel;
+  Floats sums[PiecePanels][MostPieceRows][PanelVectors];
+};
+
+// ---- pieces --------------------------------------------------------------------------------------------------------
+
+/** Where the rows `first` .. of a vector are; the last of `n` stands in for those behind it. */
+static LaneRows lane_rows(const uint8_t *w, uint64_t first, uint64_t n, uint64_t rowBytes) {
+  LaneRows rows;
+  for (uint32_t i = 0; i < Lanes; i++) rows.rows[i] = w + (first + i < n ? first + i : n - 1) * rowBytes;
+  return rows;
+}
+
+/** A panel times all rows of a block. The last tiles are smaller ones, so that few of their rows are none. */
+template <typename Kind>
+static void multiply_rows(const typename Kind::Panel &panel, const typename Kind::Slice &x, uint32_t rows, uint32_t count,
+                          bool isFirst, Floats (*sums)[PanelVectors]) {
+  constexpr uint32_t difference = Kind::tileRows - Kind::smallTileRows;
+  const uint32_t tiles = (rows + Kind::tileRows - 1) / Kind::tileRows;
+  const uint32_t spare = (tiles * Kind::tileRows - rows) / difference, small = spare < tiles ? spare : tiles;
+  uint32_t row = 0;
+  for (; row < (tiles - small) * Kind::tileRows; row += Kind::tileRows)
+    Kind::template multiply<Kind::tileRows>(panel, Kind::from_row(x, row), count, isFirst, sums + row);
+  for (; row < rows; row += Kind::smallTileRows)
+    Kind::template multiply<Kind::smallTileRows>(panel, Kind::from_row(x, row), count, isFirst, sums + row);
+}
+
+/** out[row, first ..] of `rows` rows and a panel's outputs, as far as there are so many. */
+static void write_outputs(float *out, uint32_t n, uint64_t first, uint32_t rows, const Floats (*sums)[PanelVectors]) {
+  for (uint32_t row = 0; row < rows; row++, out += n)
+    for (uint32_t v = 0; v < PanelVectors && first + v * Lanes < n; v++)
+      store_f32(out + first + v * Lanes, sums[row][v], uint32_t(n - first - v * Lanes));
+}
+
+template <typename Kind> static void multiply_piece(const NativeRun *run, const Product &product, uint32_t piece) {
+  const uint32_t n = product.n, k = product.k;
+  const ProductPieces pieces = product_pieces<Kind>(product.rows, n);
+  auto *memory = (PieceMemory<Kind> *)run->thread->memory;
+  const uint64_t row = uint64_t(piece % pieces.rowBlocks) * pieces.rowsPerBlock;
+  const uint64_t output = uint64_t(piece / pieces.rowBlocks) * PieceOutputs;
+  const uint32_t rows = product.rows - row < pieces.rowsPerBlock ? uint32_t(product.rows - row) : pieces.rowsPerBlock;
+  const uint32_t panels = n - output < PieceOutputs ? uint32_t((n - output - 1) / PanelRows + 1) : uint32_t(PiecePanels);
+  const uint64_t rowBytes = uint64_t(k / Kind::elements) * Kind::bytes;
+  LaneRows weights[PiecePanels][PanelVectors];
+  for (uint32_t p = 0; p < panels; p++)
+    for (uint32_t v = 0; v < PanelVectors; v++)
+      weights[p][v] = lane_rows(product.w, output + p * PanelRows + v * Lanes, n, rowBytes);
+
+  for (uint64_t start = 0; start < k; start += Kind::sliceLength) {
+    const auto slice = Kind::slice_at(run->shared, filled_up<Kind>(product.rows), start / Kind::sliceLength);
+    const uint32_t count = k - start < Kind::sliceLength ? uint32_t(k - start) : uint32_t(Kind::sliceLength);
+    for (uint32_t p = 0; p < panels; p++) {
+      Kind::expand(weights[p], start, count, &memory->panel);
+      multiply_rows<Kind>(memory->panel, Kind::from_row(slice, row), rows, count, start == 0, memory->sums[p]);
+    }
+  }
+  for (uint32_t p = 0; p < panels; p++)
+    write_outputs(product.out + row * n, n, output + p * PanelRows, rows, memory->sums[p]);
+}
+
+/** Rows of activations for phase 1; the last piece clears what fills them up. */
+template <typename Kind> static void prepare_piece(const NativeRun *run, const Product &product, uint64_t piece) {
+  const uint64_t first = piece * RowsPerPreparingPiece, filled = filled_up<Kind>(product.rows);
+  const uint64_t end = first + RowsPerPreparingPiece < product.rows ? first + RowsPerPreparingPiece : filled;
+  for (uint64_t start = 0; start < product.k; start += Kind::sliceLength) {
+    const auto slice = Kind::slice_at(run->shared, filled, start / Kind::sliceLength);
+    const uint32_t count = product.k - start < Kind::sliceLength ? uint32_t(product.k - start) : uint32_t(Kind::sliceLength);
+    for (uint64_t row = first; row < end; row++) {
+      if (row < product.rows) Kind::put(Kind::from_row(slice, row), product.x + row * product.k + start, count);
+      else Kind::clear(Kind::from_row(slice, row));
+    }
+  }
+}
+
+// ---- kernels -------------------------------------------------------------------------------------------------------
+
+/** `GroupRows`: rows of a threadgroup of the kernel of that name. */
+template <typename Kind, uint32_t GroupRows> static bool plan_product(const DriverCommand *command, NativePlan *plan) {
+  if (!bound(command, 3, sizeof(uint32_t)) || !bound(command, 4, sizeof(MatmulArgs))) return false;
+  const Product made = product_of(command);
+  const uint64_t rowBytes = uint64_t(made.k / Kind::elements) * Kind::bytes;
+  if (made.rows < FewestRows || made.rows > groups_along(command, 1) * GroupRows || made.n == 0 || made.k == 0 ||
+      made.k % Kind::elements != 0 || !bound(command, 0, product(made.n, rowBytes)) ||
+      !bound(command, 1, product(made.rows, 4 * uint64_t(made.k))) ||
+      !bound(command, 2, product(made.rows, 4 * uint64_t(made.n))))
+    return false;
+
+  const ProductPieces pieces = product_pieces<Kind>(made.rows, made.n);
+  const uint64_t count = uint64_t(pieces.rowBlocks) * pieces.outputBlocks;
+  const uint64_t slices = (uint64_t(made.k) + Kind::sliceLength - 1) / Kind::sliceLength;
+  plan->sharedBytes = product(slices * filled_up<Kind>(made.rows), Kind::activation_bytes());
+  plan->threadBytes = sizeof(PieceMemory<Kind>);
+  if (count > UINT32_MAX || plan->sharedBytes > MostSharedBytes) return false;
+  plan->phaseCount = 2;
+  plan->phases[0] = {uint32_t((made.rows + RowsPerPreparingPiece - 1) / RowsPerPreparingPiece),
+                     float(made.k * RowsPerPreparingPiece) * 0.3f};
+  plan->phases[1] = {uint32_t(count), float(made.k) * float(PieceOutputs) * (0.1f + float(pieces.rowsPerBlock) * 0.16f / float(Lanes))};
+  return true;
+}
+
+template <typename Kind> static void run_product(const NativeRun *run, uint32_t phase, uint32_t from, uint32_t to) {
+  const Product product = product_of(run->command);
+  for (uint64_t piece = from; piece < to; piece++) {
+    if (phase == 0) prepare_piece<Kind>(run, product, piece);
+    else multiply_piece<Kind>(run, product, uint32_t(piece));
+  }
+}
+} // namespace many_rows
+
+#define MATMUL_KERNEL(Kind, name)                                                                                      \
+  {"matvec_rows_" name, many_rows::plan_product<many_rows::Kind, 4>, many_rows::run_product<many_rows::Kind>},         \
+      {"matmul_" name, many_rows::plan_product<many_rows::Kind, 32>, many_rows::run_product<many_rows::Kind>},
+
+#define MATMUL_KERNELS                                                                                                 \
+  MATMUL_KERNEL(Unquantised<many_rows::F32>, "f32")                                                                    \
+  MATMUL_KERNEL(Unquantised<many_rows::F16>, "f16")                                                                    \
+  MATMUL_KERNEL(Unquantised<many_rows::BF16>, "bf16")                                                                  \
+  MATMUL_KERNEL(Quantised<many_rows::Q4_0>, "q4_0")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q4_1>, "q4_1")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q5_0>, "q5_0")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q5_1>, "q5_1")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q8_0>, "q8_0")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q2_K>, "q2_k")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q3_K>, "q3_k")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q4_K>, "q4_k")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q5_K>, "q5_k")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::Q6_K>, "q6_k")                                                                    \
+  MATMUL_KERNEL(Quantised<many_rows::IQ4_NL>, "iq4_nl")                                                                \
+  MATMUL_KERNEL(Quantised<many_rows::IQ4_XS>, "iq4_xs")                                                                \
+  MATMUL_KERNEL(Quantised<many_rows::MXFP4>, "mxfp4")
