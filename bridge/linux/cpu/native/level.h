@@ -8,6 +8,12 @@
 
 #include "activations.h"
 #include "arguments.h"
+#include "cache.h"
+#include "elementary.h"
+
+#include "attention_rows.h"
+#include "attention_tiles.h"
+#include "attention.h"
 #include "matmul.h"
 #include "norm.h"
 #include "weight_parts.h"
@@ -20,5 +26,5 @@
 #include "product.h"
 
 static const NativeKernel kernels[] = {
-    MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS //
+    ATTENTION_KERNELS MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS //
 };
