@@ -43,16 +43,17 @@ else
   # nodelete: the CPU device has threads of its own, which run code of this library.
   LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -Wl,-z,nodelete -lobjc -lpthread -ldl -lm
   PROGRAM_LDFLAGS := -fuse-ld=lld -lobjc -lpthread -ldl -lm
-  NATIVE_KERNELS := $(wildcard bridge/linux/cpu/native/*.c bridge/linux/cpu/native/*/*.cc)
-  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu,$(foreach e,m c S,bridge/linux/$(d)/*.$(e))))) $(NATIVE_KERNELS)
+  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu cpu/native,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
   SHADERS := $(OUT)/shaders.metallib
   NATIVE_SOURCES := $(wildcard test/native/*_test.[cm])
 endif
 
 object = $(patsubst %,$(OUT)/obj/%.o,$(1))
+# Of the CPU device's kernels for an architecture: make/native.mk.
+native_objects = $(patsubst bridge/linux/cpu/%.cc,build/%.o,$(wildcard bridge/linux/cpu/native/$(1)/*.cc))
 BRIDGE_OBJECTS := $(call object,$(BRIDGE))
-LAYER_OBJECTS := $(call object,$(LAYER))
+LAYER_OBJECTS := $(call object,$(LAYER)) $(if $(LAYER),$(call native_objects,$(ARCH)))
 UNPOOLED_OBJECTS := $(patsubst %,$(OUT)/obj-without-pools/%.o,$(BRIDGE))
 NATIVE_TESTS := $(patsubst test/native/%_test,$(OUT)/native/%,$(basename $(NATIVE_SOURCES)))
 MSL_HEADERS := $(shell find bridge/linux/cpu/metal -type f 2>/dev/null)
@@ -133,10 +134,7 @@ LINKED_HEADERS := $(if $(OBJC_HEADERS),$(OUT)/include/objc)
 $(LINKED_HEADERS): $(OBJC_HEADERS)
 	@mkdir -p $(dir $@) && ln -sfn $< $@
 
-# Flags of a source's language, of those for C. The native kernels are C++ without its library.
-CXXFLAGS := -std=gnu++20 -fno-exceptions -fno-rtti
-language_flags = $(if $(filter %.cc,$<),$(filter-out -std=%,$(1)) $(CXXFLAGS),$(1) $(if $(filter %.m,$<),$(OBJCFLAGS)))
-compile = mkdir -p $(dir $@) && $(CLANG) $(call language_flags,$(CFLAGS)) $(1) -c $< -o $@
+compile = mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) $(if $(filter %.m,$<),$(OBJCFLAGS)) $(1) -c $< -o $@
 
 $(OUT)/obj/%.o: % Makefile | $(LINKED_HEADERS)
 	@echo "  compile $<"

@@ -25,6 +25,7 @@ DIST_LDFLAGS = --target=$(1) $(filter-out -lobjc,$(LDFLAGS)) -l:libobjc.so.4 -L$
                -Wl,--version-script=bridge/linux/exports.map
 # Where Debian has the runtime of an architecture: the machine's own, or the one for cross-compiling.
 dist_libobjc = $(firstword $(wildcard /usr/lib/$(1)/libobjc.so.4 /usr/$(1)/lib/libobjc.so.4))
+dist_native_objects = $(call native_objects,$(firstword $(subst -, ,$(DIST_TRIPLE_$(1)))))
 
 dist: ## build what ships, for Linux and Apple, into dist/
 	@BUN_TOOLS='$(TOOLS)' sh scripts/deps.sh dist
@@ -50,9 +51,9 @@ dist-$(1): dist/$(1)/libbun_metal.so dist/$(1)/libobjc.so.4 dist/$(1)/libobjc.LI
 
 $(DIST_BUILD)/$(1)/obj/%.o: % Makefile make/dist.mk | $(DIST_BUILD)/include/objc
 	@echo "  compile $$< ($(1))"
-	@mkdir -p $$(dir $$@) && $$(CLANG) $$(call language_flags,$$(call DIST_CFLAGS,$(DIST_TRIPLE_$(1)))) -c $$< -o $$@
+	@mkdir -p $$(dir $$@) && $$(CLANG) $$(call DIST_CFLAGS,$(DIST_TRIPLE_$(1))) $$(if $$(filter %.m,$$<),$$(OBJCFLAGS)) -c $$< -o $$@
 
-dist/$(1)/libbun_metal.so: $(patsubst %,$(DIST_BUILD)/$(1)/obj/%.o,$(BRIDGE) $(LAYER)) bridge/linux/exports.map | dist/$(1)/libobjc.so.4
+dist/$(1)/libbun_metal.so: $(patsubst %,$(DIST_BUILD)/$(1)/obj/%.o,$(BRIDGE) $(LAYER)) $(call dist_native_objects,$(1)) bridge/linux/exports.map | dist/$(1)/libobjc.so.4
 	@echo "  link    $$@"
 	@$$(CLANG) $$(filter %.o,$$^) $$(call DIST_LDFLAGS,$(DIST_TRIPLE_$(1))) -o $$@
 	@sh scripts/dist_glibc.sh $(DIST_GLIBC) $$@ dist/$(1)/libobjc.so.4
@@ -102,7 +103,7 @@ $(DIST_BUILD)/$(FOREIGN)/metal: dist-$(FOREIGN)
 
 FOREIGN_LINK = @echo "  link    $@" && mkdir -p $(dir $@) && $(CLANG) --target=$(FOREIGN_TRIPLE) $(filter %.o,$^) -fuse-ld=lld \
                -L$(dir $(call dist_libobjc,$(FOREIGN_TRIPLE))) -l:libobjc.so.4 -lpthread -ldl -lm -o $@
-FOREIGN_OBJECTS := $(patsubst %,$(DIST_BUILD)/$(FOREIGN)/obj/%.o,$(BRIDGE) $(LAYER))
+FOREIGN_OBJECTS := $(patsubst %,$(DIST_BUILD)/$(FOREIGN)/obj/%.o,$(BRIDGE) $(LAYER)) $(call dist_native_objects,$(FOREIGN))
 $(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.m.o $(FOREIGN_OBJECTS) | $(DIST_BUILD)/$(FOREIGN)/metal
 	$(FOREIGN_LINK)
 $(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.c.o $(FOREIGN_OBJECTS) | $(DIST_BUILD)/$(FOREIGN)/metal

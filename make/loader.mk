@@ -91,7 +91,7 @@ ifeq ($(FOREIGN),linux-arm64)
 LOADER_ARM := $(DIST_BUILD)/linux-arm64/loader
 LOADER_ARM_PROGRAMS := $(patsubst $(LOADER)/%,$(LOADER_ARM)/%,$(LOADER_PROGRAMS))
 loader_arm_objects = $(patsubst %,$(DIST_BUILD)/linux-arm64/obj/%.o,$(1))
-LOADER_ARM_OBJECTS := $(call loader_arm_objects,$(LOADER_SOURCES) $(LAYER))
+LOADER_ARM_OBJECTS := $(call loader_arm_objects,$(LOADER_SOURCES) $(LAYER)) $(call native_objects,aarch64)
 loader_arm_compile = mkdir -p $(dir $@) && $(CLANG) $(call DIST_CFLAGS,$(FOREIGN_TRIPLE)) $(if $(filter %.m,$<),$(OBJCFLAGS)) $(1) -c $< -o $@
 
 LOADER_ARM_STATIC := $(patsubst %,$(LOADER_ARM)/static-%.dylib,macos ios tvos)

@@ -101,14 +101,16 @@ static bool runParts(Group *group, char **message) {
 /** Makes the dispatch a part of the group, if a native kernel can run it. */
 static bool addPart(Group *group, const DriverCommand *command) {
   const CpuFunction *function = command->dispatch.function->implementation;
-  if (!function->native) return false;
   Part *part = &group->parts[group->count];
-  part->kernel = function->native;
-  memset(&part->plan, 0, sizeof part->plan);
-  if (!part->kernel->plan(command, &part->plan)) return false;
-  part->run.command = command;
-  group->count++;
-  return true;
+  for (int i = 0; i < NativeMaxKernels && function->native[i]; i++) {
+    part->kernel = function->native[i];
+    memset(&part->plan, 0, sizeof part->plan);
+    if (!part->kernel->plan(command, &part->plan)) continue;
+    part->run.command = command;
+    group->count++;
+    return true;
+  }
+  return false;
 }
 
 static bool isEmpty(const DriverCommand *command) {

@@ -168,10 +168,10 @@ DriverLibrary *cpuLibraryLoadFile(const char *path, char **message) {
   return library;
 }
 
-void cpuLibraryUseNative(DriverLibrary *base, const NativeKernel *(*find)(const char *name)) {
+void cpuLibraryUseNative(DriverLibrary *base, void (*find)(const char *name, const NativeKernel *found[])) {
   Library *library = base->implementation;
   if (!dlsym(library->object, "bun_metal_has_native_kernels")) return; /* shaders/args.h */
-  for (uint32_t i = 0; i < base->functionCount; i++) library->implementations[i].native = find(base->functions[i].name);
+  for (uint32_t i = 0; i < base->functionCount; i++) find(base->functions[i].name, library->implementations[i].native);
 }
 
 void cpuLibraryUnload(DriverLibrary *base) {

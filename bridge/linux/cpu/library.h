@@ -11,14 +11,14 @@
 typedef struct CpuFunction {
   const void *entry;
   bool perThread; /* its threads wait for each other: they run as fibers */
-  const NativeKernel *native; /* which stands in for it; NULL without */
+  const NativeKernel *native[NativeMaxKernels]; /* which stand in for it, see nativeFind() */
 } CpuFunction;
 
 /** Loads the bytes of a library. NULL with a malloc'ed *message on failure. `name` is what messages call it. */
 DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char *name, char **message);
 DriverLibrary *cpuLibraryLoadFile(const char *path, char **message);
 /** Gives the kernels of a library, if they are those of shaders/, native ones where `find` has them. */
-void cpuLibraryUseNative(DriverLibrary *library, const NativeKernel *(*find)(const char *name));
+void cpuLibraryUseNative(DriverLibrary *library, void (*find)(const char *name, const NativeKernel *found[]));
 void cpuLibraryUnload(DriverLibrary *library);
 
 #endif

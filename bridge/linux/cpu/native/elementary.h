@@ -35,6 +35,12 @@ INLINE Floats times_sigmoid(Floats x, Floats y) {
   return x * (y < Floats{} ? e : one) / (one + e);
 }
 
+/** As shaders/activation.h. */
+INLINE Floats gelu(Floats x) {
+  const Floats most = splat(30.0f), y = x > most ? most : x < -most ? -most : x;
+  return times_sigmoid(x, splat(1.5957691216057308f) * fma(y * y, y * splat(0.044715f), y));
+}
+
 /**
  * tanh(y) = 1 - 2 / (exp(2 y) + 1) of magnitudes, with the sign put back; where that would cancel, y + y^3 p(y^2).
  * The relative error is about 2e-7.

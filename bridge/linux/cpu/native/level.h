@@ -25,6 +25,8 @@
 
 #include "product.h"
 
+#include "matvec_fused.h"
+
 static const NativeKernel kernels[] = {
-    ATTENTION_KERNELS MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS //
+    ATTENTION_KERNELS FUSED_KERNELS MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS //
 };

@@ -39,9 +39,10 @@ const char *nativeLevelName(void) {
   return chosen ? chosen->name : "msl";
 }
 
-const NativeKernel *nativeFind(const char *name) {
+void nativeFind(const char *name, const NativeKernel *found[NativeMaxKernels]) {
   pthread_once(&once, choose);
-  for (uint32_t i = 0; chosen && i < chosen->count; i++)
-    if (strcmp(chosen->kernels[i].name, name) == 0) return &chosen->kernels[i];
-  return NULL;
+  uint32_t count = 0;
+  for (uint32_t i = 0; chosen && i < chosen->count && count < NativeMaxKernels; i++)
+    if (strcmp(chosen->kernels[i].name, name) == 0) found[count++] = &chosen->kernels[i];
+  while (count < NativeMaxKernels) found[count++] = NULL;
 }

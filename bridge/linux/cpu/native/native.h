@@ -18,7 +18,10 @@
 extern "C" {
 #endif
 
-enum { NativeMaxPhases = 3 };
+enum {
+  NativeMaxPhases = 3,
+  NativeMaxKernels = 2 /* of one name */
+};
 
 /** Pieces of work that do not depend on each other. */
 typedef struct NativePhase {
@@ -68,8 +71,8 @@ typedef struct NativeLevel {
   uint32_t count;
 } NativeLevel;
 
-/** The kernel of that name, of the level in use; NULL without. */
-const NativeKernel *nativeFind(const char *name);
+/** The kernels of that name, of the level in use, NULL behind the last: a dispatch is for the first one that plans it. */
+void nativeFind(const char *name, const NativeKernel *found[NativeMaxKernels]);
 
 /** The level in use, "msl" for none. */
 const char *nativeLevelName(void);

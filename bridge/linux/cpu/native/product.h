@@ -99,16 +99,21 @@ template <typename W> static bool read_expert_product(const DriverCommand *comma
   return p->ids && bind<W>(command, 3, p->experts, (p->rows + p->share - 1) / p->share, p);
 }
 
+/** What a piece takes: the longer of reading its weights and multiplying them. */
+template <typename W> static float piece_nanoseconds(const Product &p, const Cut &cut) {
+  const float bytes = float(cut.outputs) * float(cut.rowBytes), elements = float(cut.outputs) * float(p.k) * float(cut.rows);
+  const float reading = bytes / 12, multiplying = elements / (4 * Lanes);
+  return reading > multiplying ? reading : multiplying;
+}
+
 /** Plans a product that read_*() has read. */
 template <typename W> static bool plan_product(const Product &p, NativePlan *plan) {
   const Cut cut = cut_of<W>(p);
   const uint64_t pieces = product((p.rows + cut.rows - 1) / cut.rows, cut.piecesAlong);
   const uint64_t threadBytes = isFloat<W> ? 0 : cut.rows * cut.activationGroups * sizeof(ActivationGroup);
   if (pieces > UINT32_MAX || threadBytes > MostThreadBytes) return false;
-  const float bytes = float(cut.outputs) * float(cut.rowBytes), elements = float(cut.outputs) * float(p.k) * float(cut.rows);
-  const float reading = bytes / 12, multiplying = elements / (4 * Lanes);
   plan->phaseCount = 1;
-  plan->phases[0] = {uint32_t(pieces), 50 + (reading > multiplying ? reading : multiplying)};
+  plan->phases[0] = {uint32_t(pieces), 50 + piece_nanoseconds<W>(p, cut)};
   plan->threadBytes = threadBytes;
   return true;
 }

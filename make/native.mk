@@ -1,0 +1,12 @@
+# The CPU device's own kernels: C++ without its library, a file for each level of instructions. They take longer to compile
+# than all the rest, so every build for an architecture uses the same objects: without paths or debug information.
+
+NATIVE_CXXFLAGS := -std=gnu++20 -O2 -fno-exceptions -fno-rtti -fPIC -fvisibility=hidden -fno-ident -MMD -MP $(WARNINGS) \
+                   -ffile-prefix-map=$(CURDIR)=.
+
+# native/ARCHITECTURE/LEVEL
+build/native/%.o: bridge/linux/cpu/native/%.cc Makefile make/native.mk
+	@echo "  compile $<"
+	@mkdir -p $(dir $@) && $(CLANG) --target=$(*D)-linux-gnu $(NATIVE_CXXFLAGS) -c $< -o $@
+
+-include $(wildcard build/native/*/*.d)
