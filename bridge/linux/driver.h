@@ -17,7 +17,7 @@ enum { DriverMaxBuffers = 31, DriverMaxThreadgroupMemories = 31 };
 /** Limits and names of a device; texts live as long as the process. */
 typedef struct DriverProperties {
   const char *name;         /* "Intel(R) Xeon(R) ..." */
-  const char *architecture; /* "cpu-x86-64-v4", "cuda-sm_90" */
+  const char *architecture; /* "cpu-x86-64-v4+avx512vnni", "cuda-sm_90" */
   uint64_t registryID;
   bool unifiedMemory;
   uint64_t maxBufferLength;

@@ -57,6 +57,20 @@ export function sumBound(length: number): number {
   return Math.max(f32Bound, Math.sqrt(length) * 2 ** -23);
 }
 
+/**
+ * Bound of products with quantised weights by the CPU device's native kernels, which round activations to 16 bits: by up to
+ * 2^-16 of the largest of each 32, which is 2 to 3 times the typical one. Of a sum of many that is about 2e-5 of a typical
+ * sum; the worst of thousands has some times as much, and a case of few outputs, or a product of two, more, since none of
+ * them may be as large as the terms. (bridge/linux/cpu/native/activations.h)
+ */
+const roundedActivationsBound = 5e-4;
+
+/** The case's bound for the kernels in use: `isNative` where products may be native ones. */
+export function boundOf({ kernel, bound }: KernelCase, isNative: boolean): number {
+  const isRounded = isNative && /^mat(vec|mul)_/.test(kernel) && !/_b?f(16|32)$/.test(kernel);
+  return isRounded ? Math.max(bound, roundedActivationsBound) : bound;
+}
+
 /** Bound of results that are stored as F16: Metal may round either way, so up to one unit in the last place, 2^-10. */
 export const f16Bound = 1e-3;
 

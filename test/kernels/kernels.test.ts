@@ -6,7 +6,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Device } from "../../src/runtime/index.ts";
-import { buildCase, seedOf } from "./case.ts";
+import { boundOf, buildCase, seedOf } from "./case.ts";
 import { KernelRunner, largestError } from "./runner.ts";
 import { kernelCases as cases } from "./suite.ts";
 
@@ -37,7 +37,7 @@ describe("kernels", () => {
   for (const testCase of cases) {
     test(`${testCase.kernel} matches float64 with ${testCase.shape}`, () => {
       try {
-        runner.run(testCase.kernel, buildCase(testCase), testCase.bound);
+        runner.run(testCase.kernel, buildCase(testCase), boundOf(testCase, runner.isNative));
       } catch (cause) {
         throw new Error(`${testCase.kernel} failed with seed ${seedOf(testCase)}: ${String(cause)}`, {
           cause,

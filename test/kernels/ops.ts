@@ -5,7 +5,7 @@
  */
 
 import { referenceTypes } from "../reference/llama_dequantize.ts";
-import { buildCase, type KernelCase, seedOf } from "./case.ts";
+import { boundOf, buildCase, type KernelCase, seedOf } from "./case.ts";
 import { KernelRunner } from "./runner.ts";
 import { kernelCases, weightCases } from "./suite.ts";
 
@@ -17,7 +17,8 @@ const failures: string[] = [];
 
 /** Runs a case and notes its error. */
 function note(runner: KernelRunner, testCase: KernelCase): void {
-  const { kernel, shape, bound } = testCase;
+  const { kernel, shape } = testCase;
+  const bound = boundOf(testCase, runner.isNative);
   const line = lines.get(kernel) ?? { cases: 0, worst: 0, bound: 0, shape };
   lines.set(kernel, line);
   line.cases++;

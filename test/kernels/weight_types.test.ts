@@ -27,7 +27,7 @@ describe("types of weights", () => {
 
   test("weightDTypes have every kernel that reads weights, and shaders() has none for other types", () => {
     const wanted = weightDTypes.flatMap((type) => [
-      ...["matvec", "matvec_tiled", "matvec_rows", "matvec_experts", "matmul", "embed"].map(
+      ...["matvec", "matvec_tiled", "matvec_rows", "matvec_fused", "matvec_experts", "matmul", "embed"].map(
         (family) => `${family}_${type}`,
       ),
       `convert_${type}_f32`,

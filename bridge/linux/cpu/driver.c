@@ -27,7 +27,7 @@ static const char *problem(void) {
 static uint32_t deviceCount(void) { return cpuLevel(NULL) ? 1 : 0; }
 
 static char deviceName[128] = "CPU";
-static char architecture[32];
+static char architecture[48]; /* "cpu-", the level of shaders, and behind a "+" that of native kernels */
 static uint64_t memoryBytes;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -44,7 +44,9 @@ static void readMachine(void) {
   }
   if (file) fclose(file);
   const char *level = cpuLevel(NULL);
-  snprintf(architecture, sizeof architecture, "cpu-%s", level ? level : "unknown");
+  const char *native = nativeLevelName();
+  snprintf(architecture, sizeof architecture, "cpu-%s%s%s", level ? level : "unknown", native ? "+" : "",
+           native ? native : "");
   const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
   memoryBytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : (uint64_t)1 << 32;
 }

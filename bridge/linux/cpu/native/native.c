@@ -36,7 +36,7 @@ const char *nativeProblem(void) {
 
 const char *nativeLevelName(void) {
   pthread_once(&once, choose);
-  return chosen ? chosen->name : "msl";
+  return chosen ? chosen->name : NULL;
 }
 
 void nativeFind(const char *name, const NativeKernel *found[NativeMaxKernels]) {

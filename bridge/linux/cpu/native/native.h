@@ -74,7 +74,7 @@ typedef struct NativeLevel {
 /** The kernels of that name, of the level in use, NULL behind the last: a dispatch is for the first one that plans it. */
 void nativeFind(const char *name, const NativeKernel *found[NativeMaxKernels]);
 
-/** The level in use, "msl" for none. */
+/** The level in use, NULL for none. */
 const char *nativeLevelName(void);
 
 /** NULL, or why BUN_METAL_CPU_NATIVE cannot be meant. The text lives as long as the process. */
