@@ -43,8 +43,12 @@ static Guarded guarded(size_t length) {
 }
 static void unmap(Guarded g) { munmap(g.mapping, g.mapped); }
 
-typedef enum Family { Matvec, MatvecTiled, MatvecRows, MatvecExperts, Families } Family;
-static const char *const familyNames[] = {"matvec", "matvec_tiled", "matvec_rows", "matvec_experts"};
+typedef enum Family { Matvec, MatvecTiled, MatvecRows, MatvecExperts, MatvecFused, Families } Family;
+static const char *const familyNames[] = {"matvec", "matvec_tiled", "matvec_rows", "matvec_experts", "matvec_fused"};
+/** Which buffer is which. */
+static const int outIndices[] = {2, 2, 2, 3, 5}, xIndices[] = {1, 1, 1, 1, 2}, argsIndices[] = {3, 3, 4, 4, 6};
+enum { Add = 1, Silu = 2, Gelu = 3 }; /* shaders/args.h */
+static const float Eps = 1e-5f;
 
 typedef struct Case {
   const WeightType *type;
@@ -53,19 +57,22 @@ typedef struct Case {
   int exponent;                      /* of the weights' scales */
   float size;                        /* of the activations */
   const char *special;               /* what takes the place of some activations: "nan", "infinity", "zero" */
+  uint32_t ending;                   /* of matvec_fused */
+  bool normalises;
 } Case;
 
 static const NativeKernel *kernelOf(const NativeLevel *level, const Case *c) {
   char name[64];
   snprintf(name, sizeof name, "%s_%s", familyNames[c->family], c->type->name);
+  const NativeKernel *found = NULL; /* the last of the name: those before it are for many rows */
   for (uint32_t i = 0; i < level->count; i++)
-    if (strcmp(level->kernels[i].name, name) == 0) return &level->kernels[i];
-  return NULL;
+    if (strcmp(level->kernels[i].name, name) == 0) found = &level->kernels[i];
+  return found;
 }
 
 typedef struct Bound {
-  Guarded w, x, out, ids, rowCount;
-  uint32_t args[4];
+  Guarded w, x, out, ids, rowCount, second, norm, residual;
+  uint32_t args[5];
   DriverCommand command;
 } Bound;
 
@@ -76,14 +83,27 @@ static void bindBuffer(DriverCommand *command, uint32_t index, void *bytes, uint
   command->dispatch.bufferLengths[index] = length;
 }
 
+static void randomFloats(Guarded memory, uint64_t count, float size, Random *random) {
+  for (uint64_t i = 0; i < count; i++) ((float *)memory.bytes)[i] = randomFloat(random) * size;
+}
+
 static void makeBound(const Case *c, Bound *b, Random *random) {
   const uint64_t blocks = (uint64_t)c->experts * c->n * rowBlocks(c), xRows = (c->rows + c->share - 1) / c->share;
   const uint64_t wBytes = blocks * c->type->bytes, xBytes = xRows * c->k * 4, outBytes = (uint64_t)c->rows * c->n * 4;
   *b = (Bound){.w = guarded(wBytes), .x = guarded(xBytes), .out = guarded(outBytes), .ids = guarded(4 * c->rows),
-               .rowCount = guarded(4), .args = {c->n, c->k, c->experts, c->share}};
+               .rowCount = guarded(4), .second = guarded(wBytes), .norm = guarded(4 * c->k), .residual = guarded(outBytes),
+               .args = {c->n, c->k, c->experts, c->share}};
+  if (c->family == MatvecFused) {
+    b->args[2] = c->normalises;
+    memcpy(&b->args[3], &Eps, 4);
+    b->args[4] = c->ending;
+    randomWeights(c->type, b->second.bytes, blocks, c->exponent, random);
+    randomFloats(b->norm, c->k, 1, random);
+    randomFloats(b->residual, (uint64_t)c->rows * c->n, 1, random);
+  }
   randomWeights(c->type, b->w.bytes, blocks, c->exponent, random);
   float *x = (float *)b->x.bytes;
-  for (uint64_t i = 0; i < xRows * c->k; i++) x[i] = randomFloat(random) * c->size;
+  randomFloats(b->x, xRows * c->k, c->size, random);
   if (c->special)
     for (uint64_t i = 0; i < xRows * c->k; i++) {
       if (strcmp(c->special, "zero") == 0) x[i] = 0;
@@ -95,11 +115,17 @@ static void makeBound(const Case *c, Bound *b, Random *random) {
   DriverCommand *command = &b->command;
   command->kind = DriverCommandDispatch;
   bindBuffer(command, 0, b->w.bytes, wBytes);
-  bindBuffer(command, 1, b->x.bytes, xBytes);
-  bindBuffer(command, c->family == MatvecExperts ? 3 : 2, b->out.bytes, outBytes);
+  bindBuffer(command, (uint32_t)xIndices[c->family], b->x.bytes, xBytes);
+  bindBuffer(command, (uint32_t)outIndices[c->family], b->out.bytes, outBytes);
   if (c->family == MatvecExperts) bindBuffer(command, 2, b->ids.bytes, 4 * c->rows);
   if (c->family == MatvecRows) bindBuffer(command, 3, b->rowCount.bytes, 4);
-  bindBuffer(command, c->family >= MatvecRows ? 4 : 3, b->args, c->family == MatvecExperts ? 16 : 8);
+  if (c->family == MatvecFused) {
+    bindBuffer(command, 1, b->second.bytes, c->ending >= Silu ? wBytes : 0);
+    bindBuffer(command, 3, b->norm.bytes, c->normalises ? 4 * c->k : 0);
+    bindBuffer(command, 4, b->residual.bytes, c->ending == Add ? outBytes : 0);
+  }
+  bindBuffer(command, (uint32_t)argsIndices[c->family], b->args,
+             c->family == MatvecFused ? 20 : c->family == MatvecExperts ? 16 : 8);
   command->dispatch.threads[0] = (c->n + 7) / 8 * 64;
   command->dispatch.threads[1] = c->family == MatvecRows ? (c->rows + 3) / 4 : c->rows;
   command->dispatch.threads[2] = 1;
@@ -109,6 +135,7 @@ static void makeBound(const Case *c, Bound *b, Random *random) {
 
 static void freeBound(Bound *b) {
   unmap(b->w), unmap(b->x), unmap(b->out), unmap(b->ids), unmap(b->rowCount);
+  unmap(b->second), unmap(b->norm), unmap(b->residual);
 }
 
 static NativeThread thread;
@@ -135,32 +162,65 @@ static bool runBound(const NativeKernel *kernel, const Bound *b, uint32_t step, 
   return true;
 }
 
+/** A product in double precision, and how far from it a result may be. */
+typedef struct Expected {
+  double value, bound;
+} Expected;
+static Expected expected(const Case *c, const uint8_t *row, const double *x) {
+  const bool isFloat = c->type->elements == 1;
+  Expected e = {0, 0};
+  for (uint32_t start = 0; start < c->k; start += 32) {
+    double largest = 0, weights = 0;
+    for (uint32_t i = start; i < c->k && i < start + 32; i++) {
+      const double w = c->type->element(row + i / c->type->elements * c->type->bytes, i % c->type->elements);
+      e.value += w * x[i];
+      weights += fabs(w) * (isFloat ? fabs(x[i]) : 1);
+      largest = fmax(largest, fabs(x[i]));
+    }
+    e.bound += isFloat ? weights * 1e-6 : weights * largest * 2e-5;
+  }
+  e.bound += 1e-36;
+  return e;
+}
+
+/** activation(gate) * factor: both functions are no steeper than 1.2. */
+static Expected gated(const Case *c, Expected gate, Expected factor) {
+  const double x = gate.value, y = c->ending == Silu ? x : 1.5957691216057308 * (x + 0.044715 * x * x * x);
+  const double activated = x / (1 + exp(-y));
+  return (Expected){activated * factor.value,
+                    1.2 * gate.bound * (fabs(factor.value) + factor.bound) + fabs(activated) * (factor.bound + 1e-6 * fabs(factor.value)) + 1e-30};
+}
+
 /** Holds what was written to double precision. */
 static void compare(const NativeLevel *level, const Case *c, const Bound *b) {
-  const bool isFloat = c->type->elements == 1;
-  const float *x = (const float *)b->x.bytes, *out = (const float *)b->out.bytes;
-  for (uint32_t r = 0; r < c->rows; r++)
+  const float *out = (const float *)b->out.bytes;
+  double *x = malloc(8ul * c->k);
+  for (uint32_t r = 0; r < c->rows; r++) {
+    double squares = 0;
+    for (uint32_t i = 0; i < c->k; i++) {
+      x[i] = (double)((const float *)b->x.bytes)[(uint64_t)(r / c->share) * c->k + i];
+      squares += x[i] * x[i];
+    }
+    if (c->normalises)
+      for (uint32_t i = 0; i < c->k; i++)
+        x[i] *= (double)((const float *)b->norm.bytes)[i] / sqrt(squares / c->k + (double)Eps);
     for (uint32_t o = 0; o < c->n; o++) {
       const uint64_t expert = c->family == MatvecExperts ? ((const uint32_t *)b->ids.bytes)[r] : 0;
-      const uint8_t *row = b->w.bytes + (expert * c->n + o) * rowBlocks(c) * c->type->bytes;
-      const float *activations = x + (uint64_t)(r / c->share) * c->k;
-      double sum = 0, bound = 0;
-      for (uint32_t start = 0; start < c->k; start += 32) {
-        double largest = 0, weights = 0;
-        for (uint32_t i = start; i < c->k && i < start + 32; i++) {
-          const double w = c->type->element(row + i / c->type->elements * c->type->bytes, i % c->type->elements);
-          sum += w * (double)activations[i];
-          weights += fabs(w) * (isFloat ? fabs((double)activations[i]) : 1);
-          largest = fmax(largest, fabs((double)activations[i]));
-        }
-        bound += isFloat ? weights * 1e-6 : weights * largest * 2e-5;
-      }
-      const double actual = (double)out[(uint64_t)r * c->n + o];
-      const bool same = isfinite(sum) ? fabs(actual - sum) <= bound + 1e-36 : isFloat ? (isnan(sum) ? isnan(actual) : actual == sum) : isnan(actual);
-      EXPECT(same, "%s %s_%s rows %u n %u k %u scale 2^%d size %g special %s: out[%u, %u] is %.9g, not %.9g (+- %.3g)",
+      const uint64_t row = (expert * c->n + o) * rowBlocks(c) * c->type->bytes, at = (uint64_t)r * c->n + o;
+      Expected e = expected(c, b->w.bytes + row, x);
+      if (c->ending >= Silu) e = gated(c, e, expected(c, b->second.bytes + row, x));
+      if (c->ending == Add) e.value += (double)((const float *)b->residual.bytes)[at], e.bound += 1e-6;
+      const double actual = (double)out[at], sum = e.value;
+      const bool isFloat = c->type->elements == 1 && c->family != MatvecFused;
+      const bool same = isfinite(sum) ? fabs(actual - sum) <= e.bound
+                        : isFloat     ? (isnan(sum) ? isnan(actual) : actual == sum)
+                                      : isnan(actual);
+      EXPECT(same, "%s %s_%s rows %u n %u k %u scale 2^%d size %g special %s ending %u norm %d: out[%u, %u] is %.9g, not %.9g (+- %.3g)",
              level->name, familyNames[c->family], c->type->name, c->rows, c->n, c->k, c->exponent, (double)c->size,
-             c->special ? c->special : "none", r, o, actual, sum, bound);
+             c->special ? c->special : "none", c->ending, c->normalises, r, o, actual, sum, e.bound);
     }
+  }
+  free(x);
 }
 
 static void runCase(const NativeLevel *level, Case c, Random *random) {
@@ -177,7 +237,7 @@ static void runCase(const NativeLevel *level, Case c, Random *random) {
 
 /** Each row alone gives the bytes that it gives among others, and so does each order of pieces. */
 static void runSameness(const NativeLevel *level, const WeightType *type, Random *random) {
-  Case c = {type, MatvecRows, 7, 37, 512, 1, 1, -4, 1, NULL};
+  Case c = {type, MatvecRows, 7, 37, 512, 1, 1, -4, 1, NULL, 0, false};
   Bound b;
   makeBound(&c, &b, random);
   runBound(kernelOf(level, &c), &b, 1, true);
@@ -205,28 +265,30 @@ static void runSameness(const NativeLevel *level, const WeightType *type, Random
 /** What is too short, or does not fit, is refused. */
 static void runRefusals(const NativeLevel *level, const WeightType *type, Random *random) {
   for (Family family = 0; family < Families; family++) {
-    const Case c = {type, family, 3, 12, 256, 2, 1, -4, 1, NULL};
+    const Case c = {type, family, 3, 12, 256, 2, 1, -4, 1, NULL, family == MatvecFused ? Silu : 0, family == MatvecFused};
     Bound b;
     makeBound(&c, &b, random);
     const NativeKernel *kernel = kernelOf(level, &c);
     NativePlan plan = {0};
     if (family != MatvecExperts) b.command.dispatch.bufferLengths[0] /= 2;
+    if (family == MatvecFused) b.command.dispatch.bufferLengths[1] /= 2;
     EXPECT(kernel->plan(&b.command, &plan), "%s %s is refused", level->name, kernel->name);
-    for (uint32_t i = 0; i < (family >= MatvecRows ? 5 : 4); i++) {
+    for (int i = 0; i <= argsIndices[family]; i++) {
+      if (family == MatvecFused && i == 4) continue; /* a residual, which is not read */
       DriverCommand command = b.command;
       command.dispatch.bufferLengths[i]--;
-      EXPECT(!kernel->plan(&command, &plan), "%s %s takes a buffer %u that is too short", level->name, kernel->name, i);
+      EXPECT(!kernel->plan(&command, &plan), "%s %s takes a buffer %d that is too short", level->name, kernel->name, i);
     }
     DriverCommand narrow = b.command;
     narrow.dispatch.threads[0] = 64;
     EXPECT(!kernel->plan(&narrow, &plan), "%s %s takes a grid that has not all outputs", level->name, kernel->name);
-    uint32_t huge[4] = {UINT32_MAX, UINT32_MAX / 256 * 256, UINT32_MAX, 1};
+    uint32_t huge[5] = {UINT32_MAX, UINT32_MAX / 256 * 256, UINT32_MAX, 1};
     DriverCommand wide = b.command;
-    wide.dispatch.buffers[family >= MatvecRows ? 4 : 3] = huge;
+    wide.dispatch.buffers[argsIndices[family]] = huge;
     EXPECT(!kernel->plan(&wide, &plan), "%s %s takes a matrix that no memory holds", level->name, kernel->name);
     if (type->elements > 1) {
-      uint32_t odd[4] = {12, 256 - type->elements / 2, 1, 1};
-      wide.dispatch.buffers[family >= MatvecRows ? 4 : 3] = odd;
+      uint32_t odd[5] = {12, 256 - type->elements / 2, 1, 1, 0};
+      wide.dispatch.buffers[argsIndices[family]] = odd;
       EXPECT(!kernel->plan(&wide, &plan), "%s %s takes half a block", level->name, kernel->name);
     }
     freeBound(&b);
@@ -235,28 +297,34 @@ static void runRefusals(const NativeLevel *level, const WeightType *type, Random
 
 static void runType(const NativeLevel *level, const WeightType *t, Random *random) {
   const uint32_t unit = t->elements;
-  runCase(level, (Case){t, Matvec, 1, 1, unit, 1, 1, -4, 1, NULL}, random);
-  runCase(level, (Case){t, Matvec, 1, 3, unit, 1, 1, -4, 1, NULL}, random);
-  runCase(level, (Case){t, Matvec, 1, 33, 7 * unit, 1, 1, -4, 1, NULL}, random);
-  runCase(level, (Case){t, Matvec, 1, 9, unit == 1 ? 333 : 9 * unit, 1, 1, -4, 1, NULL}, random);
-  runCase(level, (Case){t, MatvecTiled, 1, 301, 1024, 1, 1, -4, 1, NULL}, random);
-  runCase(level, (Case){t, Matvec, 3, 70, 768, 1, 1, -4, 1, NULL}, random);
+  runCase(level, (Case){t, Matvec, 1, 1, unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matvec, 1, 3, unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matvec, 1, 33, 7 * unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matvec, 1, 9, unit == 1 ? 333 : 9 * unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, MatvecTiled, 1, 301, 1024, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matvec, 3, 70, 768, 1, 1, -4, 1, NULL, 0, false}, random);
   for (uint32_t rows = 1; rows <= 9; rows++)
-    runCase(level, (Case){t, MatvecRows, rows, 61, unit == 1 ? 200 + rows : rows * unit, 1, 1, -4, 1, NULL}, random);
-  runCase(level, (Case){t, MatvecRows, 19, 11, 512, 1, 1, -4, 1, NULL}, random);
-  runCase(level, (Case){t, MatvecExperts, 4, 67, 512, 5, 2, -4, 1, NULL}, random);
-  runCase(level, (Case){t, MatvecExperts, 5, 3, 256, 3, 1, -4, 1, NULL}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "zero"}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "nan"}, random);
-  runCase(level, (Case){t, Matvec, 2, 5, 512, 1, 1, -4, 1, "infinity"}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -14, 1e-15f, NULL}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 15, 1e15f, NULL}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -15, 1, NULL}, random); // subnormal half floats
+    runCase(level, (Case){t, MatvecRows, rows, 61, unit == 1 ? 200 + rows : rows * unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, MatvecRows, 19, 11, 512, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, MatvecExperts, 4, 67, 512, 5, 2, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, MatvecExperts, 5, 3, 256, 3, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "zero", 0, false}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "nan", 0, false}, random);
+  runCase(level, (Case){t, Matvec, 2, 5, 512, 1, 1, -4, 1, "infinity", 0, false}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -14, 1e-15f, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 15, 1e15f, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -15, 1, NULL, 0, false}, random); // subnormal half floats
   if (t->halves[0] < 0) {
-    runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -120, 1e6f, NULL}, random);
-    runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 110, 1e-10f, NULL}, random);
-    if (t->exponent >= 0) runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -127, 1e20f, NULL}, random);
+    runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -120, 1e6f, NULL, 0, false}, random);
+    runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 110, 1e-10f, NULL, 0, false}, random);
+    if (t->exponent >= 0) runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -127, 1e20f, NULL, 0, false}, random);
   }
+  for (uint32_t ending = 0; ending <= Gelu; ending++)
+    for (int normalises = 0; normalises < 2; normalises++) {
+      runCase(level, (Case){t, MatvecFused, 1, 135, 1024, 1, 1, -4, 1, NULL, ending, normalises}, random);
+      runCase(level, (Case){t, MatvecFused, 2, 3, unit == 1 ? 77 : 3 * unit, 1, 1, -4, 1, NULL, ending, normalises}, random);
+      runCase(level, (Case){t, MatvecFused, 1, 4, 512, 1, 1, -4, 1, "nan", ending, normalises}, random);
+    }
   runSameness(level, t, random);
   runRefusals(level, t, random);
 }

@@ -212,7 +212,7 @@ template <typename Cache> static void run_attention(const NativeRun *run, uint32
     const uint32_t rowPiece = attention.rowPieces - 1 - rest / args->kvHeads;
     Queries queries = {};
     queries.out = attention.splits > 1 && !attention.isSplitByCaller ? (float *)run->shared : out;
-    attend(attention, queries, rowPiece, rest % args->kvHeads, split, (float *)run->thread->memory);
+    attend(attention, queries, rowPiece, rest % args->kvHeads, split, (float *)scratch(run));
   }
   for (uint32_t head = from; phase == 1 && head < to; head++) {
     const float *partials = (const float *)run->shared + uint64_t(head) * attention.splits * (args->headDim + Partial::More);

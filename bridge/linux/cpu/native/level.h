@@ -25,8 +25,8 @@
 
 #include "product.h"
 
-#include "matvec_fused.h"
+#include "product_kernels.h"
 
 static const NativeKernel kernels[] = {
-    ATTENTION_KERNELS FUSED_KERNELS MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS //
+    ATTENTION_KERNELS MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS //
 };

@@ -110,7 +110,7 @@ static void write_outputs(float *out, uint32_t n, uint64_t first, uint32_t rows,
 template <typename Kind> static void multiply_piece(const NativeRun *run, const Product &product, uint32_t piece) {
   const uint32_t n = product.n, k = product.k;
   const ProductPieces pieces = product_pieces<Kind>(product.rows, n);
-  auto *memory = (PieceMemory<Kind> *)run->thread->memory;
+  auto *memory = (PieceMemory<Kind> *)scratch(run);
   const uint64_t row = uint64_t(piece % pieces.rowBlocks) * pieces.rowsPerBlock;
   const uint64_t output = uint64_t(piece / pieces.rowBlocks) * PieceOutputs;
   const uint32_t rows = product.rows - row < pieces.rowsPerBlock ? uint32_t(product.rows - row) : pieces.rowsPerBlock;

@@ -8,12 +8,6 @@
 /** Weights ahead of those in use that are asked for: what arrives while memory answers. */
 enum : uint32_t { BytesAhead = 2048 };
 
-/** Where outputs go: out[m * stride + r]. */
-struct OutputPlace {
-  float *out;
-  uint64_t stride;
-};
-
 /** Adds the parts of a group from `part` on to the lanes' sums. */
 template <typename W, uint32_t R, uint32_t M, uint32_t part>
 INLINE void add_parts(const uint8_t *const (&groups)[R], const ActivationGroup *const (&x)[M],
@@ -69,9 +63,13 @@ INLINE Floats folded(Sixteen v) {
 #endif
 }
 
-/** Rows of quantised weights, `rowBytes` long, with rows of activations. */
+/**
+ * Rows of quantised weights with rows of activations. Behind the end of a row `skipped` bytes are passed over, before what
+ * will be wanted next.
+ */
 template <typename W, uint32_t R, uint32_t M>
-static void multiply(const uint8_t *const (&rows)[R], const ActivationGroup *const (&x)[M], uint32_t k, float *const (&out)[R][M]) {
+__attribute__((noinline)) static void multiply(const uint8_t *const (&rows)[R], uint64_t skipped, const ActivationGroup *const (&x)[M], uint32_t k,
+                     float *const (&out)[R][M]) {
   typedef typename W::Runs Runs;
   const uint64_t rowBytes = uint64_t(k / W::Elements) * W::Bytes;
   const uint8_t *groups[R];
@@ -81,8 +79,7 @@ static void multiply(const uint8_t *const (&rows)[R], const ActivationGroup *con
   for (uint32_t r = 0; r < R; r++) groups[r] = rows[r];
   for (uint32_t m = 0; m < M; m++) activations[m] = x[m];
   for (uint32_t g = 0; g < k / GroupElements; g++) {
-    // Behind the end of a row is the next one, which is in use with this one if R is 2.
-    const uint64_t ahead = BytesAhead + (uint64_t(g) * W::GroupBytes + BytesAhead < rowBytes ? 0 : (R - 1) * rowBytes);
+    const uint64_t ahead = BytesAhead + (uint64_t(g) * W::GroupBytes + BytesAhead < rowBytes ? 0 : skipped);
     for (uint32_t r = 0; r < R; r++)
       for (uint32_t i = 0; i < W::GroupBytes; i += 64) __builtin_prefetch(groups[r] + ahead + i);
     add_group<W>(groups, activations, sums, offsets);
@@ -125,7 +122,8 @@ struct BF16 {
 
 /** The same of floats: each output has two sums, of every other vector. */
 template <typename W, uint32_t R, uint32_t M>
-static void multiply(const uint8_t *const (&rows)[R], const float *const (&x)[M], uint32_t k, float *const (&out)[R][M]) {
+__attribute__((noinline)) static void multiply(const uint8_t *const (&rows)[R], uint64_t skipped, const float *const (&x)[M], uint32_t k,
+                     float *const (&out)[R][M]) {
   constexpr uint32_t Step = 2 * Lanes, StepBytes = Step * W::Bytes;
   const uint64_t rowBytes = uint64_t(k) * W::Bytes;
   Floats sums[R][M][2] = {};
@@ -133,7 +131,7 @@ static void multiply(const uint8_t *const (&rows)[R], const float *const (&x)[M]
     const uint64_t at = i * W::Bytes;
     const uint32_t count = uint32_t(k - i);
     if (count >= Step) {
-      const uint64_t ahead = at + BytesAhead + (at + BytesAhead < rowBytes ? 0 : (R - 1) * rowBytes);
+      const uint64_t ahead = at + BytesAhead + (at + BytesAhead < rowBytes ? 0 : skipped);
       for (uint32_t r = 0; r < R; r++) {
         if (at % 64 < StepBytes) __builtin_prefetch(rows[r] + ahead);
         if (StepBytes > 64) __builtin_prefetch(rows[r] + ahead + 64);

@@ -1,19 +1,9 @@
 /*
- * product.h: matvec_*, matvec_tiled_*, matvec_rows_* and matvec_experts_* of shaders/matvec.metal. Part of level.h.
+ * product.h: what a product is, how it is cut into pieces, and how they are run. Part of level.h.
  *
- * The work is cut into pieces of some outputs of some rows of activations: `RowsAtOnce` of these, for which a thread reads
- * the weights once from memory. What it has made of the activations it keeps for the next piece and the next product.
+ * A piece is some outputs of some rows of activations: `RowsAtOnce` of these, for which a thread reads the weights once from
+ * memory. What it has made of the activations it keeps for the next piece and for the next product of the same ones.
  */
-struct MatrixArgs { // shaders/args.h
-  uint32_t n;
-  uint32_t k;
-};
-struct ExpertMatrixArgs {
-  uint32_t n;
-  uint32_t k;
-  uint32_t experts;
-  uint32_t share;
-};
 
 /** What a dispatch binds. */
 struct Product {
@@ -24,204 +14,179 @@ struct Product {
   uint32_t n, k;
   const uint32_t *ids; // [rows], of experts; NULL without
   uint32_t experts, share;
-};
-
-/** How it is cut. */
-struct Cut {
-  uint32_t rows, outputs;       // of a piece
-  uint64_t piecesAlong;         // pieces along the outputs
-  uint64_t rowBytes;            // of weights
-  uint64_t activationGroups;    // of a row
+  const float *norm;     // [k]: x is normalised and multiplied with it first; NULL without
+  float eps;             // of that
+  const uint8_t *second; // [n, k]: its outputs are multiplied with an activation of those of w; NULL without
+  bool isGelu;           // which one
+  const float *residual; // [rows, n]: is added, and may be `out`; NULL without
 };
 
 enum : uint32_t {
   RowsAtOnce = 8,
   PieceBytes = 32768, // of weights: some microseconds
-  MatvecOutputs = 4,  // shaders/tiles.h
-  MatvecRows = 4,
-  SimdWidth = 32,
   MostThreadBytes = 1u << 26
 };
 
 template <typename W> constexpr bool isFloat = W::Elements == 1;
 
-template <typename W> static Cut cut_of(const Product &product) {
+/** How a product is cut. */
+struct Cut {
+  uint32_t rows, outputs; // of a piece
+  uint64_t piecesAlong;   // the outputs
+  uint64_t rowBytes;      // of weights
+  uint64_t activationBytes; // of a row, as multiply() takes it
+};
+
+template <typename W> static Cut cut_of(const Product &p) {
   Cut cut;
-  cut.rowBytes = uint64_t(product.k / W::Elements) * W::Bytes;
-  cut.rows = product.ids || product.rows == 1 ? 1 : product.rows < RowsAtOnce ? uint32_t(product.rows) : uint32_t(RowsAtOnce);
+  cut.rowBytes = uint64_t(p.k / W::Elements) * W::Bytes;
+  const bool isSingle = p.ids || p.norm || p.second || p.residual;
+  cut.rows = isSingle ? 1 : p.rows < RowsAtOnce ? uint32_t(p.rows) : uint32_t(RowsAtOnce);
   const uint64_t outputs = PieceBytes / (cut.rowBytes ? cut.rowBytes : 1) & ~uint64_t(1);
-  cut.outputs = outputs < 2 ? 2 : outputs > product.n ? product.n : uint32_t(outputs);
-  cut.piecesAlong = (product.n + uint64_t(cut.outputs) - 1) / cut.outputs;
-  cut.activationGroups = (uint64_t(product.k) + GroupElements - 1) / GroupElements;
+  cut.outputs = outputs < 2 ? 2 : outputs > p.n ? p.n : uint32_t(outputs);
+  cut.piecesAlong = (p.n + uint64_t(cut.outputs) - 1) / cut.outputs;
+  const uint64_t groups = (uint64_t(p.k) + GroupElements - 1) / GroupElements;
+  cut.activationBytes = isFloat<W> ? (4 * uint64_t(p.k) + 63) / 64 * 64 : groups * sizeof(ActivationGroup);
   return cut;
 }
 
-/** Whether the grid makes all outputs of a row. */
-static bool covers(const DriverCommand *command, uint32_t n) {
-  const uint64_t threads = command->dispatch.threadsPerThreadgroup[0];
-  return product(groups_along(command, 0), (threads + SimdWidth - 1) / SimdWidth * MatvecOutputs) >= n &&
-         command->dispatch.threads[0] % threads == 0 && command->dispatch.threadsPerThreadgroup[1] == 1 && command->dispatch.threads[2] == 1;
+// ---- activations ---------------------------------------------------------------------------------------------------
+
+/** What a thread's memory holds, where content[1] is its `Kind` and content[0] the group in which it is true. */
+struct alignas(64) Prepared {
+  enum : uint64_t { Kind = 0x73746361 };
+  const float *x, *norm;
+  uint32_t n, rows;
+  float eps;
+  uint32_t isFloat;
+};
+
+/** Bytes of a thread for that, the activations behind it, and a row of floats on the way to them. */
+template <typename W> static uint64_t prepared_bytes(const Product &p, const Cut &cut) {
+  if (isFloat<W> && !p.norm) return 0;
+  return sizeof(Prepared) + cut.rows * cut.activationBytes + (p.norm && !isFloat<W> ? 4 * uint64_t(p.k) : 0);
 }
 
-/** Whether all that it reads and writes is there. `argsIndex` is that of its arguments. */
-template <typename W> static bool bind(const DriverCommand *command, uint32_t outIndex, uint64_t experts, uint64_t xRows, Product *p) {
-  if (p->n == 0 || p->k % W::Elements != 0 || !covers(command, p->n)) return false;
-  const uint64_t rowBytes = uint64_t(p->k / W::Elements) * W::Bytes;
-  p->w = (const uint8_t *)bound(command, 0, product(experts, product(p->n, rowBytes)));
-  p->x = (const float *)bound(command, 1, product(xRows, 4 * uint64_t(p->k)));
-  p->out = (float *)bound(command, outIndex, product(p->rows, 4 * uint64_t(p->n)));
-  return p->w && p->x && p->out;
+/** `rows` rows from `x` on, as multiply() takes them, from the thread's memory if they are there. */
+template <typename W> static const void *activations_of(const NativeRun *run, const Product &p, const Cut &cut, const float *x, uint32_t rows) {
+  if (isFloat<W> && !p.norm) return x;
+  NativeThread *thread = run->thread;
+  auto *prepared = (Prepared *)thread->memory;
+  auto *activations = (char *)(prepared + 1);
+  const bool isThere = thread->content[0] == run->group && thread->content[1] == Prepared::Kind && prepared->x == x &&
+                       prepared->norm == p.norm && prepared->n == p.k && prepared->rows == rows && prepared->eps == p.eps &&
+                       prepared->isFloat == isFloat<W>;
+  if (isThere) return activations;
+  for (uint32_t r = 0; r < rows; r++) {
+    const float *row = x + uint64_t(r) * p.k;
+    char *place = activations + r * cut.activationBytes;
+    if (p.norm) {
+      float *normalised = (float *)(isFloat<W> ? place : activations + cut.rows * cut.activationBytes);
+      const RmsNormArgs args = {p.k, p.eps};
+      normalise(row, nullptr, p.norm, const_cast<float *>(row), normalised, &args);
+      row = normalised;
+    }
+    if (!isFloat<W>) make_activations(row, p.k, (ActivationGroup *)place);
+  }
+  *prepared = {x, p.norm, p.k, rows, p.eps, isFloat<W>};
+  thread->content[0] = run->group;
+  thread->content[1] = Prepared::Kind;
+  return activations;
 }
 
-/** A product without experts. Its rows are those of the grid, or of these as many as buffer 3 says. */
-template <typename W> static bool read_product(const DriverCommand *command, bool hasRowCount, Product *p) {
-  const auto *args = (const MatrixArgs *)bound(command, hasRowCount ? 4 : 3, sizeof(MatrixArgs));
-  const auto *rowCount = hasRowCount ? (const uint32_t *)bound(command, 3, sizeof(uint32_t)) : nullptr;
-  if (!args || (hasRowCount && !rowCount)) return false;
-  *p = {};
-  p->rows = groups_along(command, 1) * (hasRowCount ? MatvecRows : 1);
-  if (rowCount && *rowCount < p->rows) p->rows = *rowCount;
-  p->n = args->n;
-  p->k = args->k;
-  return bind<W>(command, 2, 1, p->rows, p);
-}
+// ---- pieces --------------------------------------------------------------------------------------------------------
 
-template <typename W> static bool read_expert_product(const DriverCommand *command, Product *p) {
-  const auto *args = (const ExpertMatrixArgs *)bound(command, 4, sizeof(ExpertMatrixArgs));
-  if (!args || args->experts == 0 || args->share == 0) return false;
-  *p = {};
-  p->rows = groups_along(command, 1);
-  p->n = args->n;
-  p->k = args->k;
-  p->experts = args->experts;
-  p->share = args->share;
-  p->ids = (const uint32_t *)bound(command, 2, product(p->rows, sizeof(uint32_t)));
-  return p->ids && bind<W>(command, 3, p->experts, (p->rows + p->share - 1) / p->share, p);
-}
-
-/** What a piece takes: the longer of reading its weights and multiplying them. */
-template <typename W> static float piece_nanoseconds(const Product &p, const Cut &cut) {
-  const float bytes = float(cut.outputs) * float(cut.rowBytes), elements = float(cut.outputs) * float(p.k) * float(cut.rows);
-  const float reading = bytes / 12, multiplying = elements / (4 * Lanes);
-  return reading > multiplying ? reading : multiplying;
-}
-
-/** Plans a product that read_*() has read. */
+/** Plans a product whose buffers have been checked. */
 template <typename W> static bool plan_product(const Product &p, NativePlan *plan) {
   const Cut cut = cut_of<W>(p);
   const uint64_t pieces = product((p.rows + cut.rows - 1) / cut.rows, cut.piecesAlong);
-  const uint64_t threadBytes = isFloat<W> ? 0 : cut.rows * cut.activationGroups * sizeof(ActivationGroup);
-  if (pieces > UINT32_MAX || threadBytes > MostThreadBytes) return false;
+  plan->threadBytes = prepared_bytes<W>(p, cut);
+  if (pieces > UINT32_MAX || plan->threadBytes > MostThreadBytes) return false;
+  const float outputs = float(cut.outputs) * (p.second ? 2 : 1);
+  const float reading = outputs * float(cut.rowBytes) / 12;
+  const float multiplying = outputs * float(p.k) * float(cut.rows) / (4 * Lanes);
   plan->phaseCount = 1;
-  plan->phases[0] = {uint32_t(pieces), 50 + piece_nanoseconds<W>(p, cut)};
-  plan->threadBytes = threadBytes;
+  plan->phases[0] = {uint32_t(pieces), 50 + (reading > multiplying ? reading : multiplying)};
   return true;
 }
 
-/** Rows of activations as multiply<W>() takes them; the thread remembers what it has of the quantised ones. */
-template <typename W> static const float *activations_of(const NativeRun *, const Cut &, const float *x, uint32_t, uint32_t)
-  requires isFloat<W>
-{
-  return x;
-}
-template <typename W>
-static const ActivationGroup *activations_of(const NativeRun *run, const Cut &cut, const float *x, uint32_t rows, uint32_t k)
-  requires(!isFloat<W>)
-{
-  constexpr uint64_t kind = 0x73746361; // "acts"
-  NativeThread *thread = run->thread;
-  auto *groups = (ActivationGroup *)thread->memory;
-  const uint64_t content[4] = {run->group, uint64_t(x), k | uint64_t(rows) << 32, kind};
-  if (__builtin_memcmp(content, thread->content, sizeof content) != 0) {
-    for (uint32_t i = 0; i < rows; i++) make_activations(x + uint64_t(i) * k, k, groups + i * cut.activationGroups);
-    __builtin_memcpy(thread->content, content, sizeof content);
-  }
-  return groups;
-}
+template <bool isFloat> struct ActivationType { typedef ActivationGroup Type; };
+template <> struct ActivationType<true> { typedef float Type; };
 
-/** M rows of activations, `xStride` apart, with each of `count` rows of weights from `w` on. */
-template <typename W, uint32_t M, typename X>
-static void multiply_rows(const uint8_t *w, uint64_t rowBytes, uint64_t count, const X *x, uint64_t xStride, uint32_t rows,
-                          uint32_t k, float *out, uint64_t outStride) {
-  // What is not there of R or M is the last row once more, and its output goes nowhere.
+/** Rows of activations, M at once, with each of `count` rows of weights from `w` on. */
+template <typename W, uint32_t M>
+static void multiply_rows(const uint8_t *w, const Cut &cut, uint32_t count, const void *x, uint32_t rows, uint32_t k,
+                          float *out, uint64_t stride) {
+  // What there is not of R or M is what there is last, once more, and its output goes nowhere.
   constexpr uint32_t R = M == 1 ? 2 : 1;
+  typedef typename ActivationType<isFloat<W>>::Type Activation;
   float nowhere;
-  const X *activations[M];
-  for (uint32_t m = 0; m < M; m++) activations[m] = x + (m < rows ? m : rows - 1) * xStride;
-  for (uint64_t o = 0; o < count; o += R) {
+  const Activation *activations[M];
+  for (uint32_t m = 0; m < M; m++)
+    activations[m] = isFloat<W> ? (const Activation *)((const float *)x + uint64_t(m < rows ? m : rows - 1) * k)
+                                : (const Activation *)((const char *)x + (m < rows ? m : rows - 1) * cut.activationBytes);
+  for (uint32_t o = 0; o < count; o += R) {
     const uint8_t *weights[R];
     float *places[R][M];
     for (uint32_t r = 0; r < R; r++) {
-      weights[r] = w + (o + r < count ? o + r : o) * rowBytes;
-      for (uint32_t m = 0; m < M; m++) places[r][m] = o + r < count && m < rows ? out + m * outStride + o + r : &nowhere;
+      weights[r] = w + (o + r < count ? o + r : o) * cut.rowBytes;
+      for (uint32_t m = 0; m < M; m++) places[r][m] = o + r < count && m < rows ? out + m * stride + o + r : &nowhere;
     }
-    multiply<W, R, M>(weights, activations, k, places);
+    multiply<W, R, M>(weights, (R - 1) * cut.rowBytes, activations, k, places);
   }
 }
 
-/** Runs pieces of a product with few rows. */
+/** `count` outputs of a row, and what follows. */
+template <typename W>
+static void run_with_ending(const Product &p, const Cut &cut, const void *x, uint64_t row, uint32_t first, uint32_t count) {
+  typedef typename ActivationType<isFloat<W>>::Type Activation;
+  enum : uint32_t { AtOnce = 64 };
+  const Activation *activations[1] = {(const Activation *)x};
+  for (uint32_t start = first; start < first + count; start += AtOnce) {
+    alignas(64) float sums[AtOnce] = {}, factors[AtOnce] = {};
+    const uint32_t left = first + count - start, outputs = left < AtOnce ? left : uint32_t(AtOnce);
+    const uint64_t at = row * p.n + start;
+    if (p.second) {
+      for (uint32_t o = 0; o < outputs; o++) {
+        const uint64_t weights = (start + o) * cut.rowBytes;
+        const uint8_t *both[2] = {p.w + weights, p.second + weights};
+        float *places[2][1] = {{sums + o}, {factors + o}};
+        multiply<W, 2, 1>(both, 0, activations, p.k, places);
+      }
+    } else {
+      multiply_rows<W, 1>(p.w + start * cut.rowBytes, cut, outputs, x, 1, p.k, sums, 0);
+    }
+    for (uint32_t o = 0; o < outputs; o += Lanes) {
+      Floats v = load_f32(sums + o);
+      if (p.second) v = (p.isGelu ? gelu(v) : times_sigmoid(v, v)) * load_f32(factors + o);
+      if (p.residual) v += load_f32(p.residual + at + o, outputs - o);
+      store_f32(p.out + at + o, v, outputs - o);
+    }
+  }
+}
+
 template <typename W> static void run_product(const Product &p, const NativeRun *run, uint32_t from, uint32_t to) {
   const Cut cut = cut_of<W>(p);
   for (uint64_t piece = from; piece < to; piece++) {
-    const uint64_t row = piece / cut.piecesAlong * cut.rows, output = piece % cut.piecesAlong * cut.outputs;
+    const uint64_t row = piece / cut.piecesAlong * cut.rows;
+    const uint32_t output = uint32_t(piece % cut.piecesAlong) * cut.outputs;
     const uint32_t rows = p.rows - row < cut.rows ? uint32_t(p.rows - row) : cut.rows;
-    const uint32_t outputs = p.n - output < cut.outputs ? uint32_t(p.n - output) : cut.outputs;
+    const uint32_t outputs = p.n - output < cut.outputs ? p.n - output : cut.outputs;
+    const uint64_t xRow = p.ids ? row / p.share : row;
+    const auto *x = (const char *)activations_of<W>(run, p, cut, p.x + xRow * p.k, rows);
+    if (p.second || p.residual) {
+      run_with_ending<W>(p, cut, x, row, output, outputs);
+      continue;
+    }
     const uint64_t expert = !p.ids ? 0 : p.ids[row] < p.experts ? p.ids[row] : p.experts - 1;
     const uint8_t *w = p.w + (expert * p.n + output) * cut.rowBytes;
-    const auto *x = activations_of<W>(run, cut, p.x + (p.ids ? row / p.share : row) * p.k, rows, p.k);
-    const uint64_t xStride = isFloat<W> ? p.k : cut.activationGroups;
-    float *out = p.out + row * p.n + output;
     for (uint32_t r = 0; r < rows; r += 4) {
       const uint32_t left = rows - r;
-      const auto *first = x + r * xStride;
-      float *place = out + uint64_t(r) * p.n;
-      if (left == 1) multiply_rows<W, 1>(w, cut.rowBytes, outputs, first, xStride, left, p.k, place, p.n);
-      else if (left == 2) multiply_rows<W, 2>(w, cut.rowBytes, outputs, first, xStride, left, p.k, place, p.n);
-      else multiply_rows<W, 4>(w, cut.rowBytes, outputs, first, xStride, left, p.k, place, p.n);
+      const void *first = x + r * (isFloat<W> ? 4 * uint64_t(p.k) : cut.activationBytes);
+      float *out = p.out + (row + r) * p.n + output;
+      if (left == 1) multiply_rows<W, 1>(w, cut, outputs, first, left, p.k, out, p.n);
+      else if (left == 2) multiply_rows<W, 2>(w, cut, outputs, first, left, p.k, out, p.n);
+      else multiply_rows<W, 4>(w, cut, outputs, first, left, p.k, out, p.n);
     }
   }
 }
-
-// ---- kernels -------------------------------------------------------------------------------------------------------
-
-template <typename W, bool hasRowCount> static bool plan_matvec(const DriverCommand *command, NativePlan *plan) {
-  Product p;
-  return read_product<W>(command, hasRowCount, &p) && plan_product<W>(p, plan);
-}
-template <typename W, bool hasRowCount> static void run_matvec(const NativeRun *run, uint32_t, uint32_t from, uint32_t to) {
-  Product p;
-  if (read_product<W>(run->command, hasRowCount, &p)) run_product<W>(p, run, from, to);
-}
-
-template <typename W> static bool plan_matvec_experts(const DriverCommand *command, NativePlan *plan) {
-  Product p;
-  return read_expert_product<W>(command, &p) && plan_product<W>(p, plan);
-}
-template <typename W> static void run_matvec_experts(const NativeRun *run, uint32_t, uint32_t from, uint32_t to) {
-  Product p;
-  if (read_expert_product<W>(run->command, &p)) run_product<W>(p, run, from, to);
-}
-
-#define PRODUCT_KERNELS_OF(W, name)                                                                                    \
-  {"matvec_" #name, plan_matvec<W, false>, run_matvec<W, false>},                                                      \
-      {"matvec_tiled_" #name, plan_matvec<W, false>, run_matvec<W, false>},                                            \
-      {"matvec_rows_" #name, plan_matvec<W, true>, run_matvec<W, true>},                                               \
-      {"matvec_experts_" #name, plan_matvec_experts<W>, run_matvec_experts<W>},
-
-#define PRODUCT_KERNELS                                                                                                \
-  PRODUCT_KERNELS_OF(F32, f32)                                                                                         \
-  PRODUCT_KERNELS_OF(F16, f16)                                                                                         \
-  PRODUCT_KERNELS_OF(BF16, bf16)                                                                                       \
-  PRODUCT_KERNELS_OF(Q4_0, q4_0)                                                                                       \
-  PRODUCT_KERNELS_OF(Q4_1, q4_1)                                                                                       \
-  PRODUCT_KERNELS_OF(Q5_0, q5_0)                                                                                       \
-  PRODUCT_KERNELS_OF(Q5_1, q5_1)                                                                                       \
-  PRODUCT_KERNELS_OF(Q8_0, q8_0)                                                                                       \
-  PRODUCT_KERNELS_OF(Q2_K, q2_k)                                                                                       \
-  PRODUCT_KERNELS_OF(Q3_K, q3_k)                                                                                       \
-  PRODUCT_KERNELS_OF(Q4_K, q4_k)                                                                                       \
-  PRODUCT_KERNELS_OF(Q5_K, q5_k)                                                                                       \
-  PRODUCT_KERNELS_OF(Q6_K, q6_k)                                                                                       \
-  PRODUCT_KERNELS_OF(IQ4_NL, iq4_nl)                                                                                   \
-  PRODUCT_KERNELS_OF(IQ4_XS, iq4_xs)                                                                                   \
-  PRODUCT_KERNELS_OF(MXFP4, mxfp4)

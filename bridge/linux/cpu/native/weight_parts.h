@@ -122,9 +122,12 @@ template <uint32_t part> INLINE Ubytes whole_bytes(const uint8_t *first, uint32_
  *  twice, for elements 0 .. 15 in the lower four bits and for 16 .. 31 in the upper. */
 template <uint32_t part> INLINE Ubytes nibbles(const uint8_t *first, uint32_t stride) {
 #if NATIVE_LANES == 16
-  const __m512i a = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(first + 2 * part * stride)));
-  const __m128i b = _mm_loadu_si128((const __m128i *)(first + (2 * part + 1) * stride));
-  return (Ubytes)_mm512_mask_broadcast_i32x4(a, 0xff00, b);
+  // In assembly, as the compiler takes a load of 16 bytes apart and puts its halves together again.
+  typedef uint8_t Block[16];
+  Ubytes v;
+  __asm__("vbroadcasti32x4 %1, %0" : "=v"(v) : "m"(*(const Block *)(first + 2 * part * stride)));
+  __asm__("vbroadcasti32x4 %1, %0 %{%2%}" : "+v"(v) : "m"(*(const Block *)(first + (2 * part + 1) * stride)), "Yk"(__mmask16(0xff00)));
+  return v;
 #elif NATIVE_LANES == 8
   return (Ubytes)_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(first + part * stride)));
 #else
