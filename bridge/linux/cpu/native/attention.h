@@ -16,7 +16,8 @@ struct AttentionReduceArgs {
 enum : uint32_t {
   AttentionMaxHeadDim = 256, // shaders/tiles.h
   AttentionTile = 128,
-  SplitKeys = 512,
+  SplitKeys = 256,
+  SlotBytes = 1024, // of a slot that a piece of few rows reads at least, if it has them: less is no good use of memory
   EnoughPieces = 64 // not to split
 };
 
@@ -29,6 +30,7 @@ struct Attention {
   uint64_t slotBytes, headBytes;
   uint32_t rows, sharing;
   uint32_t rowsPerPiece, rowPieces, splits;
+  uint32_t headsPerPiece, headPieces; // key heads
   bool isSplitByCaller; // args->splits parts go to `out` as they are
 };
 
@@ -62,10 +64,15 @@ template <typename Cache> static void read_attention(const DriverCommand *comman
     if (out->positions[row] >= end) end = out->positions[row] + 1;
   }
   const bool isInTiles = !out->isSplitByCaller && fills_lanes(uint64_t(out->rows / runs) * out->sharing);
-  out->rowsPerPiece = !isInTiles || out->sharing > TileQueries ? 1 : TileQueries / out->sharing;
+  const uint32_t most = most_queries(tile_stride(args->headDim));
+  out->rowsPerPiece = !isInTiles || out->sharing > most ? 1 : most / out->sharing;
   out->rowPieces = (out->rows + out->rowsPerPiece - 1) / out->rowsPerPiece;
+  uint64_t heads = isInTiles ? 1 : (SlotBytes + out->headBytes - 1) / out->headBytes;
+  if (heads * out->sharing > RowHeads) heads = RowHeads / out->sharing;
+  out->headsPerPiece = heads < 1 ? 1 : heads < args->kvHeads ? uint32_t(heads) : args->kvHeads;
+  out->headPieces = (args->kvHeads + out->headsPerPiece - 1) / out->headsPerPiece;
   const uint32_t splits = (end + SplitKeys - 1) / SplitKeys;
-  out->splits = out->isSplitByCaller ? args->splits : uint64_t(out->rowPieces) * args->kvHeads < EnoughPieces ? splits : 1;
+  out->splits = out->isSplitByCaller ? args->splits : uint64_t(out->rowPieces) * out->headPieces < EnoughPieces ? splits : 1;
 }
 
 /** Whether all positions of a run of rows of one sequence lie in the caches. */
@@ -121,7 +128,7 @@ template <typename Cache> static bool plan_attention(const DriverCommand *comman
   }
 
   const uint32_t stride = tile_stride(args->headDim);
-  const uint64_t pieces = product(uint64_t(attention.rowPieces) * args->kvHeads, attention.splits);
+  const uint64_t pieces = product(uint64_t(attention.rowPieces) * attention.headPieces, attention.splits);
   if (pieces > UINT32_MAX) return false;
   const float products = 2.0f * float(keys) * float(args->heads) * float(args->headDim);
   const float bytes = 2.0f * float(keys) * float(attention.slotBytes) / float(attention.rowsPerPiece);
@@ -135,10 +142,12 @@ template <typename Cache> static bool plan_attention(const DriverCommand *comman
   return headRows <= UINT32_MAX && plan->sharedBytes != UINT64_MAX;
 }
 
-/** One piece: some rows, a key head, and a part of the positions. */
-static void attend(const Attention &attention, Queries &queries, uint32_t rowPiece, uint32_t kvHead, uint32_t split,
+/** One piece: some rows, some key heads, and a part of the positions. */
+static void attend(const Attention &attention, Queries &queries, uint32_t rowPiece, uint32_t headPiece, uint32_t split,
                    float *memory) {
   const AttentionArgs *args = attention.args;
+  const uint32_t kvHead = headPiece * attention.headsPerPiece, headsLeft = args->kvHeads - kvHead;
+  const uint32_t kvHeads = headsLeft < attention.headsPerPiece ? headsLeft : attention.headsPerPiece;
   const uint64_t firstHead = uint64_t(kvHead) * attention.sharing;
   const bool isShared = attention.splits > 1;
   queries.rowFloats = uint64_t(args->heads) * args->headDim;
@@ -152,13 +161,14 @@ static void attend(const Attention &attention, Queries &queries, uint32_t rowPie
   queries.softCap = args->softCap;
   CacheHead cache = {(const uint8_t *)attention.buffers[1] + kvHead * attention.headBytes,
                      (const uint8_t *)attention.buffers[2] + kvHead * attention.headBytes,
-                     attention.slotBytes, nullptr, args->blockSize, args->headDim};
+                     attention.slotBytes, attention.headBytes, nullptr, args->blockSize, args->headDim};
   Visible range = {attention.positions, args->window, 0, UINT32_MAX};
   if (isShared && !attention.isSplitByCaller) {
     range.from = split * SplitKeys;
     range.to = range.from + SplitKeys;
   }
 
+  const uint32_t most = most_queries(tile_stride(args->headDim));
   const uint32_t rowsFrom = rowPiece * attention.rowsPerPiece, left = attention.rows - rowsFrom;
   const uint32_t rowsTo = rowsFrom + (left < attention.rowsPerPiece ? left : attention.rowsPerPiece);
   for (uint32_t row = rowsFrom, next; row < rowsTo; row = next) {
@@ -166,7 +176,7 @@ static void attend(const Attention &attention, Queries &queries, uint32_t rowPie
     for (next = row + 1; next < rowsTo && attention.sequences[next] == sequence;) next++;
     cache.blocks = (const uint32_t *)attention.buffers[5] + uint64_t(sequence) * args->blocksPerSequence;
     const uint64_t count = uint64_t(next - row) * attention.sharing;
-    bool isDone = !attention.isSplitByCaller && count <= TileQueries && fills_lanes(count);
+    bool isDone = kvHeads == 1 && !attention.isSplitByCaller && fills_lanes(count) && count <= most;
     isDone = isDone && attend_queries(queries, cache, attention.stage, range, row, 0, uint32_t(count - 1), memory);
     for (uint32_t r = row; r < next && !isDone; r++) {
       uint32_t begin, end;
@@ -177,7 +187,7 @@ static void attend(const Attention &attention, Queries &queries, uint32_t rowPie
         begin += uint32_t(split * each);
         end = end - begin < each ? end : uint32_t(begin + each);
       }
-      attend_row(queries, cache, attention.stage, r, begin, end, memory);
+      attend_row(queries, cache, attention.stage, r, kvHeads, begin, end, memory);
     }
   }
 }
@@ -209,10 +219,10 @@ template <typename Cache> static void run_attention(const NativeRun *run, uint32
   for (uint32_t piece = from; phase == 0 && piece < to; piece++) {
     // The last rows see most, and come first, so that no thread is left alone with them.
     const uint32_t split = piece % attention.splits, rest = piece / attention.splits;
-    const uint32_t rowPiece = attention.rowPieces - 1 - rest / args->kvHeads;
+    const uint32_t rowPiece = attention.rowPieces - 1 - rest / attention.headPieces;
     Queries queries = {};
     queries.out = attention.splits > 1 && !attention.isSplitByCaller ? (float *)run->shared : out;
-    attend(attention, queries, rowPiece, rest % args->kvHeads, split, (float *)scratch(run));
+    attend(attention, queries, rowPiece, rest % attention.headPieces, split, (float *)scratch(run));
   }
   for (uint32_t head = from; phase == 1 && head < to; head++) {
     const float *partials = (const float *)run->shared + uint64_t(head) * attention.splits * (args->headDim + Partial::More);

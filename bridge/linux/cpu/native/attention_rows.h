@@ -1,8 +1,9 @@
 /*
- * attention_rows.h: attention of one row, for the query heads that share a key and value head. Part of level.h.
+ * attention_rows.h: attention of one row, for some key and value heads. Part of level.h.
  *
- * Keys and values are what has to come from memory, so each is read once for all heads. Dot products are made along
- * dimensions, sums of values likewise, four heads at a time.
+ * Keys and values are what has to come from memory, so each is read once for all heads that share it, and neighbours in
+ * memory are read together: a slot has the heads one after the other. Dot products are made along dimensions, sums of
+ * values likewise, four heads at a time.
  */
 
 /** What a piece has summed of its keys: sum_p exp(s_p - maximum) V_p [headDim], the maximum of s_p, and the sum of the weights. */
@@ -18,13 +19,13 @@ struct Queries {
   float *out;     // the same of what is written: headDim floats a head, or headDim + Partial::More
   uint64_t rowFloats, outRowFloats;
   uint32_t outHeadFloats;
-  uint32_t heads; // that share the keys
+  uint32_t heads; // that share a key head
   bool isPartial;
   float scale, softCap;
 };
 
 enum : uint32_t {
-  RowHeads = 16,     // most heads of attend_row
+  RowHeads = 32,     // of attend_heads, at most
   RowTileKeys = 128, // whose scores are kept while values are summed
   RowStagedKeys = 16 // that are unpacked at a time, and stay in the nearest cache
 };
@@ -167,10 +168,23 @@ static void write_sums(const Queries &queries, float *out, const float *sums, ui
 /** Floats of memory that attend_row needs. */
 INLINE uint64_t row_floats(uint32_t stride) { return uint64_t(RowStagedKeys + 2 * RowHeads) * stride + RowHeads * RowTileKeys; }
 
-/** Attention of `row` to the positions [begin, end), of heads [firstHead, firstHead + heads), RowHeads at most. */
+/** Fetches the first keys (or values) that attend_heads will unpack. */
+static void fetch_first(const CacheHead &cache, const uint8_t *slots, uint32_t kvHeads, uint32_t begin, uint32_t end) {
+  CacheCursor cursor = cursor_at(cache, slots, begin);
+  for (uint32_t i = 0;;) {
+    fetch(cursor.row, uint32_t(kvHeads * cache.headBytes));
+    if (++i == StageAhead || begin + i >= end) return;
+    advance(cache, slots, cursor);
+  }
+}
+
+/**
+ * Attention of `row` to the positions [begin, end), of `kvHeads` key heads, the first of which `cache` is, and of `sharing`
+ * heads of each, the first of which is firstHead of all. kvHeads * sharing is at most RowHeads.
+ */
 static void attend_heads(const Queries &queries, const CacheHead &cache, Stage stage, uint32_t row, uint32_t firstHead,
-                         uint32_t heads, uint32_t begin, uint32_t end, float *memory) {
-  const uint32_t headDim = cache.headDim, stride = tile_stride(headDim);
+                         uint32_t kvHeads, uint32_t sharing, uint32_t begin, uint32_t end, float *memory) {
+  const uint32_t headDim = cache.headDim, stride = tile_stride(headDim), heads = kvHeads * sharing;
   float *tile = memory, *q = tile + RowStagedKeys * stride, *sums = q + RowHeads * stride, *scores = sums + RowHeads * stride;
   float maxima[RowHeads], totals[RowHeads];
   const float *from = queries.q + row * queries.rowFloats + uint64_t(firstHead) * headDim;
@@ -183,18 +197,25 @@ static void attend_heads(const Queries &queries, const CacheHead &cache, Stage s
       store(sums + h * stride + d, Floats{});
     }
   }
+  if (begin < end) fetch_first(cache, cache.keys, kvHeads, begin, end);
   for (uint32_t first = begin; first < end; first += RowTileKeys) {
     const uint32_t keys = end - first < RowTileKeys ? end - first : RowTileKeys;
     for (uint32_t k = 0; k < keys; k += RowStagedKeys) {
-      stage(cache, cache.keys, first + k, keys - k < RowStagedKeys ? keys - k : RowStagedKeys, tile);
-      score_keys(heads, q, tile, stride, scores + k);
+      const uint32_t count = keys - k < RowStagedKeys ? keys - k : RowStagedKeys;
+      for (uint32_t h = 0; h < kvHeads; h++) {
+        stage(cache, cache.keys + h * cache.headBytes, first + k, count, end, tile);
+        score_keys(sharing, q + h * sharing * stride, tile, stride, scores + h * sharing * RowTileKeys + k);
+      }
     }
+    fetch_first(cache, cache.values, kvHeads, first, first + keys);
     for (uint32_t h = 0; h < heads; h++)
       weigh(scores + h * RowTileKeys, keys, queries.softCap, &maxima[h], &totals[h], sums + h * stride, stride);
     for (uint32_t k = 0; k < keys; k += RowStagedKeys) {
       const uint32_t count = keys - k < RowStagedKeys ? keys - k : RowStagedKeys;
-      stage(cache, cache.values, first + k, count, tile);
-      add_values(heads, scores + k, tile, stride, count, sums);
+      for (uint32_t h = 0; h < kvHeads; h++) {
+        stage(cache, cache.values + h * cache.headBytes, first + k, count, first + keys, tile);
+        add_values(sharing, scores + h * sharing * RowTileKeys + k, tile, stride, count, sums + h * sharing * stride);
+      }
     }
   }
   float *out = queries.out + row * queries.outRowFloats + uint64_t(firstHead) * queries.outHeadFloats;
@@ -202,10 +223,17 @@ static void attend_heads(const Queries &queries, const CacheHead &cache, Stage s
     write_sums(queries, out + uint64_t(h) * queries.outHeadFloats, sums + h * stride, headDim, maxima[h], totals[h]);
 }
 
-static void attend_row(const Queries &queries, const CacheHead &cache, Stage stage, uint32_t row, uint32_t begin,
-                       uint32_t end, float *memory) {
-  for (uint32_t head = 0; head < queries.heads; head += RowHeads) {
-    const uint32_t left = queries.heads - head;
-    attend_heads(queries, cache, stage, row, head, left < RowHeads ? left : RowHeads, begin, end, memory);
+/** As attend_heads, of all heads of `kvHeads` key heads, any number. */
+static void attend_row(const Queries &queries, const CacheHead &cache, Stage stage, uint32_t row, uint32_t kvHeads,
+                       uint32_t begin, uint32_t end, float *memory) {
+  CacheHead head = cache;
+  if (kvHeads * queries.heads <= RowHeads) {
+    attend_heads(queries, head, stage, row, 0, kvHeads, queries.heads, begin, end, memory);
+    return;
   }
+  for (uint32_t h = 0; h < kvHeads; h++, head.keys += head.headBytes, head.values += head.headBytes)
+    for (uint32_t done = 0; done < queries.heads; done += RowHeads) {
+      const uint32_t left = queries.heads - done, count = left < RowHeads ? left : uint32_t(RowHeads);
+      attend_heads(queries, head, stage, row, h * queries.heads + done, 1, count, begin, end, memory);
+    }
 }

@@ -10,8 +10,9 @@
  */
 enum : uint32_t {
   PanelVectors = 3,
-  TileQueries = 96, // of a piece: whole panels at all levels
+  TileQueries = 192, // of a piece, at most; half of it is whole panels, too, at all levels
   TileKeys = 64,
+  ProductDepth = 64, // products that are summed one after the other: the shorter, the less is lost by rounding
   MaxPanels = TileQueries / (PanelVectors * Lanes),
 #if NATIVE_LANES == 16 || defined(__aarch64__)
   ProductRows = 8 // of 32 registers: 24 of sums
@@ -35,8 +36,8 @@ struct Panel {
 constexpr uint32_t product_rows(uint32_t vectors) { return vectors == 1 ? 2 * ProductRows : uint32_t(ProductRows); }
 
 /**
- * c[i] = sum_k a[i, k] b[k] of product_rows rows i, where b[k] and c[i] are of Vectors vectors. With IsValues, a is read as
- * its transpose, [k, i], and factors * c[i] is added.
+ * c[i] = factors * c[i] + sum_k a[i, k] b[k] of product_rows rows i, where b[k] and c[i] are of Vectors vectors; without
+ * factors the sum alone. With IsValues, a is read as its transpose, [k, i].
  */
 template <uint32_t Vectors, bool IsValues>
 static void multiply(const float *a, uint32_t stride, const float *b, uint32_t depth, float *c, const Floats *factors) {
@@ -46,7 +47,7 @@ static void multiply(const float *a, uint32_t stride, const float *b, uint32_t d
   for (uint32_t i = 0; i < Rows; i++)
 #pragma clang loop unroll(full)
     for (uint32_t v = 0; v < Vectors; v++)
-      sums[i][v] = IsValues ? load_f32(c + i * width + v * Lanes) * factors[v] : Floats{};
+      sums[i][v] = factors ? load_f32(c + i * width + v * Lanes) * factors[v] : Floats{};
   for (uint32_t k = 0; k < depth; k++, b += width) {
     Floats right[Vectors];
 #pragma clang loop unroll(full)
@@ -66,8 +67,14 @@ static void multiply(const float *a, uint32_t stride, const float *b, uint32_t d
 
 template <uint32_t Vectors> static void score_panel(Panel &panel, const float *tile, uint32_t headDim, uint32_t keys) {
   const uint32_t stride = tile_stride(headDim);
-  for (uint32_t key = 0; key < keys; key += product_rows(Vectors))
-    multiply<Vectors, false>(tile + key * stride, stride, panel.queries, headDim, panel.scores + key * Vectors * Lanes, nullptr);
+  Floats ones[Vectors];
+  for (Floats &one : ones) one = splat(1.0f);
+  for (uint32_t d = 0; d < headDim; d += ProductDepth) {
+    const float *queries = panel.queries + d * Vectors * Lanes;
+    const uint32_t depth = headDim - d < ProductDepth ? headDim - d : uint32_t(ProductDepth);
+    for (uint32_t key = 0; key < keys; key += product_rows(Vectors))
+      multiply<Vectors, false>(tile + key * stride + d, stride, queries, depth, panel.scores + key * Vectors * Lanes, d ? ones : nullptr);
+  }
 }
 
 template <uint32_t Vectors>
@@ -121,9 +128,12 @@ static bool is_finite(const float *tile, uint32_t length) {
   return sum_of(products) == 0.0f;
 }
 
+/** Queries of attend_queries at most: what it keeps of them stays in a processor's own cache. */
+INLINE uint32_t most_queries(uint32_t stride) { return stride <= 64 ? uint32_t(TileQueries) : TileQueries / 2; }
+
 /** Floats of memory that attend_queries needs. */
 INLINE uint64_t tile_floats(uint32_t stride) {
-  return uint64_t(TileKeys + 2 * TileQueries) * stride + uint64_t(TileKeys) * TileQueries;
+  return uint64_t(TileKeys + 2 * most_queries(stride)) * stride + uint64_t(TileKeys) * most_queries(stride);
 }
 
 /** What rows of one sequence see: row r the positions [begin, end) that `seen` gives, as far as they lie in [from, to). */
@@ -140,7 +150,28 @@ INLINE void visible(const Visible &range, uint32_t row, uint32_t *begin, uint32_
   if (*begin > *end) *begin = *end;
 }
 
-/** Puts queries [first, first + width) of those from `firstRow` on into a panel; behind the last one, that again. */
+/** Where lane i of the second or first of two vectors comes from, when blocks of `half` lanes change places between them. */
+constexpr int exchanged_lane(int i, int half, bool isSecond) {
+  const bool isUpper = (i & half) != 0;
+  if (isSecond) return isUpper ? i + int(Lanes) : i + half;
+  return isUpper ? i - half + int(Lanes) : i;
+}
+
+template <int half, int... i> INLINE void exchange(Floats &a, Floats &b, Sequence<int, i...>) {
+  const Floats first = __builtin_shufflevector(a, b, exchanged_lane(i, half, false)...);
+  b = __builtin_shufflevector(a, b, exchanged_lane(i, half, true)...);
+  a = first;
+}
+
+/** rows[i][j] and rows[j][i] change places. */
+template <int half = int(Lanes) / 2> INLINE void transpose(Floats (&rows)[Lanes]) {
+#pragma clang loop unroll(full)
+  for (uint32_t i = 0; i < Lanes; i++)
+    if (!(i & half)) exchange<half>(rows[i], rows[i + half], LaneSequence());
+  if constexpr (half > 1) transpose<half / 2>(rows);
+}
+
+/** Puts the queries of a panel, from `first` of those from `firstRow` on, as columns; behind the last one, that again. */
 static void fill_panel(Panel &panel, const Queries &queries, const CacheHead &cache, const Visible &range, uint32_t firstRow,
                        uint32_t first, uint32_t last) {
   const uint32_t width = panel.vectors * Lanes, headDim = cache.headDim;
@@ -148,6 +179,7 @@ static void fill_panel(Panel &panel, const Queries &queries, const CacheHead &ca
   panel.begin = UINT32_MAX;
   panel.end = 0;
   for (uint32_t v = 0; v < panel.vectors; v++) {
+    const float *rows[Lanes];
     panel.maxima[v] = splat(MaskedScore);
     panel.totals[v] = Floats{};
     panel.latestBegin[v] = 0;
@@ -163,9 +195,13 @@ static void fill_panel(Panel &panel, const Queries &queries, const CacheHead &ca
       if (end < panel.earliestEnd[v]) panel.earliestEnd[v] = end;
       if (begin < end && begin < panel.begin) panel.begin = begin;
       if (begin < end && end > panel.end) panel.end = end;
-      const float *query = queries.q + row * queries.rowFloats + uint64_t(n % queries.heads) * headDim;
-      float *column = panel.queries + v * Lanes + lane;
-      for (uint32_t d = 0; d < headDim; d++) column[d * width] = query[d] * queries.scale;
+      rows[lane] = queries.q + row * queries.rowFloats + uint64_t(n % queries.heads) * headDim;
+    }
+    for (uint32_t d = 0; d < headDim; d += Lanes) {
+      Floats square[Lanes];
+      for (uint32_t i = 0; i < Lanes; i++) square[i] = load_f32(rows[i] + d, headDim - d) * splat(queries.scale);
+      transpose(square);
+      for (uint32_t i = 0; i < Lanes; i++) store(panel.queries + (d + i) * width + v * Lanes, square[i]);
     }
   }
   __builtin_memset(panel.sums, 0, 4ull * tile_stride(headDim) * width);
@@ -173,21 +209,29 @@ static void fill_panel(Panel &panel, const Queries &queries, const CacheHead &ca
 
 static void write_panel(const Panel &panel, const Queries &queries, uint32_t headDim, uint32_t firstRow, uint32_t last) {
   const uint32_t width = panel.vectors * Lanes;
-  for (uint32_t i = 0; i < width && panel.firstQuery + i <= last; i++) {
-    const uint32_t n = panel.firstQuery + i;
-    float *out = queries.out + (firstRow + n / queries.heads) * queries.outRowFloats +
-                 uint64_t(n % queries.heads) * queries.outHeadFloats;
-    const float total = panel.totals[i / Lanes][i % Lanes];
-    const float factor = queries.isPartial ? 1.0f : 1.0f / total;
-    for (uint32_t d = 0; d < headDim; d++) out[d] = panel.sums[d * width + i] * factor;
-    if (!queries.isPartial) continue;
-    out[headDim + Partial::Maximum] = panel.maxima[i / Lanes][i % Lanes];
-    out[headDim + Partial::Total] = total;
+  for (uint32_t v = 0; v < panel.vectors; v++) {
+    const uint32_t first = panel.firstQuery + v * Lanes, left = last - first + 1, count = left < Lanes ? left : uint32_t(Lanes);
+    const Floats factors = splat(1.0f) / (queries.isPartial ? splat(1.0f) : panel.totals[v]);
+    float *rows[Lanes];
+    for (uint32_t i = 0; i < count; i++) {
+      const uint32_t n = first + i;
+      rows[i] = queries.out + (firstRow + n / queries.heads) * queries.outRowFloats +
+                uint64_t(n % queries.heads) * queries.outHeadFloats;
+      if (!queries.isPartial) continue;
+      rows[i][headDim + Partial::Maximum] = panel.maxima[v][i];
+      rows[i][headDim + Partial::Total] = panel.totals[v][i];
+    }
+    for (uint32_t d = 0; d < headDim; d += Lanes) {
+      Floats square[Lanes];
+      for (uint32_t i = 0; i < Lanes; i++) square[i] = load_f32(panel.sums + (d + i) * width + v * Lanes) * factors;
+      transpose(square);
+      for (uint32_t i = 0; i < count; i++) store_f32(rows[i] + d, square[i], headDim - d);
+    }
   }
 }
 
 /**
- * Attention of the queries [first, last] of rows of one sequence from `firstRow` on, TileQueries at most. False where that
+ * Attention of the queries [first, last] of rows of one sequence from `firstRow` on, most_queries at most. False where that
  * cannot be told: a weight of 0 hides no value that is infinite or NaN, which a query that does not see it would then have.
  */
 static bool attend_queries(const Queries &queries, const CacheHead &cache, Stage stage, const Visible &range,
@@ -216,7 +260,7 @@ static bool attend_queries(const Queries &queries, const CacheHead &cache, Stage
     Floats corrections[MaxPanels][PanelVectors];
     uint32_t panelKeys[MaxPanels];
     bool isWhole = true;
-    stage(cache, cache.keys, tileFirst, keys, tile);
+    stage(cache, cache.keys, tileFirst, keys, end, tile);
     for (uint32_t i = 0; i < count; i++) {
       Panel &panel = panels[i];
       const bool isSeen = tileFirst + keys > panel.begin && tileFirst < panel.end;
@@ -229,7 +273,7 @@ static bool attend_queries(const Queries &queries, const CacheHead &cache, Stage
       for (uint32_t v = 0; v < panel.vectors; v++)
         isWhole = isWhole && tileFirst >= panel.latestBegin[v] && tileFirst + panelKeys[i] <= panel.earliestEnd[v];
     }
-    stage(cache, cache.values, tileFirst, keys, tile);
+    stage(cache, cache.values, tileFirst, keys, end, tile);
     if (!isWhole && !is_finite(tile, keys * stride)) return false;
     for (uint32_t i = 0; i < count; i++) {
       Panel &panel = panels[i];
