@@ -12,7 +12,7 @@ enum : uint32_t {
   PanelVectors = 3,
   TileQueries = 192, // of a piece, at most; half of it is whole panels, too, at all levels
   TileKeys = 64,
-  ProductDepth = 64, // products that are summed one after the other: the shorter, the less is lost by rounding
+  ProductDepth = 32, // products that are summed one after the other: the shorter, the less is lost by rounding
   MaxPanels = TileQueries / (PanelVectors * Lanes),
 #if NATIVE_LANES == 16 || defined(__aarch64__)
   ProductRows = 8 // of 32 registers: 24 of sums
@@ -42,12 +42,7 @@ constexpr uint32_t product_rows(uint32_t vectors) { return vectors == 1 ? 2 * Pr
 template <uint32_t Vectors, bool IsValues>
 static void multiply(const float *a, uint32_t stride, const float *b, uint32_t depth, float *c, const Floats *factors) {
   constexpr uint32_t Rows = product_rows(Vectors), width = Vectors * Lanes;
-  Floats sums[Rows][Vectors];
-#pragma clang loop unroll(full)
-  for (uint32_t i = 0; i < Rows; i++)
-#pragma clang loop unroll(full)
-    for (uint32_t v = 0; v < Vectors; v++)
-      sums[i][v] = factors ? load_f32(c + i * width + v * Lanes) * factors[v] : Floats{};
+  Floats sums[Rows][Vectors] = {};
   for (uint32_t k = 0; k < depth; k++, b += width) {
     Floats right[Vectors];
 #pragma clang loop unroll(full)
@@ -62,7 +57,10 @@ static void multiply(const float *a, uint32_t stride, const float *b, uint32_t d
 #pragma clang loop unroll(full)
   for (uint32_t i = 0; i < Rows; i++)
 #pragma clang loop unroll(full)
-    for (uint32_t v = 0; v < Vectors; v++) store(c + i * width + v * Lanes, sums[i][v]);
+    for (uint32_t v = 0; v < Vectors; v++) {
+      float *place = c + i * width + v * Lanes;
+      store(place, factors ? fma(load_f32(place), factors[v], sums[i][v]) : sums[i][v]);
+    }
 }
 
 template <uint32_t Vectors> static void score_panel(Panel &panel, const float *tile, uint32_t headDim, uint32_t keys) {
