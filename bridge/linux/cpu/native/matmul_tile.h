@@ -3,7 +3,7 @@
  */
 enum : uint32_t {
 #if NATIVE_LANES == 16 || defined(NATIVE_NEON)
-  QuantisedTileRows = 6, // times PanelVectors: sums in registers, of 32
+  QuantisedTileRows = 8, // times PanelVectors: sums in registers, of 32
 #else
   QuantisedTileRows = 4, // of 16
 #endif
@@ -76,11 +76,21 @@ __attribute__((noinline)) static void multiply_quantised(const Panel &panel, con
 #pragma clang loop unroll(full)
     for (uint32_t v = 0; v < PanelVectors; v++) {
       const Floats before = isFirst ? Floats{} : sums[r][v];
-      Floats sum = Shape::hasBlockScales ? before + floats[r][v] : fma(floats[r][v], panel.scales[0][v], before);
-      for (uint32_t m = 0; m < Shape::minimums * blocks / SliceBlocks; m++)
-        sum = fma(panel.minimums[m][v], splat(x.sums[r * Shape::minimums + m]), sum);
-      sums[r][v] = sum;
+      floats[r][v] = Shape::hasBlockScales ? before + floats[r][v] : fma(floats[r][v], panel.scales[0][v], before);
     }
+  }
+  for (uint32_t m = 0; m < Shape::minimums * blocks / SliceBlocks; m++) {
+#pragma clang loop unroll(full)
+    for (uint32_t r = 0; r < Rows; r++) {
+      const Floats sum = splat(x.sums[r * Shape::minimums + m]);
+#pragma clang loop unroll(full)
+      for (uint32_t v = 0; v < PanelVectors; v++) floats[r][v] = fma(panel.minimums[m][v], sum, floats[r][v]);
+    }
+  }
+#pragma clang loop unroll(full)
+  for (uint32_t r = 0; r < Rows; r++) {
+#pragma clang loop unroll(full)
+    for (uint32_t v = 0; v < PanelVectors; v++) sums[r][v] = floats[r][v];
   }
 }
 

@@ -29,7 +29,7 @@ template <typename V> INLINE V load(const void *address) {
 }
 template <typename V> INLINE void store(void *address, V v) { __builtin_memcpy(address, &v, sizeof v); }
 
-INLINE Floats splat(float value) { return Floats{} + value; }
+INLINE Floats splat(float value) { return value - Floats{}; } // + would not be nothing: -0 + 0 is 0
 INLINE Ints splat(int32_t value) { return Ints{} + value; }
 
 /** a * b + c, rounded once where the level has an instruction for it. */
