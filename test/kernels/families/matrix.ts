@@ -53,19 +53,22 @@ const matrixShapes: readonly Shape[] = [
   { rows: 9, n: 65, k: 256 },
   { rows: 65, n: 33, k: 128 },
   { rows: 5, n: 20, k: 5632 },
+  { rows: 8, n: 3, k: 11008 },
+  { rows: 550, n: 2, k: 64 },
 ];
 
 const oddMatrixShapes: readonly Shape[] = [
   { rows: 3, n: 5, k: 1 },
   { rows: 10, n: 34, k: 15 },
   { rows: 31, n: 3, k: 49 },
+  { rows: 257, n: 34, k: 131 },
 ];
 
 /**
  * Shapes for the types that share all of a kernel but its dequantize(): one block, a few, and more than a tile of x. The
  * error of a sum is relative to its neighbours, so there are some: a type with a minimum has sums that cancel.
  */
-function blockShapes(length: number): readonly Shape[] {
+function blockVectorShapes(length: number): readonly Shape[] {
   return [
     { rows: 1, n: 6, k: length },
     { rows: 3, n: 9, k: 3 * length },
@@ -73,10 +76,22 @@ function blockShapes(length: number): readonly Shape[] {
   ];
 }
 
+/** Around the tiles of native kernels: rows of some tiles, n of whole ones and a part, up to two pieces' rows. */
+function blockMatrixShapes(length: number): readonly Shape[] {
+  return [
+    ...blockVectorShapes(length),
+    { rows: 8, n: 5, k: 43 * 256 },
+    { rows: 31, n: 70, k: 2 * length },
+    { rows: 64, n: 17, k: 3 * length },
+    { rows: 257, n: 34, k: length },
+  ];
+}
+
 function shapesOf(
   type: ReferenceType,
   shapes: readonly Shape[],
   oddShapes: readonly Shape[],
+  blockShapes: (length: number) => readonly Shape[],
 ): readonly Shape[] {
   if (type === "q8_0") return shapes;
   const { length } = blockOf(type);
@@ -146,8 +161,8 @@ export function matmulCase(type: ReferenceType, shape: Shape): KernelCase {
 }
 
 export const matrixCases: readonly KernelCase[] = referenceTypes.flatMap((type) => {
-  const vectors = shapesOf(type, vectorShapes, oddVectorShapes);
-  const matrices = shapesOf(type, matrixShapes, oddMatrixShapes);
+  const vectors = shapesOf(type, vectorShapes, oddVectorShapes, blockVectorShapes);
+  const matrices = shapesOf(type, matrixShapes, oddMatrixShapes, blockMatrixShapes);
   return [
     ...threadCounts.flatMap((threads) => [
       ...vectors.flatMap((shape) => [

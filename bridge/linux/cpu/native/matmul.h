@@ -163,9 +163,10 @@ template <typename Kind, uint32_t GroupRows> static bool plan_product(const Driv
   const ProductPieces pieces = product_pieces<Kind>(made.rows, made.n);
   const uint64_t count = uint64_t(pieces.rowBlocks) * pieces.outputBlocks;
   const uint64_t slices = (uint64_t(made.k) + Kind::sliceLength - 1) / Kind::sliceLength;
-  plan->sharedBytes = product(slices * filled_up<Kind>(made.rows), Kind::activation_bytes());
+  const uint64_t sharedBytes = product(slices * filled_up<Kind>(made.rows), Kind::activation_bytes());
+  if (count > UINT32_MAX || sharedBytes > MostSharedBytes) return false;
+  plan->sharedBytes = sharedBytes;
   plan->threadBytes = sizeof(PieceMemory<Kind>);
-  if (count > UINT32_MAX || plan->sharedBytes > MostSharedBytes) return false;
   plan->phaseCount = 2;
   plan->phases[0] = {uint32_t((made.rows + RowsPerPreparingPiece - 1) / RowsPerPreparingPiece),
                      float(made.k * RowsPerPreparingPiece) * 0.3f};
@@ -182,24 +183,26 @@ template <typename Kind> static void run_product(const NativeRun *run, uint32_t 
 }
 } // namespace many_rows
 
-#define MATMUL_KERNEL(Kind, name)                                                                                      \
-  {"matvec_rows_" name, many_rows::plan_product<many_rows::Kind, 4>, many_rows::run_product<many_rows::Kind>},         \
-      {"matmul_" name, many_rows::plan_product<many_rows::Kind, 32>, many_rows::run_product<many_rows::Kind>},
+#define MATMUL_KERNELS_OF(Kind, W, name)                                                                               \
+  {"matvec_rows_" #name, many_rows::plan_product<many_rows::Kind<many_rows::W>, 4>,                                    \
+   many_rows::run_product<many_rows::Kind<many_rows::W>>},                                                             \
+      {"matmul_" #name, many_rows::plan_product<many_rows::Kind<many_rows::W>, 32>,                                    \
+       many_rows::run_product<many_rows::Kind<many_rows::W>>},
 
 #define MATMUL_KERNELS                                                                                                 \
-  MATMUL_KERNEL(Unquantised<many_rows::F32>, "f32")                                                                    \
-  MATMUL_KERNEL(Unquantised<many_rows::F16>, "f16")                                                                    \
-  MATMUL_KERNEL(Unquantised<many_rows::BF16>, "bf16")                                                                  \
-  MATMUL_KERNEL(Quantised<many_rows::Q4_0>, "q4_0")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q4_1>, "q4_1")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q5_0>, "q5_0")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q5_1>, "q5_1")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q8_0>, "q8_0")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q2_K>, "q2_k")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q3_K>, "q3_k")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q4_K>, "q4_k")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q5_K>, "q5_k")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::Q6_K>, "q6_k")                                                                    \
-  MATMUL_KERNEL(Quantised<many_rows::IQ4_NL>, "iq4_nl")                                                                \
-  MATMUL_KERNEL(Quantised<many_rows::IQ4_XS>, "iq4_xs")                                                                \
-  MATMUL_KERNEL(Quantised<many_rows::MXFP4>, "mxfp4")
+  MATMUL_KERNELS_OF(Unquantised, F32, f32)                                                                             \
+  MATMUL_KERNELS_OF(Unquantised, F16, f16)                                                                             \
+  MATMUL_KERNELS_OF(Unquantised, BF16, bf16)                                                                           \
+  MATMUL_KERNELS_OF(Quantised, Q4_0, q4_0)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q4_1, q4_1)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q5_0, q5_0)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q5_1, q5_1)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q8_0, q8_0)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q2_K, q2_k)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q3_K, q3_k)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q4_K, q4_k)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q5_K, q5_k)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, Q6_K, q6_k)                                                                             \
+  MATMUL_KERNELS_OF(Quantised, IQ4_NL, iq4_nl)                                                                         \
+  MATMUL_KERNELS_OF(Quantised, IQ4_XS, iq4_xs)                                                                         \
+  MATMUL_KERNELS_OF(Quantised, MXFP4, mxfp4)
