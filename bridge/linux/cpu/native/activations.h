@@ -16,22 +16,30 @@ constexpr float LargestActivation = 32639.0f; // 127 * 256 + 127
  * so has all that is made of it.
  */
 static inline void quantise(const float *x, uint32_t n, int16_t *quants, float *scales) {
+  constexpr uint32_t vectors = uint32_t(ActivationBlock) / Lanes;
   for (uint32_t block = 0; block < n / ActivationBlock; block++, x += ActivationBlock, quants += ActivationBlock) {
-    Floats most = {}, nothing = {};
-    for (uint32_t i = 0; i < ActivationBlock; i += Lanes) {
-      const Floats v = load_f32(x + i);
-      most = maximum(most, magnitude(v));
-      nothing += v * 0.0f;
+    // The bits of a larger magnitude are a larger whole number, and those of what is not finite the largest ones.
+    Floats v[vectors];
+    Ints most = {};
+    for (uint32_t i = 0; i < vectors; i++) {
+      v[i] = load_f32(x + i * Lanes);
+      const Ints bits = (Ints)magnitude(v[i]);
+      most = bits > most ? bits : most;
     }
-    const float largest = maximum_of(most);
-    scales[block] = largest / LargestActivation + sum_of(nothing);
-    const float inverse = largest > 1e-30f && scales[block] == scales[block] ? LargestActivation / largest : 0.0f;
-    for (uint32_t i = 0; i < ActivationBlock; i += Lanes) {
-      // The half is rounded away by the conversion, which cuts off; what is not finite becomes 0.
-      const Floats scaled = load_f32(x + i) * inverse;
+    const int32_t largestBits = __builtin_reduce_max(most);
+    const float largest = __builtin_bit_cast(float, largestBits);
+    const bool isFinite = largestBits < 0x7f800000;
+    scales[block] = isFinite ? largest / LargestActivation : __builtin_nanf("");
+    if (!isFinite || largest <= 1e-30f) {
+      __builtin_memset(quants, 0, ActivationBlock * sizeof *quants);
+      continue;
+    }
+    const float inverse = LargestActivation / largest;
+    for (uint32_t i = 0; i < vectors; i++) {
+      // The half is rounded away by the conversion, which cuts off.
+      const Floats scaled = v[i] * inverse;
       const Floats rounded = scaled + (Floats)(((Ints)scaled & int32_t(0x80000000)) | (Ints)splat(0.5f));
-      const Ints whole = __builtin_convertvector(inverse > 0.0f ? rounded : Floats{}, Ints);
-      store(quants + i, __builtin_convertvector(whole, HalfShorts));
+      store(quants + i * Lanes, __builtin_convertvector(__builtin_convertvector(rounded, Ints), HalfShorts));
     }
   }
 }

@@ -137,12 +137,12 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
 template <typename Kind> static void prepare_piece(const NativeRun *run, const Product &product, uint64_t piece) {
   const uint64_t first = piece * RowsPerPreparingPiece, filled = filled_up<Kind>(product.rows);
   const uint64_t end = first + RowsPerPreparingPiece < product.rows ? first + RowsPerPreparingPiece : filled;
-  for (uint64_t start = 0; start < product.k; start += Kind::sliceLength) {
-    const auto slice = Kind::slice_at(run->shared, filled, start / Kind::sliceLength);
-    const uint32_t count = product.k - start < Kind::sliceLength ? uint32_t(product.k - start) : uint32_t(Kind::sliceLength);
-    for (uint64_t row = first; row < end; row++) {
-      if (row < product.rows) Kind::put(Kind::from_row(slice, row), product.x + row * product.k + start, count);
-      else Kind::clear(Kind::from_row(slice, row));
+  for (uint64_t row = first; row < end; row++) {
+    for (uint64_t start = 0; start < product.k; start += Kind::sliceLength) {
+      const auto to = Kind::from_row(Kind::slice_at(run->shared, filled, start / Kind::sliceLength), row);
+      const uint32_t count = product.k - start < Kind::sliceLength ? uint32_t(product.k - start) : uint32_t(Kind::sliceLength);
+      if (row < product.rows) Kind::put(to, product.x + row * product.k + start, count);
+      else Kind::clear(to);
     }
   }
 }
