@@ -1,7 +1,7 @@
 /** A kernel test as data: one dispatch, and what has to be in memory after it. */
 
 import type { Stored } from "../reference/kernels_formats.ts";
-import { blockOf, type ReferenceType } from "../reference/llama_dequantize.ts";
+import type { ReferenceType } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
 
 /** What a kernel's buffer holds. */
