@@ -103,11 +103,9 @@ struct MXFP4 : Blocks32<17, 8> {
   static constexpr float SumFactor = -12;
   INLINE void scales(const uint8_t *group, Eight &dots, Eight &sums) {
     // Half of 2^(e - 127), as the steps are twice the numbers; of the exponent 255 an infinity, as in the shader.
-    EightInts bits;
-    for (uint32_t i = 0; i < 8; i++) {
-      const int32_t e = group[i * Bytes];
-      bits[i] = e == 255 ? 0x7f800000 : e > 1 ? (e - 1) << 23 : 1 << (21 + e);
-    }
+    EightInts e;
+    for (uint32_t i = 0; i < 8; i++) e[i] = group[i * Bytes];
+    const EightInts bits = e > 254 ? EightInts{} + 0x7f800000 : e > 1 ? (e - 1) << 23 : EightInts{} + (1 << 21) << (e & 1);
     dots = sums = (Eight)bits;
   }
   template <uint32_t part> INLINE Ubytes weights(const uint8_t *group) {

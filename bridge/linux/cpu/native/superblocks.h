@@ -10,10 +10,7 @@ template <uint32_t bytes, uint32_t runs> struct Blocks256 {
 /** The same byte in all of four. */
 constexpr uint32_t fours(uint32_t byte) { return byte * 0x01010101u; }
 
-/** Two whole numbers of four bytes, as eight bytes. */
-INLINE EightBytes eight_bytes(uint32_t first, uint32_t second) {
-  return (EightBytes)(uint64_t(first) | uint64_t(second) << 32);
-}
+/** Two numbers of eight bytes, as sixteen. */
 INLINE SixteenBytes sixteen_bytes(uint64_t first, uint64_t second) {
   typedef uint64_t Type __attribute__((vector_size(16)));
   return (SixteenBytes)Type{first, second};
@@ -27,8 +24,9 @@ struct Q2_K : Blocks256<84, 16> {
     constexpr float a = 1, b = 0x1p-2f, c = 0x1p-4f, d = 0x1p-6f;
     constexpr Sixteen places = {a, a, b, b, c, c, d, d, a, a, b, b, c, c, d, d};
     const SixteenBytes both = load<SixteenBytes>(group);
-    dots = floats_of(both & 15) * float_of(group + 80) * places;
-    sums = floats_of(both >> 4) * float_of(group + 82);
+    const float scale = float_of(group + 80), minimum = float_of(group + 82);
+    dots = floats_of(both & 15) * (places * scale);
+    sums = floats_of(both >> 4) * minimum;
   }
   template <uint32_t part> INLINE Ubytes weights(const uint8_t *group) {
     constexpr uint32_t first = 3 << (2 * (part * PartElements / 32 % 4));
@@ -53,12 +51,21 @@ struct Q3_K : Blocks256<110, 16> {
   }
 };
 
-/** The scales and minimums of Q4_K and Q5_K: half scale, half minimum, twelve bytes of eight times six bits of both. */
+/**
+ * The scales and minimums of Q4_K and Q5_K: half scale, half minimum, twelve bytes of eight times six bits of both. Of these,
+ * bytes 0 .. 3 and 4 .. 7 are the first four scales and minimums with bits of the others above, whose lower bits are in
+ * bytes 8 .. 11.
+ */
 INLINE void scales_and_minimums(const uint8_t *group, Eight &scales, Eight &minimums) {
-  const uint32_t a = load<uint32_t>(group + 4), b = load<uint32_t>(group + 8), c = load<uint32_t>(group + 12);
-  const uint32_t scalesAbove = (c & fours(15)) | (a >> 2 & fours(0x30)), minimumsAbove = (c >> 4 & fours(15)) | (b >> 2 & fours(0x30));
-  scales = floats_of(eight_bytes(a & fours(63), scalesAbove)) * float_of(group);
-  minimums = floats_of(eight_bytes(b & fours(63), minimumsAbove)) * float_of(group + 2);
+  typedef uint32_t Words __attribute__((vector_size(16)));
+  const Words words = load<Words>(group + 4);
+  const Words low = __builtin_shufflevector(words, words, 0, 2, 1, 2) >> Words{0, 0, 0, 4};
+  const Words high = __builtin_shufflevector(words, words, 0, 0, 1, 1) >> 2;
+  const SixteenBytes both = (SixteenBytes)((low & Words{fours(63), fours(15), fours(63), fours(15)}) |
+                                           (high & Words{0, fours(0x30), 0, fours(0x30)}));
+  const Four factors = four_halves(group);
+  scales = floats_of(__builtin_shufflevector(both, both, 0, 1, 2, 3, 4, 5, 6, 7)) * factors[0];
+  minimums = floats_of(__builtin_shufflevector(both, both, 8, 9, 10, 11, 12, 13, 14, 15)) * factors[1];
 }
 
 /** scale * s * q - minimum * m: stripes of four bits behind the scales */

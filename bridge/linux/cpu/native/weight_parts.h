@@ -6,6 +6,7 @@
  * one need not be shifted down: masked where it is, it is 16 times as much, and the scale of its run a 16th.
  */
 #pragma clang diagnostic ignored "-Wpsabi" // how vectors longer than a register are passed: never, all is inlined
+typedef float Four __attribute__((vector_size(16)));
 typedef float Eight __attribute__((vector_size(32)));
 typedef float Sixteen __attribute__((vector_size(64)));
 typedef int32_t EightInts __attribute__((vector_size(32)));
@@ -32,6 +33,14 @@ INLINE Eight floats_of(EightHalves bits) {
   return __builtin_shufflevector(load_f16(each), load_f16(each + 4), 0, 1, 2, 3, 4, 5, 6, 7);
 #endif
 }
+INLINE Four four_halves(const uint8_t *halves) {
+#if NATIVE_LANES == 4
+  return load_f16(halves);
+#else
+  typedef _Float16 Type __attribute__((vector_size(8)));
+  return __builtin_convertvector(load<Type>(halves), Four);
+#endif
+}
 INLINE float float_of(const uint8_t *half) {
 #if defined(NATIVE_AVX2) || defined(NATIVE_NEON)
   return float(load<_Float16>(half));
@@ -41,14 +50,20 @@ INLINE float float_of(const uint8_t *half) {
 #endif
 }
 
-/** The half floats that are `stride` bytes apart, at the start of eight blocks or elsewhere. */
+/** The half floats that are `stride` bytes apart, at the start of eight blocks or two bytes behind it. */
 template <uint32_t stride> INLINE EightHalves halves_of_blocks(const uint8_t *first) {
 #if NATIVE_LANES == 16
-  if constexpr (stride == 18 || stride == 20) { // both vectors end before the last block does
-    typedef uint16_t Type __attribute__((vector_size(64)));
-    constexpr int s = stride / 2;
+  // Three or four blocks begin in 64 bytes. The last 64 end before the last block does.
+  typedef uint16_t Type __attribute__((vector_size(64)));
+  constexpr int s = stride / 2, last = (8 * stride - 66) / 2;
+  if constexpr (stride == 18 || stride == 20)
     return __builtin_shufflevector(load<Type>(first), load<Type>(first + 4 * stride), 0, s, 2 * s, 3 * s, 32, 32 + s,
                                    32 + 2 * s, 32 + 3 * s);
+  if constexpr (stride == 22 || stride == 24) {
+    const Type six = __builtin_shufflevector(load<Type>(first), load<Type>(first + 3 * stride), 0, s, 2 * s, 32, 32 + s,
+                                             32 + 2 * s, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                             -1, -1, -1, -1, -1, -1, -1, -1, -1);
+    return __builtin_shufflevector(six, load<Type>(first + 2 * last), 0, 1, 2, 3, 4, 5, 32 + 6 * s - last, 32 + 7 * s - last);
   }
 #endif
   uint16_t halves[8];
