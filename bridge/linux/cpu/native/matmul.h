@@ -34,9 +34,9 @@ enum : uint64_t {
 };
 
 enum : uint32_t {
-  PiecePanels = NATIVE_LANES == 16 ? 2 : 4,
-  PieceOutputs = PiecePanels * PanelRows,
-  MostPieceRows = 516, // whole tiles
+  PieceOutputs = 128, // more would save reading activations again, and a second cache's place for sums
+  PiecePanels = PieceOutputs / PanelRows,
+  MostPieceRows = 264, // whole tiles of all kinds
   EnoughPieces = 32,   // with fewer, blocks of rows are made smaller
   FewestPieceRows = 96,
   RowsPerPreparingPiece = 4,
@@ -100,11 +100,15 @@ static void multiply_rows(const typename Kind::Panel &panel, const typename Kind
     Kind::template multiply<Kind::smallTileRows>(panel, Kind::from_row(x, row), count, isFirst, sums + row);
 }
 
-/** out[row, first ..] of `rows` rows and a panel's outputs, as far as there are so many. */
-static void write_outputs(float *out, uint32_t n, uint64_t first, uint32_t rows, const Floats (*sums)[PanelVectors]) {
+/** out[row, first ..] of `rows` rows, as far as there are so many outputs: row after row, each of which is far from the next. */
+template <typename Kind>
+static void write_outputs(const PieceMemory<Kind> *memory, float *out, uint32_t n, uint64_t first, uint32_t rows, uint32_t panels) {
   for (uint32_t row = 0; row < rows; row++, out += n)
-    for (uint32_t v = 0; v < PanelVectors && first + v * Lanes < n; v++)
-      store_f32(out + first + v * Lanes, sums[row][v], uint32_t(n - first - v * Lanes));
+    for (uint32_t p = 0; p < panels; p++)
+      for (uint32_t v = 0; v < PanelVectors; v++) {
+        const uint64_t output = first + p * PanelRows + v * Lanes;
+        if (output < n) store_f32(out + output, memory->sums[p][row][v], uint32_t(n - output));
+      }
 }
 
 template <typename Kind> static void multiply_piece(const NativeRun *run, const Product &product, uint32_t piece) {
@@ -129,8 +133,7 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
       multiply_rows<Kind>(memory->panel, Kind::from_row(slice, row), rows, count, start == 0, memory->sums[p]);
     }
   }
-  for (uint32_t p = 0; p < panels; p++)
-    write_outputs(product.out + row * n, n, output + p * PanelRows, rows, memory->sums[p]);
+  write_outputs<Kind>(memory, product.out + row * n, n, output, rows, panels);
 }
 
 /** Rows of activations for phase 1; the last piece clears what fills them up. */
