@@ -1,5 +1,5 @@
 /*
- * native_products: products of weights with a few rows of activations, of every type at every level that this machine
+ * native_products: products of weights with a few rows of activations, and with many, of every type at every level that this machine
  * has, against double precision.
  *
  * The bound of an error is 2^-16 of a block's largest activation for each of its elements (activations.h), plus that of
@@ -43,10 +43,10 @@ static Guarded guarded(size_t length) {
 }
 static void unmap(Guarded g) { munmap(g.mapping, g.mapped); }
 
-typedef enum Family { Matvec, MatvecTiled, MatvecRows, MatvecExperts, MatvecFused, Families } Family;
-static const char *const familyNames[] = {"matvec", "matvec_tiled", "matvec_rows", "matvec_experts", "matvec_fused"};
+typedef enum Family { Matvec, MatvecTiled, MatvecRows, MatvecExperts, MatvecFused, Matmul, Families } Family;
+static const char *const familyNames[] = {"matvec", "matvec_tiled", "matvec_rows", "matvec_experts", "matvec_fused", "matmul"};
 /** Which buffer is which. */
-static const int outIndices[] = {2, 2, 2, 3, 5}, xIndices[] = {1, 1, 1, 1, 2}, argsIndices[] = {3, 3, 4, 4, 6};
+static const int outIndices[] = {2, 2, 2, 3, 5, 2}, xIndices[] = {1, 1, 1, 1, 2, 1}, argsIndices[] = {3, 3, 4, 4, 6, 4};
 enum { Add = 1, Silu = 2, Gelu = 3 }; /* shaders/args.h */
 static const float Eps = 1e-5f;
 
@@ -118,7 +118,7 @@ static void makeBound(const Case *c, Bound *b, Random *random) {
   bindBuffer(command, (uint32_t)xIndices[c->family], b->x.bytes, xBytes);
   bindBuffer(command, (uint32_t)outIndices[c->family], b->out.bytes, outBytes);
   if (c->family == MatvecExperts) bindBuffer(command, 2, b->ids.bytes, 4 * c->rows);
-  if (c->family == MatvecRows) bindBuffer(command, 3, b->rowCount.bytes, 4);
+  if (c->family == MatvecRows || c->family == Matmul) bindBuffer(command, 3, b->rowCount.bytes, 4);
   if (c->family == MatvecFused) {
     bindBuffer(command, 1, b->second.bytes, c->ending >= Silu ? wBytes : 0);
     bindBuffer(command, 3, b->norm.bytes, c->normalises ? 4 * c->k : 0);
@@ -130,6 +130,11 @@ static void makeBound(const Case *c, Bound *b, Random *random) {
   command->dispatch.threads[1] = c->family == MatvecRows ? (c->rows + 3) / 4 : c->rows;
   command->dispatch.threads[2] = 1;
   command->dispatch.threadsPerThreadgroup[0] = 64;
+  if (c->family == Matmul) {
+    command->dispatch.threads[0] = (c->n + 31) / 32 * 128;
+    command->dispatch.threads[1] = (c->rows + 31) / 32;
+    command->dispatch.threadsPerThreadgroup[0] = 128;
+  }
   command->dispatch.threadsPerThreadgroup[1] = command->dispatch.threadsPerThreadgroup[2] = 1;
 }
 
@@ -262,10 +267,39 @@ static void runSameness(const NativeLevel *level, const WeightType *type, Random
   freeBound(&b);
 }
 
+/** Rows give the same bytes with fewer other ones, and in any order of pieces. */
+static void runMatmulSameness(const NativeLevel *level, const WeightType *type, Random *random) {
+  Case c = {type, Matmul, 300, 150, 512, 1, 1, -4, 1, NULL, 0, false};
+  Bound b;
+  makeBound(&c, &b, random);
+  const NativeKernel *kernel = kernelOf(level, &c);
+  runBound(kernel, &b, 1, true);
+  const size_t length = 4ul * c.rows * c.n, rowLength = 4ul * c.n;
+  uint8_t *whole = malloc(length);
+  memcpy(whole, b.out.bytes, length);
+  memset(b.out.bytes, 0x55, length);
+  runBound(kernel, &b, 1000, false);
+  EXPECT(memcmp(whole, b.out.bytes, length) == 0, "%s %s: another order gives another result", level->name, type->name);
+  const uint32_t parts[] = {0, 11, 20, 28, 300}; // 0 .. 10, 11 .. 19, ...
+  for (uint32_t i = 0; i + 1 < sizeof parts / sizeof *parts; i++) {
+    Bound part = b;
+    uint32_t count = parts[i + 1] - parts[i];
+    bindBuffer(&part.command, 1, b.x.bytes + 4ul * parts[i] * c.k, 4ul * count * c.k);
+    bindBuffer(&part.command, 2, b.out.bytes + rowLength * parts[i], rowLength * count);
+    bindBuffer(&part.command, 3, &count, sizeof count);
+    bindBuffer(&part.command, 4, part.args, 8);
+    memset(b.out.bytes + rowLength * parts[i], 0x55, rowLength * count);
+    runBound(kernel, &part, 2, false);
+  }
+  EXPECT(memcmp(whole, b.out.bytes, length) == 0, "%s %s: fewer rows give another result", level->name, type->name);
+  free(whole);
+  freeBound(&b);
+}
+
 /** What is too short, or does not fit, is refused. */
 static void runRefusals(const NativeLevel *level, const WeightType *type, Random *random) {
   for (Family family = 0; family < Families; family++) {
-    const Case c = {type, family, 3, 12, 256, 2, 1, -4, 1, NULL, family == MatvecFused ? Silu : 0, family == MatvecFused};
+    const Case c = {type, family, family == Matmul ? 9 : 3, 12, 256, 2, 1, -4, 1, NULL, family == MatvecFused ? Silu : 0, family == MatvecFused};
     Bound b;
     makeBound(&c, &b, random);
     const NativeKernel *kernel = kernelOf(level, &c);
@@ -280,7 +314,7 @@ static void runRefusals(const NativeLevel *level, const WeightType *type, Random
       EXPECT(!kernel->plan(&command, &plan), "%s %s takes a buffer %d that is too short", level->name, kernel->name, i);
     }
     DriverCommand narrow = b.command;
-    narrow.dispatch.threads[0] = 64;
+    narrow.dispatch.threads[0] = family == Matmul ? 0 : 64;
     EXPECT(!kernel->plan(&narrow, &plan), "%s %s takes a grid that has not all outputs", level->name, kernel->name);
     uint32_t huge[5] = {UINT32_MAX, UINT32_MAX / 256 * 256, UINT32_MAX, 1};
     DriverCommand wide = b.command;
@@ -319,6 +353,21 @@ static void runType(const NativeLevel *level, const WeightType *t, Random *rando
     runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 110, 1e-10f, NULL, 0, false}, random);
     if (t->exponent >= 0) runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -127, 1e20f, NULL, 0, false}, random);
   }
+  for (uint32_t rows = 8; rows <= 25; rows++)
+    runCase(level, (Case){t, Matmul, rows, 2 * rows, unit == 1 ? 120 + rows : rows % 5 * unit + unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matmul, 271, 33, 512, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matmul, 8, 131, 11008, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "zero", 0, false}, random);
+  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "nan", 0, false}, random);
+  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "infinity", 0, false}, random);
+  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -14, 1e-15f, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, 15, 1e15f, NULL, 0, false}, random);
+  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -15, 1, NULL, 0, false}, random); // subnormal half floats
+  if (t->halves[0] < 0) {
+    runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -120, 1e6f, NULL, 0, false}, random);
+    runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, 110, 1e-10f, NULL, 0, false}, random);
+  }
+  runMatmulSameness(level, t, random);
   for (uint32_t ending = 0; ending <= Gelu; ending++)
     for (int normalises = 0; normalises < 2; normalises++) {
       runCase(level, (Case){t, MatvecFused, 1, 135, 1024, 1, 1, -4, 1, NULL, ending, normalises}, random);

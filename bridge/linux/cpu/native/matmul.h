@@ -152,12 +152,18 @@ template <typename Kind> static void prepare_piece(const NativeRun *run, const P
 
 // ---- kernels -------------------------------------------------------------------------------------------------------
 
+/** Outputs of a threadgroup: of matmul, which has as many as rows, or of matvec_rows, four to a SIMD group. */
+static uint64_t outputs_per_group(const DriverCommand *command, uint32_t groupRows) {
+  return groupRows > 4 ? groupRows : (uint64_t(command->dispatch.threadsPerThreadgroup[0]) + 31) / 32 * 4;
+}
+
 /** `GroupRows`: rows of a threadgroup of the kernel of that name. */
 template <typename Kind, uint32_t GroupRows> static bool plan_product(const DriverCommand *command, NativePlan *plan) {
   if (!bound(command, 3, sizeof(uint32_t)) || !bound(command, 4, sizeof(MatmulArgs))) return false;
   const Product made = product_of(command);
   const uint64_t rowBytes = uint64_t(made.k / Kind::elements) * Kind::bytes;
-  if (made.rows < FewestRows || made.rows > groups_along(command, 1) * GroupRows || made.n == 0 || made.k == 0 ||
+  if (made.rows < FewestRows || made.rows > product(groups_along(command, 1), GroupRows) || made.n == 0 || made.k == 0 ||
+      made.n > product(groups_along(command, 0), outputs_per_group(command, GroupRows)) ||
       made.k % Kind::elements != 0 || !bound(command, 0, product(made.n, rowBytes)) ||
       !bound(command, 1, product(made.rows, 4 * uint64_t(made.k))) ||
       !bound(command, 2, product(made.rows, 4 * uint64_t(made.n))))
