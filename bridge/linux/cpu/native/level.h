@@ -14,8 +14,12 @@
 #include "attention_rows.h"
 #include "attention_tiles.h"
 #include "attention.h"
+#include "elementwise.h"
+#include "kv.h"
 #include "matmul.h"
 #include "norm.h"
+#include "rope.h"
+#include "rows.h"
 #include "weight_parts.h"
 
 #include "blocks.h"
@@ -28,5 +32,5 @@
 #include "product_kernels.h"
 
 static const NativeKernel kernels[] = {
-    ATTENTION_KERNELS MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS //
+    ATTENTION_KERNELS ELEMENTWISE_KERNELS KV_KERNELS MATMUL_KERNELS NORM_KERNELS PRODUCT_KERNELS ROPE_KERNELS ROW_KERNELS //
 };
