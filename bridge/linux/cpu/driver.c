@@ -8,6 +8,7 @@
 #include "image.h"
 #include "library.h"
 #include "native/native.h"
+#include "pool.h"
 #include "profile.h"
 #include "toolchain.h"
 
@@ -193,6 +194,18 @@ static bool run(const DriverCommand *commands, uint32_t count, char **message) {
   return ok;
 }
 
+/** Dispatches, those of indirect command buffers counted. */
+static uint32_t dispatchesOf(const DriverCommand *commands, uint32_t count) {
+  uint32_t dispatches = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    if (commands[i].kind == DriverCommandDispatch) dispatches++;
+    if (commands[i].kind == DriverCommandExecute) dispatches += commands[i].execute.count;
+  }
+  return dispatches;
+}
+
+enum { DispatchesWorthWaking = 16 };
+
 static bool execute(uint32_t device, const DriverCommand *commands, uint32_t count, char **message) {
   (void)device;
   *message = NULL;
@@ -207,6 +220,7 @@ static bool execute(uint32_t device, const DriverCommand *commands, uint32_t cou
   sigdelset(&all, SIGABRT);
   sigdelset(&all, SIGTRAP);
   pthread_sigmask(SIG_SETMASK, &all, &before);
+  if (dispatchesOf(commands, count) >= DispatchesWorthWaking) cpuPoolWake();
   const bool ok = run(commands, count, message);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return ok;

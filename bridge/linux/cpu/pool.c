@@ -28,9 +28,11 @@ typedef struct Job {
   void *context;
   uint64_t count, smallest;
   _Alignas(64) _Atomic uint64_t next;
-  _Alignas(64) _Atomic uint32_t helpers; /* workers inside; a futex */
+  _Alignas(64) _Atomic uint32_t helpers; /* workers inside, and OwnerSleeps; a futex */
   struct Job *following;
 } Job;
+
+enum { OwnerSleeps = 1u << 30 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static Job *jobs;                           /* under the lock: jobs that may have items left */
@@ -131,7 +133,7 @@ static Job *enterJob(void) {
 static void leaveJob(Job *job) {
   /* The owner may be gone once the count is 0: only the address is used after that. */
   _Atomic uint32_t *helpers = &job->helpers;
-  if (atomic_fetch_sub_explicit(helpers, 1, memory_order_acq_rel) == 1) futexWake(helpers, INT_MAX);
+  if (atomic_fetch_sub_explicit(helpers, 1, memory_order_acq_rel) == (OwnerSleeps | 1)) futexWake(helpers, 1);
 }
 
 static void *runWorker(void *unused) {
@@ -183,6 +185,25 @@ static void start(void) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/** Spins, since most finish together; then sleeps, so that a helper that lost its processor may have this one. */
+static void waitForHelpers(Job *job) {
+  uint64_t until = 0;
+  for (;;) {
+    uint32_t inside = atomic_load_explicit(&job->helpers, memory_order_acquire);
+    if ((inside & ~OwnerSleeps) == 0) return;
+    if (until == 0) until = now() + WaitSpinNanoseconds;
+    if (now() < until) {
+      for (int i = 0; i < 32 && atomic_load_explicit(&job->helpers, memory_order_relaxed) != 0; i++) pauseBriefly();
+    } else {
+      if (!(inside & OwnerSleeps)) {
+        atomic_compare_exchange_strong(&job->helpers, &inside, inside | OwnerSleeps);
+        continue;
+      }
+      futexWait(&job->helpers, inside);
+    }
+  }
+}
+
 void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t smallest) {
   Job job = {.work = work, .context = context, .count = count, .smallest = smallest ? smallest : 1};
   atomic_init(&job.next, from);
@@ -210,12 +231,15 @@ void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, 
       break;
     }
   pthread_mutex_unlock(&lock);
-  uint32_t inside = atomic_load_explicit(&job.helpers, memory_order_acquire);
-  for (uint64_t until = 0; inside != 0; inside = atomic_load_explicit(&job.helpers, memory_order_acquire)) {
-    if (until == 0) until = now() + WaitSpinNanoseconds;
-    if (now() < until)
-      for (int i = 0; i < 32 && atomic_load_explicit(&job.helpers, memory_order_relaxed) != 0; i++) pauseBriefly();
-    else
-      futexWait(&job.helpers, inside);
-  }
+  waitForHelpers(&job);
+}
+
+void cpuPoolWake(void) {
+  if (cpuPoolWidth() == 1) return;
+  pthread_mutex_lock(&lock);
+  if (!started) start();
+  pthread_mutex_unlock(&lock);
+  if (atomic_load(&sleeping) == 0) return;
+  atomic_fetch_add(&epoch, 1);
+  futexWake(&epoch, INT_MAX);
 }

@@ -21,6 +21,9 @@ uint32_t cpuPoolWidth(void);
  *  left, at least `smallest` items, so that all finish together. */
 void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t smallest);
 
+/** Wakes the workers before many short jobs, none of which would be worth it alone. */
+void cpuPoolWake(void);
+
 /** What work has to take, in nanoseconds, before other threads are asked to help. */
 uint64_t cpuPoolWorth(void);
 
