@@ -3,16 +3,15 @@
  * weights per second, beside the speed at which the machine reads memory, measured in the same run.
  *
  * Build and run, from the root of the repository, after `make build`:
- *   O=build/linux-x86_64/obj/bridge/linux/cpu/native
- *   clang-19 -O2 -D_GNU_SOURCE -Ibridge/linux -Ibridge/linux/cpu -Itest/native test/bench/native_products.c \
- *     $(find $O -name 'levels.c.o' -o -name '*.cc.o') -lm -lpthread -o /tmp/native_products
+ *   clang-19 -O2 -D_GNU_SOURCE -Ibridge/linux -Itest/native test/bench/native_products.c \
+ *     bridge/linux/cpu/native/levels.c build/native/$(uname -m)/[a-z]*.o -lm -lpthread -o /tmp/native_products
  *   /tmp/native_products [--level avx2] [--k 4096] [--megabytes 256] [--rounds 7] [q8_0 q4_k ...]
  *
  * Columns: one thread with weights in its cache (a matrix of 256 KiB, again and again: the arithmetic alone, in the processor's
  * time), one thread and two with weights from memory. All types are measured in turn in every round, and the best round counts.
  */
 #include "driver.h"
-#include "native/levels.h"
+#include "cpu/native/levels.h"
 #include "weights.h"
 
 #include <pthread.h>
