@@ -1,8 +1,8 @@
 /*
  * attention.h: attention, attention_tiled and attention_reduce of shaders/. Part of level.h.
  *
- * Where there is little else to share out to threads, the keys are: pieces of SplitKeys positions each leave partial sums, which
- * a second phase puts together. The borders depend on nothing but the positions.
+ * Where there is little else to share out to threads, the positions are: pieces each leave partial sums, which a second phase
+ * puts together. The borders depend on nothing but the largest position.
  */
 struct AttentionArgs { // shaders/args.h
   uint32_t heads, kvHeads, headDim, blockSize, blocksPerSequence;
@@ -16,8 +16,9 @@ struct AttentionReduceArgs {
 enum : uint32_t {
   AttentionMaxHeadDim = 256, // shaders/tiles.h
   AttentionTile = 128,
-  SplitKeys = 256,
-  SlotBytes = 1024, // of a slot that a piece of few rows reads at least, if it has them: less is no good use of memory
+  SplitKeys = 128,  // positions of a piece that leaves partial sums, at least
+  FewestSplits = 32, // of a context that is so long that pieces are longer: less to put together
+  SlotBytes = 1024, // that such a piece reads of a slot at least, if it has them: less is no good use of memory
   EnoughPieces = 64 // not to split
 };
 
@@ -29,7 +30,7 @@ struct Attention {
   Stage stage;
   uint64_t slotBytes, headBytes;
   uint32_t rows, sharing;
-  uint32_t rowsPerPiece, rowPieces, splits;
+  uint32_t rowsPerPiece, rowPieces, splits, splitKeys;
   uint32_t headsPerPiece, headPieces; // key heads
   bool isSplitByCaller; // args->splits parts go to `out` as they are
 };
@@ -67,11 +68,14 @@ template <typename Cache> static void read_attention(const DriverCommand *comman
   const uint32_t most = most_queries(tile_stride(args->headDim));
   out->rowsPerPiece = !isInTiles || out->sharing > most ? 1 : most / out->sharing;
   out->rowPieces = (out->rows + out->rowsPerPiece - 1) / out->rowsPerPiece;
-  uint64_t heads = isInTiles ? 1 : (SlotBytes + out->headBytes - 1) / out->headBytes;
-  if (heads * out->sharing > RowHeads) heads = RowHeads / out->sharing;
-  out->headsPerPiece = heads < 1 ? 1 : heads < args->kvHeads ? uint32_t(heads) : args->kvHeads;
+  uint64_t headPieces = isInTiles || out->sharing > RowHeads ? args->kvHeads : out->slotBytes / SlotBytes;
+  const uint64_t fewest = (args->heads + RowHeads - 1) / RowHeads;
+  if (headPieces < fewest) headPieces = fewest;
+  if (headPieces > args->kvHeads) headPieces = args->kvHeads;
+  out->headsPerPiece = uint32_t((args->kvHeads + headPieces - 1) / headPieces);
   out->headPieces = (args->kvHeads + out->headsPerPiece - 1) / out->headsPerPiece;
-  const uint32_t splits = (end + SplitKeys - 1) / SplitKeys;
+  for (out->splitKeys = SplitKeys; end / FewestSplits > 2 * out->splitKeys;) out->splitKeys *= 2;
+  const uint32_t splits = (end - 1) / out->splitKeys + 1;
   out->splits = out->isSplitByCaller ? args->splits : uint64_t(out->rowPieces) * out->headPieces < EnoughPieces ? splits : 1;
 }
 
@@ -164,8 +168,8 @@ static void attend(const Attention &attention, Queries &queries, uint32_t rowPie
                      attention.slotBytes, attention.headBytes, nullptr, args->blockSize, args->headDim};
   Visible range = {attention.positions, args->window, 0, UINT32_MAX};
   if (isShared && !attention.isSplitByCaller) {
-    range.from = split * SplitKeys;
-    range.to = range.from + SplitKeys;
+    range.from = split * attention.splitKeys;
+    range.to = range.from + attention.splitKeys;
   }
 
   const uint32_t most = most_queries(tile_stride(args->headDim));

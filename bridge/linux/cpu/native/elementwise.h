@@ -28,16 +28,13 @@ struct SiluMultiply {
   enum : uint32_t { inputs = 2, hasFactor = false, nanoseconds = 10 };
   static Floats of(Floats a, Floats b, float) { return times_sigmoid(a, a) * b; }
 };
-struct Gelu { // shaders/elementwise.metal explains the constants
+struct Gelu {
   enum : uint32_t { inputs = 1, hasFactor = false, nanoseconds = 12 };
-  static Floats of(Floats a, Floats, float) {
-    const Floats most = splat(30.0f), low = a < -most ? -most : a, y = low > most ? most : low;
-    return times_sigmoid(a, splat(1.5957691216057308f) * fma(splat(0.044715f) * y * y, y, y));
-  }
+  static Floats of(Floats a, Floats, float) { return gelu(a); }
 };
 struct GeluMultiply {
   enum : uint32_t { inputs = 2, hasFactor = false, nanoseconds = 12 };
-  static Floats of(Floats a, Floats b, float) { return Gelu::of(a, b, 0.0f) * b; }
+  static Floats of(Floats a, Floats b, float) { return gelu(a) * b; }
 };
 struct Scale {
   enum : uint32_t { inputs = 1, hasFactor = true, nanoseconds = 1 };
