@@ -13,6 +13,8 @@ import {
   pagedData,
 } from "./caches.ts";
 
+const range = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
+
 const paged: readonly PagedShape[] = [
   { heads: 1, kvHeads: 1, headDim: 1, blockSize: 1, positions: [[0]] },
   { heads: 2, kvHeads: 2, headDim: 8, blockSize: 3, positions: [[0, 1, 6]] },
@@ -35,6 +37,10 @@ const paged: readonly PagedShape[] = [
   { heads: 4, kvHeads: 2, headDim: 128, blockSize: 16, positions: [[131], [270]] },
   { heads: 2, kvHeads: 1, headDim: 256, blockSize: 64, positions: [[64], [191]] },
   { heads: 1, kvHeads: 1, headDim: 255, blockSize: 1, positions: [[40]] },
+  // Prompts, which the CPU device makes in tiles: across their borders and those of pieces, and of several sequences.
+  { heads: 2, kvHeads: 2, headDim: 64, blockSize: 32, positions: [range(0, 200)] },
+  { heads: 8, kvHeads: 1, headDim: 48, blockSize: 16, positions: [range(100, 30), range(0, 3)] },
+  { heads: 6, kvHeads: 3, headDim: 96, blockSize: 16, positions: [range(250, 40)], window: 100, softCap: 20 },
   // Windows: longer than what there is, as long, shorter, of a single key, and from the middle of a block and of a tile.
   { heads: 2, kvHeads: 1, headDim: 32, blockSize: 4, positions: [[0, 9, 10, 11, 300]], window: 11 },
   { heads: 3, kvHeads: 1, headDim: 64, blockSize: 16, positions: [[200, 400]], window: 130 },
@@ -77,8 +83,6 @@ const whole = inFormats(paged).flatMap(({ format, shape }) =>
 function splitKeys(keys: number, splits: number): number {
   return Math.ceil(Math.ceil(keys / tile("AttentionTile")) / splits) * tile("AttentionTile");
 }
-
-const range = (first: number, count: number): number[] => Array.from({ length: count }, (_, i) => first + i);
 
 /** Contexts that leave splits empty, that fill them to the last key, and that do not. */
 const split: readonly (PagedShape & { readonly splits: number })[] = [
