@@ -20,7 +20,7 @@ enum {
   WaitSpinNanoseconds = 100000,
   WorthWaking = 25000, /* it costs as much to wake a thread */
   WorthAsking = 4000,  /* one that is awake */
-  PartsPerThread = 4   /* of what is left, as a thread takes it */
+  PartsPerThread = 2   /* of what is left, as a thread takes it */
 };
 
 typedef struct Job {
