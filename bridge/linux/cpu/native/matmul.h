@@ -117,6 +117,7 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
   auto *memory = (PieceMemory<Kind> *)scratch(run);
   const uint64_t row = uint64_t(piece % pieces.rowBlocks) * pieces.rowsPerBlock;
   const uint64_t output = uint64_t(piece / pieces.rowBlocks) * PieceOutputs;
+  if (row >= product.rows || output >= n) return;
   const uint32_t rows = product.rows - row < pieces.rowsPerBlock ? uint32_t(product.rows - row) : pieces.rowsPerBlock;
   const uint32_t panels = n - output < PieceOutputs ? uint32_t((n - output - 1) / PanelRows + 1) : uint32_t(PiecePanels);
   const uint64_t rowBytes = uint64_t(k / Kind::elements) * Kind::bytes;
@@ -152,6 +153,21 @@ template <typename Kind> static void prepare_piece(const NativeRun *run, const P
 
 // ---- kernels -------------------------------------------------------------------------------------------------------
 
+/** False where something that is bound is too short, or the kernels here were not written for it. */
+template <typename Kind> static bool read_product(const DriverCommand *command, Product *made) {
+  if (!bound(command, 3, sizeof(uint32_t)) || !bound(command, 4, sizeof(MatmulArgs))) return false;
+  *made = product_of(command);
+  const uint64_t rowBytes = uint64_t(made->k / Kind::elements) * Kind::bytes;
+  return made->rows >= FewestRows && made->n > 0 && made->k > 0 && made->k % Kind::elements == 0 &&
+         bound(command, 0, product(made->n, rowBytes)) && bound(command, 1, product(made->rows, 4 * uint64_t(made->k))) &&
+         bound(command, 2, product(made->rows, 4 * uint64_t(made->n)));
+}
+
+template <typename Kind> static uint64_t shared_bytes(const Product &made) {
+  const uint64_t slices = (uint64_t(made.k) + Kind::sliceLength - 1) / Kind::sliceLength;
+  return product(slices * filled_up<Kind>(made.rows), Kind::activation_bytes());
+}
+
 /** Outputs of a threadgroup: of matmul, which has as many as rows, or of matvec_rows, four to a SIMD group. */
 static uint64_t outputs_per_group(const DriverCommand *command, uint32_t groupRows) {
   return groupRows > 4 ? groupRows : (uint64_t(command->dispatch.threadsPerThreadgroup[0]) + 31) / 32 * 4;
@@ -159,20 +175,14 @@ static uint64_t outputs_per_group(const DriverCommand *command, uint32_t groupRo
 
 /** `GroupRows`: rows of a threadgroup of the kernel of that name. */
 template <typename Kind, uint32_t GroupRows> static bool plan_product(const DriverCommand *command, NativePlan *plan) {
-  if (!bound(command, 3, sizeof(uint32_t)) || !bound(command, 4, sizeof(MatmulArgs))) return false;
-  const Product made = product_of(command);
-  const uint64_t rowBytes = uint64_t(made.k / Kind::elements) * Kind::bytes;
-  if (made.rows < FewestRows || made.rows > product(groups_along(command, 1), GroupRows) || made.n == 0 || made.k == 0 ||
-      made.n > product(groups_along(command, 0), outputs_per_group(command, GroupRows)) ||
-      made.k % Kind::elements != 0 || !bound(command, 0, product(made.n, rowBytes)) ||
-      !bound(command, 1, product(made.rows, 4 * uint64_t(made.k))) ||
-      !bound(command, 2, product(made.rows, 4 * uint64_t(made.n))))
+  Product made;
+  if (!read_product<Kind>(command, &made) || made.rows > product(groups_along(command, 1), GroupRows) ||
+      made.n > product(groups_along(command, 0), outputs_per_group(command, GroupRows)))
     return false;
 
   const ProductPieces pieces = product_pieces<Kind>(made.rows, made.n);
   const uint64_t count = uint64_t(pieces.rowBlocks) * pieces.outputBlocks;
-  const uint64_t slices = (uint64_t(made.k) + Kind::sliceLength - 1) / Kind::sliceLength;
-  const uint64_t sharedBytes = product(slices * filled_up<Kind>(made.rows), Kind::activation_bytes());
+  const uint64_t sharedBytes = shared_bytes<Kind>(made);
   if (count > UINT32_MAX || sharedBytes > MostSharedBytes) return false;
   plan->sharedBytes = sharedBytes;
   plan->threadBytes = sizeof(PieceMemory<Kind>);
@@ -184,7 +194,9 @@ template <typename Kind, uint32_t GroupRows> static bool plan_product(const Driv
 }
 
 template <typename Kind> static void run_product(const NativeRun *run, uint32_t phase, uint32_t from, uint32_t to) {
-  const Product product = product_of(run->command);
+  // The number of rows is read again: whoever changes it meanwhile gets nonsense, but harms nothing.
+  Product product;
+  if (!read_product<Kind>(run->command, &product) || shared_bytes<Kind>(product) > run->plan->sharedBytes) return;
   for (uint64_t piece = from; piece < to; piece++) {
     if (phase == 0) prepare_piece<Kind>(run, product, piece);
     else multiply_piece<Kind>(run, product, uint32_t(piece));
