@@ -38,10 +38,10 @@ const variations: readonly Partial<ContextSettings>[] = [
 ];
 /**
  * Ours against the exact model, logits up to 5: sums of 512 products with activations that the CPU device's native kernels
- * round to 16 bits (test/llama/rounding.ts). It is a fraction of what llama.cpp's own settings differ by there, which is
+ * round to 16 bits (test/llama/rounding.ts). It is less than half of what llama.cpp's own settings differ by there, which is
  * checked, too.
  */
-const SUMS = 8e-4;
+const SUMS = 2e-3;
 /** Ours against the file (and against a table of llama.cpp's), over what rounding costs llama.cpp at these settings or others. */
 const ROUNDING = 1.25;
 
@@ -157,7 +157,7 @@ export async function compareModel(
   console.log(
     `${name.padEnd(6)} seed ${seed}: ours from exact ${show(most.exact)} (llama.cpp's settings ${show(most.spread)}); from llama.cpp ${show(most.file)} (its rounding ${show(most.rounding)}, its settings ${show(most.fileSpread)})${table}; ${flips} of ${STEPS} greedy tokens flipped`,
   );
-  expect(most.exact).toBeLessThanOrEqual(Math.min(SUMS, most.spread));
+  expect(most.exact).toBeLessThanOrEqual(Math.min(SUMS, most.spread / 2));
   expect(most.tabulated).toBeLessThanOrEqual(ROUNDING * most.table);
   expect(most.file).toBeLessThanOrEqual(ROUNDING * most.rounding);
   expect(flips).toBe(0);
