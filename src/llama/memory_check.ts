@@ -1,6 +1,6 @@
 /** Whether a model fits the device, answered before anything is allocated there. */
 import type { DeviceInfo } from "../runtime/index.ts";
-import { footprint, type Memory, Nodes } from "../tensor/index.ts";
+import { footprint, footprintBound, type Memory, Nodes } from "../tensor/index.ts";
 import { type KvLayout, layoutCache } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
 import { MemoryError } from "./errors.ts";
@@ -32,7 +32,8 @@ export function checkMemory(
   const cache = layoutCache(config, options, info.maxBufferLength);
   // Before the activations: a cache far too large would not even have a graph.
   checkTotal(info, options, { weights: weights.byteLength, cache: cache.byteLength });
-  const activations = activationBytes(info, config, places, cache, rope, options);
+  const left = info.workingSet - weights.byteLength - cache.byteLength;
+  const activations = activationBytes(info, config, places, cache, rope, options, left);
   checkTotal(info, options, { weights: weights.byteLength, cache: cache.byteLength, activations });
 }
 
@@ -60,7 +61,7 @@ function remedies({ kvType, maxSequences }: ModelOptions): string {
   return kvType === "f32" ? `${sizes}, with kvType "f16"` : sizes;
 }
 
-/** Bytes of intermediate results and logits of all steps. */
+/** Bytes of intermediate results and logits of all steps, or a bound where that is less than `left`, which takes less time. */
 function activationBytes(
   info: DeviceInfo,
   config: LlamaConfig,
@@ -68,11 +69,11 @@ function activationBytes(
   layout: KvLayout,
   rope: RopeTables,
   options: ModelOptions,
+  left: number,
 ): number {
   const anything: Memory = { byteLength: Number.MAX_SAFE_INTEGER };
   const caches = layout.buffers.map((byteLength): Memory => ({ byteLength }));
-  let total = 0;
-  for (const limits of stepLimits(options.batchSize)) {
+  const graphs = stepLimits(options.batchSize).map((limits) => {
     const nodes = new Nodes();
     buildStep(nodes, limits, {
       config,
@@ -83,9 +84,16 @@ function activationBytes(
       cache: { memories: caches, type: options.kvType, layout },
       sequenceCount: options.maxSequences,
     });
+    return { nodes, rows: limits.rows };
+  });
+  const bound = graphs.reduce((sum, { nodes }) => sum + footprintBound(nodes), 0);
+  if (bound <= Math.min(left, info.maxBufferLength)) return bound;
+
+  let total = 0;
+  for (const { nodes, rows } of graphs) {
     const { arenaBytes, namedBytes } = footprint(nodes, info);
     for (const bytes of [arenaBytes, ...namedBytes]) {
-      if (bytes > info.maxBufferLength) throw tooLong(bytes, limits.rows, info.maxBufferLength);
+      if (bytes > info.maxBufferLength) throw tooLong(bytes, rows, info.maxBufferLength);
       total += bytes;
     }
   }

@@ -12,8 +12,22 @@ export interface Access {
   readonly writes: readonly MemoryRange[];
 }
 
-/** The ranges of an operation's operands; words and inputs are left out, since no operation writes them. */
-export function accessOf(operation: Operation, rangeOf: (tensor: Tensor) => MemoryRange): Access {
+/** The memory of constants that operations write: caches, and not weights. */
+export function writtenMemory(operations: readonly Operation[]): ReadonlySet<unknown> {
+  return new Set(operations.flatMap(({ writes }) => writes.map((tensor) => ownRange(tensor).memory)));
+}
+
+/**
+ * The ranges of an operation's operands, but for what no operation writes: words, inputs, and constants in other memory than
+ * `written`.
+ */
+export function accessOf(
+  operation: Operation,
+  rangeOf: (tensor: Tensor) => MemoryRange,
+  written: ReadonlySet<unknown>,
+): Access {
+  const isWritable = ({ source }: Tensor): boolean =>
+    source.kind === "result" || (source.kind === "constant" && written.has(source.memory));
   return {
     reads: operation.inputs.filter(isWritable).map(rangeOf),
     writes: [...operation.outputs, ...operation.writes].map(rangeOf),
@@ -34,8 +48,4 @@ export function shareBytes(a: Tensor, b: Tensor): boolean {
   const x = ownRange(a);
   const y = ownRange(b);
   return x.memory === y.memory && x.start < y.end && y.start < x.end;
-}
-
-function isWritable({ source }: Tensor): boolean {
-  return source.kind === "constant" || source.kind === "result";
 }

@@ -11,6 +11,14 @@ export interface Footprint {
   readonly namedBytes: readonly number[];
 }
 
+/** At most what a plan's own buffers take, all together: the bytes of all tensors but constants, as if none shared memory. */
+export function footprintBound(nodes: Nodes): number {
+  return nodes.tensors.reduce(
+    (sum, { source, byteLength }) => sum + (source.kind === "constant" ? 0 : byteLength),
+    0,
+  );
+}
+
 /**
  * What `Graph.compile` would allocate for a graph on a device. Its constants may be any `Memory`.
  *

@@ -1,7 +1,7 @@
 /** The tensor room: a lazy graph, compiled into a plan that is one program call per run. */
 
 export { type DType, type DTypeLayout, dtypes, rowBytes, type WeightDType, weightDTypes } from "./dtype.ts";
-export { type Footprint, footprint } from "./footprint.ts";
+export { type Footprint, footprint, footprintBound } from "./footprint.ts";
 export { Graph } from "./graph.ts";
 export { Nodes } from "./nodes.ts";
 export type { KernelTarget } from "./operation.ts";

@@ -3,7 +3,7 @@
  * rotate), which separates what could run side by side. Gathering what is independent saves barriers.
  */
 
-import { accessOf, ownRange } from "./access.ts";
+import { type Access, accessOf, ownRange, writtenMemory } from "./access.ts";
 import { HazardTracker } from "./hazards.ts";
 import type { Operation } from "./operation.ts";
 
@@ -22,16 +22,23 @@ const LOOKAHEAD = 16;
  */
 export function gatherPhases(operations: readonly Operation[]): Operation[] {
   const ordered: Operation[] = [];
-  let waiting = operations;
-  while (waiting.length > 0) {
+  const written = writtenMemory(operations);
+  let next = 0; // of those that were not looked at yet
+  let waiting: { readonly operation: Operation; readonly access: Access }[] = [];
+  while (waiting.length > 0 || next < operations.length) {
+    for (; waiting.length < LOOKAHEAD && next < operations.length; next++) {
+      const operation = operations[next];
+      waiting.push({ operation, access: accessOf(operation, ownRange, written) });
+    }
     const tracker = new HazardTracker();
-    const left: Operation[] = [];
-    for (const operation of waiting.slice(0, LOOKAHEAD)) {
-      const { reads, writes } = accessOf(operation, ownRange);
-      (tracker.conflicts(reads, writes) ? left : ordered).push(operation);
+    const left: typeof waiting = [];
+    for (const candidate of waiting) {
+      const { reads, writes } = candidate.access;
+      if (tracker.conflicts(reads, writes)) left.push(candidate);
+      else ordered.push(candidate.operation);
       tracker.note(reads, writes);
     }
-    waiting = [...left, ...waiting.slice(LOOKAHEAD)];
+    waiting = left;
   }
   return ordered;
 }

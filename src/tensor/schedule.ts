@@ -7,7 +7,7 @@
  * costs a barrier that the data does not need.
  */
 
-import { accessOf, ownRange } from "./access.ts";
+import { accessOf, ownRange, writtenMemory } from "./access.ts";
 import { placeBlocks } from "./arena.ts";
 import { fuse } from "./fuse.ts";
 import { HazardTracker, type MemoryRange } from "./hazards.ts";
@@ -92,8 +92,9 @@ function neededOperations(operations: readonly Operation[], kept: ReadonlySet<Te
 /** For each operation, whether a barrier comes before it. */
 function barriersOf(operations: readonly Operation[], rangeOf: (tensor: Tensor) => MemoryRange): boolean[] {
   const tracker = new HazardTracker();
+  const written = writtenMemory(operations);
   return operations.map((operation) => {
-    const { reads, writes } = accessOf(operation, rangeOf);
+    const { reads, writes } = accessOf(operation, rangeOf, written);
     return tracker.next(reads, writes);
   });
 }

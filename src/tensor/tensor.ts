@@ -49,6 +49,8 @@ export class Tensor {
   readonly source: Source;
   /** Every element of this u32 tensor is below this, by construction (argmax); undefined where nothing is known. */
   readonly below: number | undefined;
+  /** At the maximum of a dynamic leading dimension. */
+  readonly byteLength: number;
 
   constructor(owner: TensorOwner, id: number, dtype: DType, shape: Shape, source: Source, below?: number) {
     this.owner = owner;
@@ -57,11 +59,7 @@ export class Tensor {
     this.shape = shape;
     this.source = source;
     this.below = below;
-  }
-
-  /** Bytes at the maximum of a dynamic leading dimension. */
-  get byteLength(): number {
-    return shapeBytes(this.dtype, this.shape);
+    this.byteLength = shapeBytes(dtype, shape);
   }
 
   /** `f32 [rows<=256, 64]`. */
