@@ -18,6 +18,8 @@ enum {
   MaxThreads = 512,
   SpinNanoseconds = 40000,
   WaitSpinNanoseconds = 100000,
+  LostNanoseconds = 500000,
+  ContendedNanoseconds = 100000000,
   WorthWaking = 25000, /* it costs as much to wake a thread */
   WorthAsking = 4000,  /* one that is awake */
   PartsPerThread = 2   /* of what is left, as a thread takes it */
@@ -40,6 +42,7 @@ static bool started;                        /* under the lock */
 static _Alignas(64) _Atomic uint32_t epoch; /* rises with every job; a futex that sleeping workers wait on */
 static _Alignas(64) _Atomic uint32_t sleeping;
 static _Atomic uint32_t spinning;
+static _Atomic uint64_t contendedUntil; /* other processes want the processors: see waitForHelpers() */
 static _Atomic uint32_t workers; /* that exist */
 
 static void pauseBriefly(void) {
@@ -146,9 +149,10 @@ static void *runWorker(void *unused) {
       leaveJob(job);
       continue;
     }
-    atomic_fetch_add(&spinning, 1);
-    const uint64_t until = now() + SpinNanoseconds;
+    const uint64_t time = now();
+    const uint64_t until = time < atomic_load_explicit(&contendedUntil, memory_order_relaxed) ? time : time + SpinNanoseconds;
     bool found = false;
+    atomic_fetch_add(&spinning, 1);
     while (!found && now() < until)
       for (int i = 0; i < 32 && !found; i++) {
         pauseBriefly();
@@ -185,14 +189,23 @@ static void start(void) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/** Spins, since most finish together; then sleeps, so that a helper that lost its processor may have this one. */
+/**
+ * Spins, since most finish together; then sleeps, so that a helper that lost its processor may have this one. A helper that
+ * was waited for so long had lost it to another process: then workers sleep between jobs for a while, since one that is
+ * woken has its turn at once and keeps it, where one that has spun has used it up.
+ */
 static void waitForHelpers(Job *job) {
-  uint64_t until = 0;
+  uint64_t start = 0;
   for (;;) {
     uint32_t inside = atomic_load_explicit(&job->helpers, memory_order_acquire);
-    if ((inside & ~OwnerSleeps) == 0) return;
-    if (until == 0) until = now() + WaitSpinNanoseconds;
-    if (now() < until) {
+    const uint64_t time = (inside & ~OwnerSleeps) == 0 && start == 0 ? 0 : now();
+    if (start == 0) start = time;
+    if ((inside & ~OwnerSleeps) == 0) {
+      if (time - start > LostNanoseconds)
+        atomic_store_explicit(&contendedUntil, time + ContendedNanoseconds, memory_order_relaxed);
+      return;
+    }
+    if (time < start + WaitSpinNanoseconds) {
       for (int i = 0; i < 32 && atomic_load_explicit(&job->helpers, memory_order_relaxed) != 0; i++) pauseBriefly();
     } else {
       if (!(inside & OwnerSleeps)) {
