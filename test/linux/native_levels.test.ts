@@ -1,5 +1,5 @@
 // The kernels for each level of instructions that this machine has, and their originals in MSL, by the cases of
-// test/kernels.
+// test/kernels. Native products are left out: test/native/native_products_test.c holds those of every level to float64.
 import { describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Device } from "../../src/runtime/index.ts";
@@ -13,7 +13,8 @@ const levels: readonly string[] =
 const cases = join(import.meta.dirname, "../kernels/kernels.test.ts");
 
 function testKernels(level: string): Promise<Finished> {
-  return run([process.execPath, "test", "--timeout", "180000", cases], {
+  const filter = level === "msl" ? [] : ["-t", "kernels (?!mat)"];
+  return run([process.execPath, "test", "--timeout", "180000", cases, ...filter], {
     environment: { BUN_METAL_CPU_NATIVE: level },
   });
 }
@@ -38,7 +39,7 @@ describe("BUN_METAL_CPU_NATIVE", () => {
         return;
       }
       expect(code, stderr.slice(-4000)).toBe(0);
-      expect(stderr).toMatch(/^ *[1-9]\d{3} pass$/m);
+      expect(stderr).toMatch(/^ *[1-9]\d{2,} pass$/m);
     });
   });
 });
