@@ -9,4 +9,14 @@ build/native/%.o: bridge/linux/cpu/native/%.cc Makefile make/native.mk
 	@echo "  compile $<"
 	@mkdir -p $(dir $@) && $(CLANG) --target=$(*D)-linux-gnu $(NATIVE_CXXFLAGS) -c $< -o $@
 
+# The level with tiles of AMX is tested on emulated ones, too: few machines have any.
+ifneq ($(LAYER),)
+ifeq ($(ARCH),x86_64)
+$(OUT)/native/native_products: $(OUT)/obj/test/native/amx_emulated.o
+endif
+endif
+$(OUT)/obj/test/native/%.o: test/native/%.cc Makefile make/native.mk
+	@echo "  compile $<"
+	@mkdir -p $(dir $@) && $(CLANG) $(NATIVE_CXXFLAGS) -c $< -o $@
+
 -include $(wildcard build/native/*/*.d)

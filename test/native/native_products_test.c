@@ -14,6 +14,23 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+
+/** The level amx with emulated tiles. */
+extern const NativeLevel nativeLevel_amx_emulated;
+static const NativeLevel *const emulatedLevel = &nativeLevel_amx_emulated;
+
+/** Whether the thread has tiles, which a piece of work has to give back. */
+__attribute__((target("amx-tile"))) static bool hasTiles(void) {
+  uint8_t configuration[64];
+  _tile_storeconfig(configuration);
+  return configuration[0] != 0;
+}
+#else
+static const NativeLevel *const emulatedLevel = NULL;
+static bool hasTiles(void) { return false; }
+#endif
 
 static int failures;
 
@@ -145,6 +162,7 @@ static void freeBound(Bound *b) {
 
 static NativeThread thread;
 static uint64_t group;
+static bool canHaveTiles; /* with the level that is tested */
 
 /** Runs all pieces, `step` at a time and the last ones first if `backwards`. False where the plan says that it cannot. */
 static bool runBound(const NativeKernel *kernel, const Bound *b, uint32_t step, bool backwards) {
@@ -161,6 +179,7 @@ static bool runBound(const NativeKernel *kernel, const Bound *b, uint32_t step, 
     for (uint32_t s = 0; s < steps; s++) {
       const uint32_t from = (backwards ? steps - 1 - s : s) * step;
       kernel->run(&run, phase, from, from + step < pieces ? from + step : pieces);
+      EXPECT(!canHaveTiles || !hasTiles(), "%s leaves tiles configured", kernel->name);
     }
   }
   free(shared);
@@ -384,17 +403,21 @@ static void runType(const NativeLevel *level, const WeightType *t, Random *rando
   runRefusals(level, t, random);
 }
 
+static void runLevel(const NativeLevel *level, uint64_t seed) {
+  const int before = failures;
+  Random random = {seed};
+  canHaveTiles = strcmp(level->name, "amx") == 0;
+  for (uint32_t t = 0; t < WeightTypes; t++) runType(level, &weightTypes[t], &random);
+  printf("%s products of %s\n", failures == before ? "ok  " : "FAIL", level->name);
+}
+
 int main(void) {
   const char *given = getenv("SEED");
   const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u + 1;
   printf("SEED=%llu\n", (unsigned long long)seed);
-  for (uint32_t i = 0; nativeLevels[i]; i++) {
-    if (!nativeLevels[i]->isThere()) continue;
-    const int before = failures;
-    Random random = {seed};
-    for (uint32_t t = 0; t < WeightTypes; t++) runType(nativeLevels[i], &weightTypes[t], &random);
-    printf("%s products of %s\n", failures == before ? "ok  " : "FAIL", nativeLevels[i]->name);
-  }
+  for (uint32_t i = 0; nativeLevels[i]; i++)
+    if (nativeLevels[i]->isThere()) runLevel(nativeLevels[i], seed);
+  if (emulatedLevel && emulatedLevel->isThere()) runLevel(emulatedLevel, seed);
   free(thread.memory);
   if (failures) printf("%d checks failed\n", failures);
   return failures ? 1 : 0;

@@ -11,6 +11,10 @@
 #include "cache.h"
 #include "elementary.h"
 
+#ifdef NATIVE_AMX
+#include "amx_tiles.h"
+#endif
+
 #include "attention_rows.h"
 #include "attention_tiles.h"
 #include "attention.h"

@@ -2,8 +2,9 @@
 #include "levels.h"
 
 #if defined(__x86_64__)
-extern const NativeLevel nativeLevel_v2, nativeLevel_avx2, nativeLevel_avx512vnni;
-const NativeLevel *const nativeLevels[] = {&nativeLevel_v2, &nativeLevel_avx2, &nativeLevel_avx512vnni, NULL};
+extern const NativeLevel nativeLevel_v2, nativeLevel_avx2, nativeLevel_avx512vnni, nativeLevel_amx;
+const NativeLevel *const nativeLevels[] = {&nativeLevel_v2, &nativeLevel_avx2, &nativeLevel_avx512vnni, &nativeLevel_amx,
+                                           NULL};
 #elif defined(__aarch64__)
 extern const NativeLevel nativeLevel_neon;
 const NativeLevel *const nativeLevels[] = {&nativeLevel_neon, NULL};

@@ -13,7 +13,11 @@ namespace many_rows {
 #include "matmul_blocks.h"
 #include "matmul_float.h"
 #include "matmul_superblocks.h"
+#ifdef NATIVE_AMX
+#include "matmul_amx.h"
+#else
 #include "matmul_tile.h"
+#endif
 
 struct MatmulArgs { // shaders/args.h: MatrixArgs
   uint32_t n, k;
@@ -36,7 +40,11 @@ enum : uint64_t {
 enum : uint32_t {
   PieceOutputs = 128, // more would save reading activations again, and a second cache's place for sums
   PiecePanels = PieceOutputs / PanelRows,
-  MostPieceRows = 264, // whole tiles of all kinds
+#ifdef NATIVE_AMX
+  MostPieceRows = 288, // whole tiles of all kinds
+#else
+  MostPieceRows = 264,
+#endif
   EnoughPieces = 32,   // with fewer, blocks of rows are made smaller
   FewestPieceRows = 96,
   RowsPerPreparingPiece = 4,
@@ -114,6 +122,7 @@ static void write_outputs(const PieceMemory<Kind> *memory, float *out, uint32_t 
 template <typename Kind> static void multiply_piece(const NativeRun *run, const Product &product, uint32_t piece) {
   const uint32_t n = product.n, k = product.k;
   const ProductPieces pieces = product_pieces<Kind>(product.rows, n);
+  [[maybe_unused]] const typename Kind::Registers registers;
   auto *memory = (PieceMemory<Kind> *)scratch(run);
   const uint64_t row = uint64_t(piece % pieces.rowBlocks) * pieces.rowsPerBlock;
   const uint64_t output = uint64_t(piece / pieces.rowBlocks) * PieceOutputs;
@@ -189,7 +198,7 @@ template <typename Kind, uint32_t GroupRows> static bool plan_product(const Driv
   plan->phaseCount = 2;
   plan->phases[0] = {uint32_t((made.rows + RowsPerPreparingPiece - 1) / RowsPerPreparingPiece),
                      float(made.k * RowsPerPreparingPiece) * 0.3f};
-  plan->phases[1] = {uint32_t(count), float(made.k) * float(PieceOutputs) * (0.1f + float(pieces.rowsPerBlock) * 0.16f / float(Lanes))};
+  plan->phases[1] = {uint32_t(count), float(made.k) * float(PieceOutputs) * (0.1f + float(pieces.rowsPerBlock) * Kind::nanoseconds)};
   return true;
 }
 

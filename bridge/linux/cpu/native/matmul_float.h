@@ -76,6 +76,7 @@ __attribute__((noinline)) static void multiply_floats(const FloatPanel &panel, c
 template <typename Type> struct Unquantised {
   typedef float *Slice; // [rows, FloatSliceLength]
   typedef FloatPanel Panel;
+  typedef OrdinaryRegisters Registers;
   enum : uint32_t {
     elements = 1,
     bytes = Type::bytes,
@@ -83,6 +84,7 @@ template <typename Type> struct Unquantised {
     tileRows = FloatTileRows,
     smallTileRows = SmallFloatTileRows,
   };
+  static constexpr float nanoseconds = 0.16f / NATIVE_LANES;
 
   INLINE uint64_t activation_bytes() { return FloatSliceLength * sizeof(float); }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return (float *)memory + slice * rows * FloatSliceLength; }

@@ -22,6 +22,9 @@ struct Panel {
   Floats minimums[2 * SliceBlocks][PanelVectors];
 };
 
+/** What has to be configured before a kind of product is made: nothing. */
+struct OrdinaryRegisters {};
+
 /** Where `Lanes` weight rows are. */
 struct LaneRows {
   const uint8_t *rows[Lanes];

@@ -98,6 +98,7 @@ __attribute__((noinline)) static void multiply_quantised(const Panel &panel, con
 template <typename Type> struct Quantised {
   typedef QuantisedSlice Slice;
   typedef many_rows::Panel Panel;
+  typedef OrdinaryRegisters Registers;
   enum : uint32_t {
     elements = Type::elements,
     bytes = Type::bytes,
@@ -105,6 +106,7 @@ template <typename Type> struct Quantised {
     tileRows = QuantisedTileRows,
     smallTileRows = QuantisedTileRows - 2,
   };
+  static constexpr float nanoseconds = 0.16f / NATIVE_LANES;
 
   INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(Type::minimums); }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice, Type::minimums); }
