@@ -15,6 +15,7 @@ namespace many_rows {
 #include "matmul_superblocks.h"
 #ifdef NATIVE_AMX
 #include "matmul_amx.h"
+#include "matmul_amx_float.h"
 #else
 #include "matmul_tile.h"
 #endif

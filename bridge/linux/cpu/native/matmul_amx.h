@@ -127,45 +127,55 @@ INLINE void multiply_scaled(const Panel &panel, uint32_t v, const int16_t *x, ui
   }
 }
 
-/** Adds a block's products of 16 rows, those of number Rows, with both vectors of outputs, which are in the tiles 4 and 5. */
-template <int Rows> INLINE void add_rows(const int16_t *x) {
-  load_tile<6>(x, SliceStride);
-  add_products<2 * Rows, 6, 4>();
-  add_products<2 * Rows + 1, 6, 5>();
+// ---- tiles of sums: 2 i + v of the 16 rows of number i and of vector v of the outputs -------------------------------------
+
+template <uint32_t Rows> INLINE void clear_sums() {
+  static_assert(PanelVectors == 2 && (Rows == TileRows || Rows == 2 * TileRows));
+  clear_tile<0>();
+  clear_tile<1>();
+  if (Rows == TileRows) return;
+  clear_tile<2>();
+  clear_tile<3>();
 }
+
+/** Of both vectors of outputs, a block of 32 elements. */
 INLINE void load_weights(const Shorts (*weights)[PanelVectors]) {
   load_tile<4>(&weights[0][0], PanelStride);
   load_tile<5>(&weights[0][1], PanelStride);
 }
 
-/** sums[vector][row] = panel * x[row] of Rows rows, 16 or 32, without scales: all blocks go through the same tiles. */
-template <uint32_t Rows, uint32_t Parts>
-INLINE void multiply_unscaled(const TilePanel &panel, const int16_t *x, uint32_t blocks, Floats (*sums)[Rows]) {
-  static_assert(PanelVectors == 2 && Rows % TileRows == 0 && Rows <= 2 * TileRows);
-  const int16_t *second = x + TileRows * 2 * SliceLength;
-  clear_tile<0>();
-  clear_tile<1>();
-  if (Rows > TileRows) {
-    clear_tile<2>();
-    clear_tile<3>();
-  }
-  for (uint32_t block = 0; block < blocks; block++, x += ActivationBlock, second += ActivationBlock) {
-    load_weights(&panel.weights[block * ActivationBlock / 2]);
-    add_rows<0>(x);
-    if (Rows > TileRows) add_rows<1>(second);
-    add_rows<0>(x + SliceLength);
-    if (Rows > TileRows) add_rows<1>(second + SliceLength);
-    if (Parts == 1) continue;
-    load_weights(&panel.low[block * ActivationBlock / 2]);
-    add_rows<0>(x);
-    if (Rows > TileRows) add_rows<1>(second);
-  }
+/** Adds the products of 16 rows with the loaded weights. */
+template <int Number> INLINE void add_rows(const int16_t *x, uint64_t stride) {
+  load_tile<6>(x, stride);
+  add_products<2 * Number, 6, 4>();
+  add_products<2 * Number + 1, 6, 5>();
+}
+
+template <uint32_t Rows> INLINE void store_sums(Floats (&sums)[PanelVectors][Rows]) {
   store_tile<0>(sums[0], sizeof(Floats));
   store_tile<1>(sums[1], sizeof(Floats));
-  if (Rows > TileRows) {
-    store_tile<2>(sums[0] + TileRows, sizeof(Floats));
-    store_tile<3>(sums[1] + TileRows, sizeof(Floats));
+  if (Rows == TileRows) return;
+  store_tile<2>(sums[0] + TileRows, sizeof(Floats));
+  store_tile<3>(sums[1] + TileRows, sizeof(Floats));
+}
+
+/** sums[v][row] = panel * x[row] of Rows rows, without scales: all blocks go through the same tiles. */
+template <uint32_t Rows, uint32_t Parts>
+INLINE void multiply_unscaled(const TilePanel &panel, const int16_t *x, uint32_t blocks, Floats (&sums)[PanelVectors][Rows]) {
+  const int16_t *second = x + TileRows * 2 * SliceLength;
+  clear_sums<Rows>();
+  for (uint32_t block = 0; block < blocks; block++, x += ActivationBlock, second += ActivationBlock) {
+    load_weights(&panel.weights[block * ActivationBlock / 2]);
+    add_rows<0>(x, SliceStride);
+    if (Rows > TileRows) add_rows<1>(second, SliceStride);
+    add_rows<0>(x + SliceLength, SliceStride);
+    if (Rows > TileRows) add_rows<1>(second + SliceLength, SliceStride);
+    if (Parts == 1) continue;
+    load_weights(&panel.low[block * ActivationBlock / 2]);
+    add_rows<0>(x, SliceStride);
+    if (Rows > TileRows) add_rows<1>(second, SliceStride);
   }
+  store_sums(sums);
 }
 
 /** The same, in place of or added to sums[row][v] of 16 rows; `products` are those of multiply_unscaled(), where there are any. */
