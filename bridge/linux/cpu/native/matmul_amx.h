@@ -224,7 +224,7 @@ template <typename Type> struct Quantised {
     tileRows = 2 * TileRows,
     smallTileRows = TileRows,
   };
-  static constexpr float nanoseconds = 0.003f;
+  static constexpr float nanoseconds = 0.006f;
 
   INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(Type::minimums); }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice, Type::minimums); }

@@ -1,10 +1,8 @@
 /*
- * matmul_amx_float.h: a panel of weights of 16 bits that are floats times tiles of rows of activations, by AMX. Part of
- * matmul.h.
+ * matmul_amx_float.h: a panel of BF16 weights times tiles of rows of activations, by AMX. Part of matmul.h.
  *
- * All 24 bits of an activation are in three BF16, x1 + x2 + x3, a half float is w1 + w2, and all sums are floats. Of the
- * products w2 x3 is left out, at most 2^-24 of the product. F32 weights are not multiplied so: their third parts may be too
- * small for instructions that take numbers below 2^-126 for nothing.
+ * All 24 bits of an activation are in three BF16, x1 + x2 + x3, and all sums are floats. F16 and F32 weights are not multiplied
+ * so: they would be two and three BF16, and five or six products take longer than a float's one.
  *
  * An activation that is no finite number is x3, the others 0: it meets a weight once, and gives the infinity or NaN that it
  * should. An infinite weight gives NaNs; parts below 2^-126, those of weights or of activations, are nothing.
@@ -13,34 +11,27 @@ enum : uint32_t { ActivationParts = 3, FloatSliceElements = uint32_t(ActivationP
 constexpr uint64_t FloatSliceStride = FloatSliceElements * sizeof(int16_t);
 
 /** As in TilePanel; 0 behind the last element as far as a tile goes. */
-template <uint32_t Parts> struct FloatTilePanel {
-  Shorts weights[Parts][FloatSliceLength / 2][PanelVectors];
+struct FloatTilePanel {
+  Shorts weights[FloatSliceLength / 2][PanelVectors];
 
   /** Two elements of each of `Lanes` rows. */
   METHOD void put(uint32_t pair, uint32_t v, Floats even, Floats odd) {
-    const Ints highEven = nearest_bf16(even), highOdd = nearest_bf16(odd); // changes nothing that is a BF16 already
-    weights[0][pair][v] = upper_halves(highEven, highOdd);
-    if (Parts == 1) return;
-    const Floats lowEven = even - (Floats)highEven, lowOdd = odd - (Floats)highOdd;
-    weights[Parts - 1][pair][v] = upper_halves((Ints)lowEven, (Ints)lowOdd);
+    weights[pair][v] = upper_halves((Ints)even, (Ints)odd);
   }
 };
 
 /** sums[row] += panel * x[row], or = where `isFirst`, for Rows rows and `blocks` blocks of 32 elements. */
-template <uint32_t Rows, uint32_t Parts>
-__attribute__((noinline)) static void multiply_float_tiles(const FloatTilePanel<Parts> &panel, const int16_t *x, uint32_t blocks,
+template <uint32_t Rows>
+__attribute__((noinline)) static void multiply_float_tiles(const FloatTilePanel &panel, const int16_t *x, uint32_t blocks,
                                                            bool isFirst, Floats (*sums)[PanelVectors]) {
   const int16_t *second = x + uint32_t(TileRows) * FloatSliceElements;
   clear_sums<Rows>();
   for (uint32_t block = 0; block < blocks; block++, x += 32, second += 32) {
+    load_weights(&panel.weights[block * 16]);
 #pragma clang loop unroll(full)
-    for (uint32_t w = 0; w < Parts; w++) {
-      load_weights(&panel.weights[w][block * 16]);
-#pragma clang loop unroll(full)
-      for (uint32_t part = 0; part < ActivationParts - w; part++) {
-        add_rows<0>(x + part * FloatSliceLength, FloatSliceStride);
-        if (Rows > TileRows) add_rows<1>(second + part * FloatSliceLength, FloatSliceStride);
-      }
+    for (uint32_t part = 0; part < ActivationParts; part++) {
+      add_rows<0>(x + part * FloatSliceLength, FloatSliceStride);
+      if (Rows > TileRows) add_rows<1>(second + part * FloatSliceLength, FloatSliceStride);
     }
   }
   Floats products[PanelVectors][Rows];
@@ -50,19 +41,19 @@ __attribute__((noinline)) static void multiply_float_tiles(const FloatTilePanel<
     for (uint32_t v = 0; v < PanelVectors; v++) sums[r][v] = isFirst ? products[v][r] : sums[r][v] + products[v][r];
 }
 
-/** What matmul.h has to know about products with weights of a type, whose weights are so many BF16 each. */
-template <typename Type, uint32_t Parts> struct FloatTiles {
+/** What matmul.h has to know about products with BF16 weights. */
+template <> struct Unquantised<BF16> {
   typedef int16_t *Slice; // [rows, ActivationParts, FloatSliceLength]
-  typedef FloatTilePanel<Parts> Panel;
+  typedef FloatTilePanel Panel;
   typedef ConfiguredTiles Registers;
   enum : uint32_t {
     elements = 1,
-    bytes = Type::bytes,
+    bytes = BF16::bytes,
     sliceLength = FloatSliceLength,
     tileRows = 2 * TileRows,
     smallTileRows = TileRows,
   };
-  static constexpr float nanoseconds = 0.003f * Parts;
+  static constexpr float nanoseconds = 0.008f;
 
   INLINE uint64_t activation_bytes() { return FloatSliceStride; }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return from_row((Slice)memory, slice * rows); }
@@ -89,21 +80,18 @@ template <typename Type, uint32_t Parts> struct FloatTiles {
         Ints words[4];
         Floats weights[unit][PanelVectors];
         load_words(rows[v], (start + i) * bytes, words);
-        Type::expand(words, weights);
+        BF16::expand(words, weights);
         for (uint32_t j = 0; j < unit; j += 2) panel->put((i + j) / 2, v, weights[j][0], weights[j + 1][0]);
       }
       for (; i < count; i += 2) {
-        const Floats even = Type::element(rows[v], (start + i) * bytes);
-        panel->put(i / 2, v, even, i + 1 < count ? Type::element(rows[v], (start + i + 1) * bytes) : Floats{});
+        const Floats even = BF16::element(rows[v], (start + i) * bytes);
+        panel->put(i / 2, v, even, i + 1 < count ? BF16::element(rows[v], (start + i + 1) * bytes) : Floats{});
       }
       for (; i % 32 != 0; i += 2) panel->put(i / 2, v, Floats{}, Floats{});
     }
   }
   template <uint32_t Rows>
   INLINE void multiply(const Panel &panel, Slice x, uint32_t count, bool isFirst, Floats (*sums)[PanelVectors]) {
-    multiply_float_tiles<Rows, Parts>(panel, x, (count + 31) / 32, isFirst, sums);
+    multiply_float_tiles<Rows>(panel, x, (count + 31) / 32, isFirst, sums);
   }
 };
-
-template <> struct Unquantised<F16> : FloatTiles<F16, 2> {};
-template <> struct Unquantised<BF16> : FloatTiles<BF16, 1> {};
