@@ -22,6 +22,7 @@ enum {
   ContendedNanoseconds = 100000000,
   WorthWaking = 25000, /* it costs as much to wake a thread */
   WorthAsking = 4000,  /* one that is awake */
+  WokenAhead = 7,      /* of many processors: short jobs have no use for more */
   PartsPerThread = 2   /* of what is left, as a thread takes it */
 };
 
@@ -254,5 +255,5 @@ void cpuPoolWake(void) {
   pthread_mutex_unlock(&lock);
   if (atomic_load(&sleeping) == 0) return;
   atomic_fetch_add(&epoch, 1);
-  futexWake(&epoch, INT_MAX);
+  futexWake(&epoch, WokenAhead);
 }
