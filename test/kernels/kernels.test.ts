@@ -6,9 +6,22 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Device } from "../../src/runtime/index.ts";
-import { boundOf, buildCase, seedOf } from "./case.ts";
+import { boundOf, buildCase, type KernelCase, seedOf } from "./case.ts";
 import { KernelRunner, largestError } from "./runner.ts";
-import { kernelCases as cases } from "./suite.ts";
+import { kernelCases } from "./suite.ts";
+
+/** A native kernel takes a dispatch as a whole, however many threads a threadgroup has: one number of them is enough. */
+function withoutThreads(testCases: readonly KernelCase[]): readonly KernelCase[] {
+  const nameOf = ({ kernel, shape }: KernelCase): string => `${kernel} ${shape.replace(/ threads=\d+/, "")}`;
+  return [...new Map(testCases.map((testCase) => [nameOf(testCase), testCase])).values()];
+}
+
+function hasNativeKernels(): boolean {
+  using runner = new KernelRunner();
+  return runner.isNative;
+}
+
+const cases = hasNativeKernels() ? withoutThreads(kernelCases) : kernelCases;
 
 describe("kernels", () => {
   let runner: KernelRunner;
