@@ -1,6 +1,8 @@
 /*
  * arguments.h: what a dispatch binds, checked. Part of level.h.
  */
+typedef uint32_t uint; // as the shaders call it
+#include "../../../../shaders/args.h"
 
 /** What is bound at an index; NULL where it has fewer than `length` bytes. */
 static void *bound(const DriverCommand *command, uint32_t index, uint64_t length) {

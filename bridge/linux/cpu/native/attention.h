@@ -4,14 +4,6 @@
  * Where there is little else to share out to threads, the positions are: pieces each leave partial sums, which a second phase
  * puts together. The borders depend on nothing but the largest position.
  */
-struct AttentionArgs { // shaders/args.h
-  uint32_t heads, kvHeads, headDim, blockSize, blocksPerSequence;
-  float scale, softCap;
-  uint32_t window, splits;
-};
-struct AttentionReduceArgs {
-  uint32_t heads, headDim, window, splits;
-};
 
 enum : uint32_t {
   AttentionMaxHeadDim = 256, // shaders/tiles.h

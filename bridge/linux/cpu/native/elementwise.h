@@ -3,13 +3,6 @@
  *
  * Results may take the place of an input: each is made of the elements at its own place.
  */
-struct RowArgs { // shaders/args.h
-  uint32_t n;
-};
-struct ScaleArgs {
-  uint32_t n;
-  float factor;
-};
 
 /** One vector of results, of inputs a and b (where there is one) and the factor (where there is one). */
 struct Add {

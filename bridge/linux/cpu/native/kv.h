@@ -1,8 +1,6 @@
 /*
  * kv.h: shaders/kv.metal. Part of level.h.
  */
-enum : uint32_t { SkippedSlot = 0xffffffff }; // shaders/args.h
-
 /** As F16, rounded to the nearest, to the even one of two. */
 INLINE HalfUshorts to_f16(Floats v) {
 #if defined(NATIVE_AVX2) || defined(NATIVE_NEON)

@@ -20,9 +20,6 @@ namespace many_rows {
 #include "matmul_tile.h"
 #endif
 
-struct MatmulArgs { // shaders/args.h: MatrixArgs
-  uint32_t n, k;
-};
 
 /** out[rows, n] = x[rows, k] times the transpose of w[n, k]. */
 struct Product {
@@ -54,7 +51,7 @@ enum : uint32_t {
 /** Of a dispatch whose buffers have been checked. */
 static Product product_of(const DriverCommand *command) {
   void *const *buffers = command->dispatch.buffers;
-  const auto *args = (const MatmulArgs *)buffers[4];
+  const auto *args = (const MatrixArgs *)buffers[4];
   const uint64_t rows = *(const uint32_t *)buffers[3];
   return {(const uint8_t *)buffers[0], (const float *)buffers[1], (float *)buffers[2], rows, args->n, args->k};
 }
@@ -165,7 +162,7 @@ template <typename Kind> static void prepare_piece(const NativeRun *run, const P
 
 /** False where something that is bound is too short, or the kernels here were not written for it. */
 template <typename Kind> static bool read_product(const DriverCommand *command, Product *made) {
-  if (!bound(command, 3, sizeof(uint32_t)) || !bound(command, 4, sizeof(MatmulArgs))) return false;
+  if (!bound(command, 3, sizeof(uint32_t)) || !bound(command, 4, sizeof(MatrixArgs))) return false;
   *made = product_of(command);
   const uint64_t rowBytes = uint64_t(made->k / Kind::elements) * Kind::bytes;
   return made->rows >= FewestRows && made->n > 0 && made->k > 0 && made->k % Kind::elements == 0 &&

@@ -1,10 +1,6 @@
 /*
  * norm.h: rmsnorm and add_rmsnorm of shaders/norm.metal. Part of level.h.
  */
-struct RmsNormArgs { // shaders/args.h
-  uint32_t n;
-  float eps;
-};
 
 /** Rows and their length, of a kernel whose arguments start with `n`. */
 static bool plan_rows(const DriverCommand *command, NativePlan *plan, uint32_t argsIndex, uint32_t rowBuffers, uint32_t vector) {

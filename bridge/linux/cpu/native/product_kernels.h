@@ -2,25 +2,6 @@
  * product_kernels.h: matvec_*, matvec_tiled_*, matvec_rows_* and matvec_experts_* of shaders/matvec.metal, and
  * matvec_fused_* of matvec_fused.metal. Part of level.h.
  */
-struct MatrixArgs { // shaders/args.h
-  uint32_t n;
-  uint32_t k;
-};
-struct FusedMatrixArgs {
-  uint32_t n;
-  uint32_t k;
-  uint32_t normalises;
-  float eps;
-  uint32_t ending;
-};
-struct ExpertMatrixArgs {
-  uint32_t n;
-  uint32_t k;
-  uint32_t experts;
-  uint32_t share;
-};
-
-enum : uint32_t { EndingAdd = 1, EndingSilu = 2, EndingGelu = 3 }; // shaders/args.h
 
 /** Whether the grid makes all outputs of a row (shaders/tiles.h: four in each SIMD group). */
 static bool covers(const DriverCommand *command, uint32_t n) {

@@ -3,10 +3,6 @@
  *
  * The heads of a row have the same angles, so that sines and cosines are made once for all of them.
  */
-struct RopeArgs { // shaders/args.h
-  uint32_t heads, headDim, rotaryDims;
-  float magnitude;
-};
 
 typedef double Doubles __attribute__((vector_size(8 * NATIVE_LANES)));
 

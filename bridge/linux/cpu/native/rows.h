@@ -2,13 +2,6 @@
  * rows.h: kernels that make or reduce whole rows: shaders/softmax.metal, gather.metal, sample.metal, experts.metal.
  * Part of level.h.
  */
-struct SoftmaxArgs { // shaders/args.h
-  uint32_t n;
-  float scale;
-};
-struct MixArgs {
-  uint32_t n, used;
-};
 
 /** The first `count` lanes, and `otherwise` in the others. */
 INLINE Floats load_or(const float *x, uint32_t count, float otherwise) {
