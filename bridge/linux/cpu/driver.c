@@ -103,6 +103,12 @@ static void deallocate(uint32_t device, void *memory, uint64_t length) {
     free(memory);
 }
 
+/** The same library, which may be NULL. */
+static DriverLibrary *withNativeKernels(DriverLibrary *library) {
+  if (library) cpuLibraryUseNative(library, nativeFind);
+  return library;
+}
+
 static DriverLibrary *compile(uint32_t device, const char *source, size_t length, const char *name, char **message) {
   (void)device;
   CpuText image = {0}, messages = {0};
@@ -111,10 +117,8 @@ static DriverLibrary *compile(uint32_t device, const char *source, size_t length
   *message = NULL;
   if (mslCompile(&input, 1, NULL, &image, &messages)) {
     library = cpuLibraryLoadBytes(image.bytes, image.length, input.name, message);
-    if (library) {
-      library->identity = cpuImageHash(input.text, input.length);
-      cpuLibraryUseNative(library, nativeFind);
-    }
+    if (library) library->identity = cpuImageHash(input.text, input.length);
+    withNativeKernels(library);
     if (library && messages.length) *message = cpuTextTake(&messages);
   } else {
     *message = cpuTextTake(&messages);
@@ -126,16 +130,12 @@ static DriverLibrary *compile(uint32_t device, const char *source, size_t length
 
 static DriverLibrary *load(uint32_t device, const char *path, char **message) {
   (void)device;
-  DriverLibrary *library = cpuLibraryLoadFile(path, message);
-  if (library) cpuLibraryUseNative(library, nativeFind);
-  return library;
+  return withNativeKernels(cpuLibraryLoadFile(path, message));
 }
 
 static DriverLibrary *loadBytes(uint32_t device, const void *bytes, size_t length, char **message) {
   (void)device;
-  DriverLibrary *library = cpuLibraryLoadBytes(bytes, length, "library in memory", message);
-  if (library) cpuLibraryUseNative(library, nativeFind);
-  return library;
+  return withNativeKernels(cpuLibraryLoadBytes(bytes, length, "library in memory", message));
 }
 
 static bool run(const DriverCommand *commands, uint32_t count, char **message);

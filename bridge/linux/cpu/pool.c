@@ -196,26 +196,20 @@ static void start(void) {
  * woken has its turn at once and keeps it, where one that has spun has used it up.
  */
 static void waitForHelpers(Job *job) {
-  uint64_t start = 0;
-  for (;;) {
-    uint32_t inside = atomic_load_explicit(&job->helpers, memory_order_acquire);
-    const uint64_t time = (inside & ~OwnerSleeps) == 0 && start == 0 ? 0 : now();
-    if (start == 0) start = time;
-    if ((inside & ~OwnerSleeps) == 0) {
-      if (time - start > LostNanoseconds)
-        atomic_store_explicit(&contendedUntil, time + ContendedNanoseconds, memory_order_relaxed);
-      return;
-    }
-    if (time < start + WaitSpinNanoseconds) {
+  uint32_t inside = atomic_load_explicit(&job->helpers, memory_order_acquire);
+  if (inside == 0) return;
+  const uint64_t start = now();
+  for (; (inside & ~OwnerSleeps) != 0; inside = atomic_load_explicit(&job->helpers, memory_order_acquire)) {
+    if (now() < start + WaitSpinNanoseconds)
       for (int i = 0; i < 32 && atomic_load_explicit(&job->helpers, memory_order_relaxed) != 0; i++) pauseBriefly();
-    } else {
-      if (!(inside & OwnerSleeps)) {
-        atomic_compare_exchange_strong(&job->helpers, &inside, inside | OwnerSleeps);
-        continue;
-      }
+    else if (inside & OwnerSleeps)
       futexWait(&job->helpers, inside);
-    }
+    else
+      atomic_compare_exchange_strong(&job->helpers, &inside, inside | OwnerSleeps);
   }
+  const uint64_t end = now();
+  if (end - start > LostNanoseconds)
+    atomic_store_explicit(&contendedUntil, end + ContendedNanoseconds, memory_order_relaxed);
 }
 
 void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t smallest) {
