@@ -25,18 +25,19 @@ import { Uses } from "./uses.ts";
  * @param kept tensors that are read after the run, and so must exist
  */
 export function fuse(operations: readonly Operation[], kept: ReadonlySet<Tensor>): Operation[] {
-  return PASSES.reduce<Operation[]>(
-    (current, pass) => {
-      const uses = new Uses(current, kept);
-      const replaced: Replacements = new Map();
-      for (const operation of current) pass(operation, uses, replaced);
-      return current.flatMap((operation) => {
-        if (!replaced.has(operation)) return [operation];
-        return replaced.get(operation) ?? [];
-      });
-    },
-    [...operations],
-  );
+  let current = [...operations];
+  let uses = new Uses(current, kept);
+  for (const pass of PASSES) {
+    const replaced: Replacements = new Map();
+    for (const operation of current) pass(operation, uses, replaced);
+    if (replaced.size === 0) continue;
+    current = current.flatMap((operation) => {
+      if (!replaced.has(operation)) return [operation];
+      return replaced.get(operation) ?? [];
+    });
+    uses = new Uses(current, kept);
+  }
+  return current;
 }
 
 type Replacements = Map<Operation, Operation | undefined>;
