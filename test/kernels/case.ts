@@ -1,5 +1,6 @@
 /** A kernel test as data: one dispatch, and what has to be in memory after it. */
 
+import { hasNativeKernels } from "../host/native_kernels.ts";
 import type { Stored } from "../reference/kernels_formats.ts";
 import type { ReferenceType } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
@@ -63,11 +64,11 @@ export function sumBound(length: number): number {
  * sum; the worst of thousands has some times as much, and a case of few outputs, or a product of two, more, since none of
  * them may be as large as the terms. (bridge/linux/cpu/native/activations.h)
  */
-const roundedActivationsBound = 5e-4;
+export const roundedActivationsBound = 5e-4;
 
-/** The case's bound for the kernels in use: `isNative` where products may be native ones. */
-export function boundOf({ kernel, bound }: KernelCase, isNative: boolean): number {
-  const isRounded = isNative && /^mat(vec|mul)_/.test(kernel) && !/_b?f(16|32)$/.test(kernel);
+/** The case's bound for the kernels in use. */
+export function boundOf({ kernel, bound }: KernelCase): number {
+  const isRounded = hasNativeKernels && /^mat(vec|mul)_/.test(kernel) && !/_b?f(16|32)$/.test(kernel);
   return isRounded ? Math.max(bound, roundedActivationsBound) : bound;
 }
 

@@ -6,6 +6,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Device } from "../../src/runtime/index.ts";
+import { hasNativeKernels } from "../host/native_kernels.ts";
 import { boundOf, buildCase, type KernelCase, seedOf } from "./case.ts";
 import { KernelRunner, largestError } from "./runner.ts";
 import { kernelCases } from "./suite.ts";
@@ -16,12 +17,7 @@ function withoutThreads(testCases: readonly KernelCase[]): readonly KernelCase[]
   return [...new Map(testCases.map((testCase) => [nameOf(testCase), testCase])).values()];
 }
 
-function hasNativeKernels(): boolean {
-  using runner = new KernelRunner();
-  return runner.isNative;
-}
-
-const cases = hasNativeKernels() ? withoutThreads(kernelCases) : kernelCases;
+const cases = hasNativeKernels ? withoutThreads(kernelCases) : kernelCases;
 
 describe("kernels", () => {
   let runner: KernelRunner;
@@ -50,7 +46,7 @@ describe("kernels", () => {
   for (const testCase of cases) {
     test(`${testCase.kernel} matches float64 with ${testCase.shape}`, () => {
       try {
-        runner.run(testCase.kernel, buildCase(testCase), boundOf(testCase, runner.isNative));
+        runner.run(testCase.kernel, buildCase(testCase), boundOf(testCase));
       } catch (cause) {
         throw new Error(`${testCase.kernel} failed with seed ${seedOf(testCase)}: ${String(cause)}`, {
           cause,

@@ -18,7 +18,7 @@ const failures: string[] = [];
 /** Runs a case and notes its error. */
 function note(runner: KernelRunner, testCase: KernelCase): void {
   const { kernel, shape } = testCase;
-  const bound = boundOf(testCase, runner.isNative);
+  const bound = boundOf(testCase);
   const line = lines.get(kernel) ?? { cases: 0, worst: 0, bound: 0, shape };
   lines.set(kernel, line);
   line.cases++;

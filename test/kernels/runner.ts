@@ -85,11 +85,6 @@ export class KernelRunner implements Disposable {
     return this.#library.functionNames;
   }
 
-  /** Whether the CPU device's native kernels stand in for those of the shaders (env BUN_METAL_CPU_NATIVE). */
-  get isNative(): boolean {
-    return this.#device.info.architecture.includes("+");
-  }
-
   /** Whether kernels with simdgroup_matrix work here. */
   get hasSimdgroupMatrix(): boolean {
     return this.#device.info.simdgroupMatrix;
