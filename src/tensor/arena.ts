@@ -28,13 +28,10 @@ export function placeBlocks(blocks: readonly Block[]): Placement {
   const order = blocks.map((block, index) => ({ block, index, size: aligned(block.byteLength) }));
   order.sort((a, b) => b.size - a.size || a.block.first - b.block.first || a.index - b.index);
 
-  const placed: { readonly block: Block; readonly start: number; readonly end: number }[] = []; // by start
+  const placed: Placed[] = []; // by start
   let byteLength = 0;
   for (const { block, index, size } of order) {
-    const start = smallestGap(
-      placed.filter((other) => other.block.first <= block.last && block.first <= other.block.last),
-      size,
-    );
+    const start = smallestGap(placed, block, size);
     offsets[index] = start;
     byteLength = Math.max(byteLength, start + size);
     const behind = placed.findIndex((other) => other.start > start);
@@ -43,23 +40,27 @@ export function placeBlocks(blocks: readonly Block[]): Placement {
   return { offsets, byteLength };
 }
 
-/** Start of the smallest gap of at least `size` between ranges sorted by start, or the end of them all. */
-function smallestGap(
-  taken: readonly { readonly start: number; readonly end: number }[],
-  size: number,
-): number {
+interface Placed {
+  readonly block: Block;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Start of the smallest gap of at least `size` between those that live when the block does, or the end of them all. */
+function smallestGap(placed: readonly Placed[], { first, last }: Block, size: number): number {
   let best: number | undefined;
   let bestLength = Number.POSITIVE_INFINITY;
-  let end = 0;
-  for (const range of taken) {
-    const length = range.start - end;
+  let from = 0;
+  for (const { block, start, end } of placed) {
+    if (block.first > last || first > block.last) continue;
+    const length = start - from;
     if (length >= size && length < bestLength) {
-      best = end;
+      best = from;
       bestLength = length;
     }
-    end = Math.max(end, range.end);
+    from = Math.max(from, end);
   }
-  return best ?? end;
+  return best ?? from;
 }
 
 function aligned(byteLength: number): number {

@@ -3,8 +3,7 @@
  * rotate), which separates what could run side by side. Gathering what is independent saves barriers.
  */
 
-import { type Access, accessOf, ownRange, writtenMemory } from "./access.ts";
-import { HazardTracker } from "./hazards.ts";
+import type { Dependencies } from "./dependencies.ts";
 import type { Operation } from "./operation.ts";
 
 /**
@@ -14,30 +13,26 @@ import type { Operation } from "./operation.ts";
 const LOOKAHEAD = 16;
 
 /**
- * Reorders so that each stretch between barriers has as much as it can: the first operation that waits, and those among
- * the next that conflict with nothing before them, whether it is in the stretch or still waits.
+ * Reorders so that each stretch between barriers has as much as it can: of the operations that wait, the next ones that
+ * depend on nothing that is in the stretch or still waits.
  *
  * @param operations an order that is valid
  * @returns a valid order of the same operations
  */
-export function gatherPhases(operations: readonly Operation[]): Operation[] {
+export function gatherPhases(operations: readonly Operation[], dependencies: Dependencies): Operation[] {
   const ordered: Operation[] = [];
-  const written = writtenMemory(operations);
+  const done = new Set<Operation>(); // those of earlier stretches
   let next = 0; // of those that were not looked at yet
-  let waiting: { readonly operation: Operation; readonly access: Access }[] = [];
+  let waiting: Operation[] = [];
   while (waiting.length > 0 || next < operations.length) {
-    for (; waiting.length < LOOKAHEAD && next < operations.length; next++) {
-      const operation = operations[next];
-      waiting.push({ operation, access: accessOf(operation, ownRange, written) });
+    while (waiting.length < LOOKAHEAD && next < operations.length) waiting.push(operations[next++]);
+    const start = ordered.length;
+    const left: Operation[] = [];
+    for (const operation of waiting) {
+      const isReady = dependencies.get(operation)?.every((other) => done.has(other));
+      (isReady ? ordered : left).push(operation);
     }
-    const tracker = new HazardTracker();
-    const left: typeof waiting = [];
-    for (const candidate of waiting) {
-      const { reads, writes } = candidate.access;
-      if (tracker.conflicts(reads, writes)) left.push(candidate);
-      else ordered.push(candidate.operation);
-      tracker.note(reads, writes);
-    }
+    for (let i = start; i < ordered.length; i++) done.add(ordered[i]);
     waiting = left;
   }
   return ordered;

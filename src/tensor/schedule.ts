@@ -4,13 +4,12 @@
  *
  * A "phase" is what lies between two barriers; its dispatches may overlap. Lifetimes are counted in phases, not in
  * dispatches: memory that is free after a dispatch of a phase is not reused within that phase. So sharing memory never
- * costs a barrier that the data does not need.
+ * needs a barrier that the data does not.
  */
 
-import { accessOf, ownRange, writtenMemory } from "./access.ts";
 import { placeBlocks } from "./arena.ts";
+import { dependenciesOf, phasesOf } from "./dependencies.ts";
 import { fuse } from "./fuse.ts";
-import { HazardTracker, type MemoryRange } from "./hazards.ts";
 import type { Nodes } from "./nodes.ts";
 import type { Dispatch, KernelTarget, Operation } from "./operation.ts";
 import { gatherPhases } from "./order.ts";
@@ -43,9 +42,6 @@ export interface Schedule {
   readonly arenaBytes: number;
 }
 
-/** What identifies the arena's memory to the hazard tracker. */
-const ARENA = Symbol("arena");
-
 /**
  * Orders, fuses and places a graph.
  *
@@ -59,20 +55,15 @@ export function schedule(nodes: Nodes, target: KernelTarget, options: ScheduleOp
   }
   operations = operations.flatMap((operation) => operation.expand(target));
   if (options.fuse !== false) operations = fuse(operations, kept);
-  if (options.reorder !== false) operations = gatherPhases(operations);
+  const dependencies = dependenciesOf(operations);
+  if (options.reorder !== false) operations = gatherPhases(operations, dependencies);
 
-  const phases = phasesOf(operations);
+  const phases = phasesOf(operations, dependencies);
   const { offsets, byteLength } = placeResults(operations, phases, kept, options.reuseMemory !== false);
-  const barriers = barriersOf(operations, (tensor) => {
-    const offset = offsets.get(tensor);
-    return offset === undefined
-      ? ownRange(tensor)
-      : { memory: ARENA, start: offset, end: offset + tensor.byteLength };
-  });
   const steps = operations.map((operation, i) => ({
     operation,
     dispatch: operation.encode(target),
-    barrier: options.barriers !== false && barriers[i] === true,
+    barrier: options.barriers !== false && i > 0 && phases[i] !== phases[i - 1],
   }));
   return { steps, offsets, arenaBytes: byteLength };
 }
@@ -87,22 +78,6 @@ function neededOperations(operations: readonly Operation[], kept: ReadonlySet<Te
     for (const input of operation.inputs) needed.add(input);
   }
   return found.reverse();
-}
-
-/** For each operation, whether a barrier comes before it. */
-function barriersOf(operations: readonly Operation[], rangeOf: (tensor: Tensor) => MemoryRange): boolean[] {
-  const tracker = new HazardTracker();
-  const written = writtenMemory(operations);
-  return operations.map((operation) => {
-    const { reads, writes } = accessOf(operation, rangeOf, written);
-    return tracker.next(reads, writes);
-  });
-}
-
-/** The phase of each operation, as the data alone requires it. */
-function phasesOf(operations: readonly Operation[]): number[] {
-  let phase = 0;
-  return barriersOf(operations, ownRange).map((barrier) => (barrier ? ++phase : phase));
 }
 
 /** Memory that one result, or several in place one after the other, take in the arena. */
@@ -135,11 +110,15 @@ function slotsOf(
   kept: ReadonlySet<Tensor>,
   reuse: boolean,
 ): Map<Tensor, Slot> {
-  const readers = new Map<Tensor, number[]>(); // indices of operations
+  const readers: (number[] | undefined)[] = []; // by number of the tensor: indices of operations
   operations.forEach(({ inputs }, i) => {
-    for (const input of new Set(inputs)) readers.set(input, [...(readers.get(input) ?? []), i]);
+    for (const { id } of inputs) {
+      const known = readers[id];
+      if (known === undefined) readers[id] = [i];
+      else known.push(i);
+    }
   });
-  const readersOf = (tensor: Tensor): readonly number[] => readers.get(tensor) ?? [];
+  const readersOf = ({ id }: Tensor): readonly number[] => readers[id] ?? [];
 
   const slots = new Map<Tensor, Slot>();
   /** The slot of an input that the first output can take over: nobody else reads it in this phase or later. */
@@ -157,7 +136,7 @@ function slotsOf(
   operations.forEach(({ outputs }, i) => {
     outputs.forEach((output, position) => {
       if (kept.has(output)) return;
-      const last = Math.max(phases[i], ...readersOf(output).map((reader) => phases[reader]));
+      const last = phases[readersOf(output).at(-1) ?? i];
       const slot = reuse && position === 0 ? inherited(i) : undefined;
       if (slot !== undefined) slot.last = last;
       slots.set(output, slot ?? { byteLength: output.byteLength, first: phases[i], last });

@@ -2,39 +2,39 @@
  * Who makes, reads and overwrites what in a list of operations.
  */
 
-import { shareBytes } from "./access.ts";
+import { shareBytes } from "./dependencies.ts";
 import type { Operation } from "./operation.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** Built for one order of operations. */
+/** Built for one order of operations of a graph. */
 export class Uses {
   readonly #operations: readonly Operation[];
   readonly #kept: ReadonlySet<Tensor>;
   readonly #index = new Map<Operation, number>();
-  readonly #producer = new Map<Tensor, Operation>();
-  readonly #readers = new Map<Tensor, Operation[]>();
+  readonly #producer: (Operation | undefined)[] = []; // by number of the tensor
+  readonly #readers: (Operation[] | undefined)[] = []; // by number of the tensor
 
   constructor(operations: readonly Operation[], kept: ReadonlySet<Tensor>) {
     this.#operations = operations;
     this.#kept = kept;
     operations.forEach((operation, i) => {
       this.#index.set(operation, i);
-      for (const output of operation.outputs) this.#producer.set(output, operation);
-      for (const input of new Set(operation.inputs)) {
-        const readers = this.#readers.get(input);
-        if (readers === undefined) this.#readers.set(input, [operation]);
-        else readers.push(operation);
+      for (const { id } of operation.outputs) this.#producer[id] = operation;
+      for (const { id } of operation.inputs) {
+        const readers = this.#readers[id];
+        if (readers === undefined) this.#readers[id] = [operation];
+        else if (readers.at(-1) !== operation) readers.push(operation);
       }
     });
   }
 
   producer(tensor: Tensor): Operation | undefined {
-    return this.#producer.get(tensor);
+    return this.#producer[tensor.id];
   }
 
   /** Operations that read the tensor, in order, each once. */
   readers(tensor: Tensor): readonly Operation[] {
-    return this.#readers.get(tensor) ?? [];
+    return this.#readers[tensor.id] ?? [];
   }
 
   isKept(tensor: Tensor): boolean {
@@ -47,9 +47,12 @@ export class Uses {
 
   /** True where an operation strictly between two others writes into the memory of a constant. */
   isWrittenBetween(tensor: Tensor, from: Operation, to: Operation): boolean {
-    return this.#operations
-      .slice(this.#position(from) + 1, this.#position(to))
-      .some((operation) => operation.writes.some((written) => shareBytes(written, tensor)));
+    if (tensor.source.kind !== "constant") return false;
+    const end = this.#position(to);
+    for (let i = this.#position(from) + 1; i < end; i++) {
+      if (this.#operations[i].writes.some((written) => shareBytes(written, tensor))) return true;
+    }
+    return false;
   }
 
   #position(operation: Operation): number {
