@@ -116,10 +116,10 @@ export class KvCache implements Disposable {
   readonly buffers: readonly Buffer[];
   readonly #owned: DisposableStack;
 
-  /** Allocates room for `maxSequences` full contexts. Dispose it after all that uses it. */
-  constructor(device: Device, config: LlamaConfig, options: KvCacheOptions) {
+  /** Allocates what `layoutCache` made of the options. Dispose it after all that uses it. */
+  constructor(device: Device, layout: KvLayout, options: KvCacheOptions) {
     this.type = options.kvType;
-    this.layout = layoutCache(config, options, device.info.maxBufferLength);
+    this.layout = layout;
     const { blocksPerSequence, blockCount } = this.layout;
     this.blocks = new BlockTable({
       blockSize: BLOCK_SIZE,

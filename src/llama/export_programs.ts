@@ -9,11 +9,10 @@ import {
 } from "../tensor/index.ts";
 import { type KvType, layoutCache } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
-import { stepSizes } from "./model.ts";
 import { NONE, SectionWriter } from "./plan_file.ts";
 import { packTables, type RopeTables } from "./rope_tables.ts";
-import { buildStep } from "./step_graph.ts";
-import { layoutWeights } from "./weight_buffers.ts";
+import { buildStep, stepSizes } from "./step_graph.ts";
+import { layoutWeights, placeIn } from "./weight_buffers.ts";
 import type { LlamaWeights, WeightPlace } from "./weights.ts";
 
 /** PLAN_BUFFER_* of bridge/model/format.h. */
@@ -126,12 +125,13 @@ function placeWeights(
   places: LlamaWeights<WeightPlace>,
   options: ProgramOptions,
 ): (place: WeightPlace) => { memory: NumberedMemory; offset: number } {
-  const { chunks, places: found } = layoutWeights(places, options);
-  const memories = chunks.map(({ offset, byteLength }) => table.add(roles.weights, byteLength, offset));
+  const layout = layoutWeights(places, options);
+  const memories = layout.chunks.map(({ offset, byteLength }) =>
+    table.add(roles.weights, byteLength, offset),
+  );
   return (place) => {
-    const at = found.get(place);
-    if (at === undefined) throw new TypeError("A weight of the model has no place in its file");
-    return { memory: memories[at.chunk], offset: at.offset };
+    const { chunk, offset } = placeIn(layout, place);
+    return { memory: memories[chunk], offset };
   };
 }
 

@@ -2,13 +2,14 @@
 import { type GgufFile, openGguf } from "../gguf/index.ts";
 import { Device } from "../runtime/index.ts";
 import { type Tokenizer, tokenizerFromMetadata } from "../text/index.ts";
-import { checkKvType, type KvType } from "./cache.ts";
+import { checkKvType, type KvType, layoutCache } from "./cache.ts";
 import { type LlamaConfig, readConfig } from "./config.ts";
 import { checkMemory } from "./memory_check.ts";
 import { Model, type ModelOptions } from "./model.ts";
+import { ModelGraphs, type ModelParts } from "./model_graphs.ts";
 import { readRopeFactors } from "./rope_factors.ts";
-import { type RopeFactors, type RopeTables, ropeTables } from "./rope_tables.ts";
-import { layoutWeights, loadWeights, type WeightBuffers } from "./weight_buffers.ts";
+import { type RopeFactors, ropeTables } from "./rope_tables.ts";
+import { layoutWeights, loadWeights } from "./weight_buffers.ts";
 import { findWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
 
 /** Positions of a sequence unless told: a longer context is memory that few texts use. */
@@ -103,34 +104,28 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
   using owned = new DisposableStack();
   const device = typeof options.device === "object" ? options.device : owned.use(Device.open(options.device));
   await begin("placing the weights", PLACING_BEGINS);
-  const weights = owned.use(await placeWeights(device, file, rope, options, modelOptions));
+  const parts: ModelParts = {
+    config: file.config,
+    places: file.places,
+    weights: layoutWeights(file.places, device.info),
+    cache: layoutCache(file.config, modelOptions, device.info.maxBufferLength),
+    rope,
+  };
+  const graphs = new ModelGraphs(parts, modelOptions);
+  const bytes = { weights: parts.weights.byteLength, cache: parts.cache.byteLength };
+  const { exceedWorkingSet = false } = options;
+  checkMemory(device.info, bytes, graphs, { ...modelOptions, exceedWorkingSet });
+  const onProgress = (done: number): void => {
+    const fraction = PLACING_BEGINS + done * (PLACING_ENDS - PLACING_BEGINS);
+    options.onProgress?.({ stage: "placing the weights", fraction });
+  };
+  const weights = owned.use(
+    await loadWeights(device, file.gguf.parts, parts.weights, { signal: options.signal, onProgress }),
+  );
   await begin("preparing kernels", PLACING_ENDS);
-  const model = owned.use(new Model(device, file.config, file.places, weights, rope, modelOptions));
+  const model = owned.use(new Model(device, parts, graphs, weights, modelOptions));
   await begin("ready", 1);
   return { file, device, model, owned: owned.move() };
-}
-
-/** Checks that there is room, then brings the weights there. */
-async function placeWeights(
-  device: Device,
-  { config, places, gguf }: ModelFile,
-  rope: RopeTables,
-  options: LoadOptions,
-  modelOptions: ModelOptions,
-): Promise<WeightBuffers> {
-  const layout = layoutWeights(places, device.info);
-  checkMemory(device.info, config, places, layout, rope, {
-    ...modelOptions,
-    exceedWorkingSet: options.exceedWorkingSet ?? false,
-  });
-  return loadWeights(device, gguf.parts, layout, {
-    signal: options.signal,
-    onProgress: (done) =>
-      options.onProgress?.({
-        stage: "placing the weights",
-        fraction: PLACING_BEGINS + done * (PLACING_ENDS - PLACING_BEGINS),
-      }),
-  });
 }
 
 /** The options with defaults filled in. @throws {RangeError} if one is out of range */

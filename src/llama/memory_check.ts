@@ -1,14 +1,9 @@
 /** Whether a model fits the device, answered before anything is allocated there. */
 import type { DeviceInfo } from "../runtime/index.ts";
-import { footprint, footprintBound, type Memory, Nodes } from "../tensor/index.ts";
-import { type KvLayout, layoutCache } from "./cache.ts";
-import type { LlamaConfig } from "./config.ts";
+import { footprint, footprintBound } from "../tensor/index.ts";
 import { MemoryError } from "./errors.ts";
-import { type ModelOptions, stepLimits } from "./model.ts";
-import type { RopeTables } from "./rope_tables.ts";
-import { buildStep } from "./step_graph.ts";
-import type { WeightLayout } from "./weight_buffers.ts";
-import type { LlamaWeights, WeightPlace } from "./weights.ts";
+import type { ModelOptions } from "./model.ts";
+import type { ModelGraphs } from "./model_graphs.ts";
 
 export type MemoryCheckOptions = ModelOptions & {
   /** Whether the model may need more than the working set. */
@@ -19,22 +14,20 @@ export type MemoryCheckOptions = ModelOptions & {
  * Refuses a model that the device has no room for: one with a buffer over the longest, or that needs more bytes in total
  * than the working set. What else lives on the device is not counted.
  *
+ * @param bytes Of the weights and the cache.
+ * @param graphs Of all steps, those that are compiled later too.
  * @throws {MemoryError} Which says what takes how much, and what can be done.
  */
 export function checkMemory(
   info: DeviceInfo,
-  config: LlamaConfig,
-  places: LlamaWeights<WeightPlace>,
-  weights: WeightLayout,
-  rope: RopeTables,
+  bytes: { readonly weights: number; readonly cache: number },
+  graphs: ModelGraphs,
   options: MemoryCheckOptions,
 ): void {
-  const cache = layoutCache(config, options, info.maxBufferLength);
   // Before the activations: a cache far too large would not even have a graph.
-  checkTotal(info, options, { weights: weights.byteLength, cache: cache.byteLength });
-  const left = info.workingSet - weights.byteLength - cache.byteLength;
-  const activations = activationBytes(info, config, places, cache, rope, options, left);
-  checkTotal(info, options, { weights: weights.byteLength, cache: cache.byteLength, activations });
+  checkTotal(info, options, bytes);
+  const left = info.workingSet - bytes.weights - bytes.cache;
+  checkTotal(info, options, { ...bytes, activations: activationBytes(info, graphs, left) });
 }
 
 type Needs = { readonly weights: number; readonly cache: number; readonly activations?: number };
@@ -62,41 +55,20 @@ function remedies({ kvType, maxSequences }: ModelOptions): string {
 }
 
 /** Bytes of intermediate results and logits of all steps, or a bound where that is less than `left`, which takes less time. */
-function activationBytes(
-  info: DeviceInfo,
-  config: LlamaConfig,
-  places: LlamaWeights<WeightPlace>,
-  layout: KvLayout,
-  rope: RopeTables,
-  options: ModelOptions,
-  left: number,
-): number {
-  const anything: Memory = { byteLength: Number.MAX_SAFE_INTEGER };
-  const caches = layout.buffers.map((byteLength): Memory => ({ byteLength }));
-  const graphs = stepLimits(options.batchSize).map((limits) => {
-    const nodes = new Nodes();
-    buildStep(nodes, limits, {
-      config,
-      places,
-      weight: () => ({ memory: anything, offset: 0 }),
-      rope,
-      frequencies: anything,
-      cache: { memories: caches, type: options.kvType, layout },
-      sequenceCount: options.maxSequences,
-    });
-    return { nodes, rows: limits.rows };
-  });
-  const bound = graphs.reduce((sum, { nodes }) => sum + footprintBound(nodes), 0);
-  if (bound <= Math.min(left, info.maxBufferLength)) return bound;
+function activationBytes(info: DeviceInfo, graphs: ModelGraphs, left: number): number {
+  const { limits } = graphs;
+  // No step needs more than the largest.
+  const bound = footprintBound(graphs.graph(limits.length - 1));
+  if (bound * limits.length <= left && bound <= info.maxBufferLength) return bound * limits.length;
 
   let total = 0;
-  for (const { nodes, rows } of graphs) {
-    const { arenaBytes, namedBytes } = footprint(nodes, info);
+  limits.forEach(({ rows }, step) => {
+    const { arenaBytes, namedBytes } = footprint(graphs.graph(step), info);
     for (const bytes of [arenaBytes, ...namedBytes]) {
       if (bytes > info.maxBufferLength) throw tooLong(bytes, rows, info.maxBufferLength);
       total += bytes;
     }
-  }
+  });
   return total;
 }
 

@@ -1,16 +1,12 @@
-import { type Device, ReleasedError } from "../runtime/index.ts";
-import { MATMUL_MIN_ROWS } from "../tensor/index.ts";
-import { type BatchLimits, checkRows, type Row, splitRows } from "./batch.ts";
+import { type Buffer, type Device, ReleasedError } from "../runtime/index.ts";
+import { compileNodes, type Memory } from "../tensor/index.ts";
+import { checkRows, type Row, splitRows } from "./batch.ts";
 import { KvCache, type KvType } from "./cache.ts";
-import type { LlamaConfig } from "./config.ts";
-import { packTables, type RopeTables } from "./rope_tables.ts";
+import type { ModelGraphs, ModelParts } from "./model_graphs.ts";
+import { packTables } from "./rope_tables.ts";
 import { Sequence } from "./sequence.ts";
-import { Step, type StepParts } from "./step.ts";
+import { Step } from "./step.ts";
 import type { WeightBuffers } from "./weight_buffers.ts";
-import type { LlamaWeights, WeightPlace } from "./weights.ts";
-
-/** Rows of one step that can have logits: each costs a product with the vocabulary and a row of output memory. */
-const LOGIT_ROWS = 16;
 
 export type ModelOptions = {
   readonly contextLength: number;
@@ -20,52 +16,59 @@ export type ModelOptions = {
 };
 
 /**
- * A model on a device: the weights, the KV cache and the compiled steps. There is one for a single row (a generated
- * token), one for the few rows that are best multiplied one by one (tokens of several sequences), and one for up to
- * `batchSize` rows (prompts). Rows go in, logits come out; text is not its business.
+ * A model on a device: the weights, the KV cache and the compiled steps. Rows go in, logits come out; text is not its
+ * business.
  */
 export class Model implements Disposable {
   readonly weights: WeightBuffers;
   readonly cache: KvCache;
-  /** By size, the smallest first. */
-  readonly steps: readonly Step[];
+  /** The step of one row. */
+  readonly single: Step;
+  readonly #largest: Step;
+  readonly #device: Device;
+  readonly #graphs: ModelGraphs;
+  readonly #buffers: ReadonlyMap<Memory, Buffer>;
+  /** As `graphs.limits`; those that nobody has needed yet are not there. */
+  readonly #steps: (Step | undefined)[] = [];
   readonly #vocabularySize: number;
   readonly #owned: DisposableStack;
   /** Settles when the call that runs now, and all that wait before the next one, are done. */
   #turn: Promise<void> = Promise.resolve();
 
-  /** The weights stay the caller's, who disposes them after the model. */
+  /**
+   * Compiles the steps of one row and of the most rows, which every text needs.
+   *
+   * @param graphs Of the same parts. Checked against the device's memory, for those that are compiled later too.
+   * @param weights They stay the caller's, who disposes them after the model.
+   */
   constructor(
     device: Device,
-    config: LlamaConfig,
-    places: LlamaWeights<WeightPlace>,
+    parts: ModelParts,
+    graphs: ModelGraphs,
     weights: WeightBuffers,
-    rope: RopeTables,
     options: ModelOptions,
   ) {
     using owned = new DisposableStack();
     this.weights = weights;
+    this.cache = owned.use(new KvCache(device, parts.cache, options));
     const frequencies = owned.use(
-      device.bufferFrom(packTables(rope), {
+      device.bufferFrom(packTables(parts.rope), {
         label: "rope frequencies",
         storage: weights.placement === "private" ? "private" : "shared",
       }),
     );
-    this.cache = owned.use(new KvCache(device, config, options));
-    const parts: StepParts = { config, places, weights, rope, frequencies, cache: this.cache };
-    this.steps = stepLimits(options.batchSize).map((limits) => owned.use(new Step(device, parts, limits)));
-    this.#vocabularySize = config.vocabularySize;
+    this.#device = device;
+    this.#graphs = graphs;
+    this.#buffers = graphs.bind({ weights: weights.buffers, cache: this.cache.buffers, frequencies });
+    this.#vocabularySize = parts.config.vocabularySize;
+    this.single = this.#compile(0, owned);
+    this.#largest = this.#compile(graphs.limits.length - 1, owned);
     this.#owned = owned.move();
   }
 
-  /** The step of one row. */
-  get single(): Step {
-    return this.steps[0];
-  }
-
-  /** Bytes that intermediate results take. */
+  /** Bytes that intermediate results take, of the steps that were needed so far. */
   get activationBytes(): number {
-    return this.steps.reduce((sum, step) => sum + step.plan.arenaBytes, 0);
+    return this.#steps.reduce((sum, step) => sum + (step?.plan.arenaBytes ?? 0), 0);
   }
 
   /** Opens an empty sequence, which the caller disposes. */
@@ -103,7 +106,7 @@ export class Model implements Disposable {
   }
 
   async #step(rows: readonly Row[], onLogits: (logits: Float32Array) => void): Promise<void> {
-    const step = this.steps.find(({ limits }) => rows.length <= limits.rows) ?? this.#largest;
+    const step = this.#stepFor(rows.length);
     try {
       step.prepare(rows);
       await step.run();
@@ -118,8 +121,22 @@ export class Model implements Disposable {
     for (const row of rows) if (row.wantsLogits) onLogits(step.logits(wanted++));
   }
 
-  get #largest(): Step {
-    return this.steps[this.steps.length - 1];
+  /** The smallest step that takes so many rows. */
+  #stepFor(rows: number): Step {
+    return this.#compile(
+      this.#graphs.limits.findIndex((limits) => rows <= limits.rows),
+      this.#owned,
+    );
+  }
+
+  /** Makes the step of this number, unless it is there. Where that fails, all is as it was. */
+  #compile(size: number, owned: DisposableStack): Step {
+    const known = this.#steps[size];
+    if (known !== undefined) return known;
+    const plan = owned.use(compileNodes(this.#device, this.#graphs.graph(size), this.#buffers));
+    const step = new Step(plan, this.cache, this.#graphs.limits[size]);
+    this.#steps[size] = step;
+    return step;
   }
 
   #checkAlive(): void {
@@ -130,16 +147,4 @@ export class Model implements Disposable {
   [Symbol.dispose](): void {
     this.#owned.dispose();
   }
-}
-
-/** Rows of each step. */
-export function stepSizes(batchSize: number): number[] {
-  return [1, MATMUL_MIN_ROWS - 1, batchSize].filter(
-    (size, i, sizes) => size <= batchSize && sizes.indexOf(size) === i,
-  );
-}
-
-/** Limits of each step. */
-export function stepLimits(batchSize: number): BatchLimits[] {
-  return stepSizes(batchSize).map((rows) => ({ rows, logitRows: Math.min(rows, LOGIT_ROWS) }));
 }

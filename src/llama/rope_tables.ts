@@ -43,6 +43,11 @@ export function packTables({ global, local }: RopeTables): Float32Array {
   return Float32Array.of(...global.frequencies, ...local.frequencies);
 }
 
+/** Bytes of what `packTables` gives. */
+export function packedBytes({ global, local }: RopeTables): number {
+  return global.frequencies.byteLength + (local === global ? 0 : local.frequencies.byteLength);
+}
+
 function scaledTable(config: LlamaConfig, factors: Float32Array | undefined): RopeTable {
   const { ropeFrequencyBase: base, ropeDimensionCount: dims, ropeScaling: scaling } = config;
   const kept = keptShares(config);

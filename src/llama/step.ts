@@ -1,29 +1,13 @@
-import type { Buffer, Device } from "../runtime/index.ts";
-import { Graph, type Plan } from "../tensor/index.ts";
+import type { Plan } from "../tensor/index.ts";
 import type { BatchLimits, Row } from "./batch.ts";
 import type { KvCache } from "./cache.ts";
-import type { LlamaConfig } from "./config.ts";
-import type { RopeTables } from "./rope_tables.ts";
-import { buildStep, picksRows } from "./step_graph.ts";
-import type { WeightBuffers } from "./weight_buffers.ts";
-import type { LlamaWeights, WeightPlace } from "./weights.ts";
-
-/** What steps are built of; all of it is the model's. */
-export type StepParts = {
-  readonly config: LlamaConfig;
-  readonly places: LlamaWeights<WeightPlace>;
-  readonly weights: WeightBuffers;
-  readonly rope: RopeTables;
-  /** What `packTables` makes of `rope`. */
-  readonly frequencies: Buffer;
-  readonly cache: KvCache;
-};
+import { picksRows } from "./step_graph.ts";
 
 /**
  * The forward pass for up to a number of rows, as one program. What changes from run to run travels in the run's
  * dynamic words, which are written in place: a run allocates nothing on either side.
  */
-export class Step implements Disposable {
+export class Step {
   readonly limits: BatchLimits;
   readonly plan: Plan;
   readonly #cache: KvCache;
@@ -36,11 +20,11 @@ export class Step implements Disposable {
   /** Views of the output buffer, one for each row of logits, [vocabulary]. */
   readonly #logits: readonly Float32Array[];
 
-  constructor(device: Device, parts: StepParts, limits: BatchLimits) {
+  /** @param plan What `buildStep` makes, compiled. It stays the caller's. */
+  constructor(plan: Plan, cache: KvCache, limits: BatchLimits) {
     this.limits = limits;
-    this.#cache = parts.cache;
-    this.plan = compile(device, parts, limits);
-    const { plan } = this;
+    this.plan = plan;
+    this.#cache = cache;
     this.#tokens = plan.u32("tokens");
     this.#positions = plan.u32("positions");
     this.#sequences = plan.u32("sequences");
@@ -48,7 +32,7 @@ export class Step implements Disposable {
     this.#logitRows = picksRows(limits) ? plan.u32("wanted") : undefined;
     this.#blockTables = plan.u32("blockTables");
     const logits = plan.f32("logits");
-    const vocabulary = parts.config.vocabularySize;
+    const vocabulary = logits.length / limits.logitRows;
     this.#logits = Array.from({ length: limits.logitRows }, (_, i) =>
       logits.subarray(i * vocabulary, (i + 1) * vocabulary),
     );
@@ -80,23 +64,4 @@ export class Step implements Disposable {
   logits(index: number): Float32Array {
     return this.#logits[index];
   }
-
-  [Symbol.dispose](): void {
-    this.plan[Symbol.dispose]();
-  }
-}
-
-function compile(device: Device, parts: StepParts, limits: BatchLimits): Plan {
-  const { cache } = parts;
-  const graph = new Graph(device);
-  buildStep(graph, limits, {
-    config: parts.config,
-    places: parts.places,
-    weight: (place) => parts.weights.locate(place),
-    rope: parts.rope,
-    frequencies: parts.frequencies,
-    cache: { memories: cache.buffers, type: cache.type, layout: cache.layout },
-    sequenceCount: cache.blocks.options.sequenceCount,
-  });
-  return graph.compile();
 }

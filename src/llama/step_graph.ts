@@ -1,5 +1,5 @@
 /** The graph of a step: the forward pass over up to a number of rows. It knows no device, only memory. */
-import type { Memory, Nodes, PagedCache, Tensor } from "../tensor/index.ts";
+import { MATMUL_MIN_ROWS, type Memory, type Nodes, type PagedCache, type Tensor } from "../tensor/index.ts";
 import type { BatchLimits } from "./batch.ts";
 import { BLOCK_SIZE, type KvLayout, type KvType } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
@@ -21,6 +21,16 @@ export type StepMemory = {
   /** Rows of the block tables. */
   readonly sequenceCount: number;
 };
+
+/**
+ * Rows of each step, the smallest first: a single one (a generated token), the few that are best multiplied one by one
+ * (tokens of several sequences), and up to `batchSize` (prompts).
+ */
+export function stepSizes(batchSize: number): number[] {
+  return [1, MATMUL_MIN_ROWS - 1, batchSize].filter(
+    (size, i, sizes) => size <= batchSize && sizes.indexOf(size) === i,
+  );
+}
 
 /** A step of one row needs no choice of rows, and saves the dispatch for it. */
 export function picksRows(limits: BatchLimits): boolean {

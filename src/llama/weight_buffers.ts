@@ -49,23 +49,22 @@ export function layoutWeights(weights: LlamaWeights<WeightPlace>, limits: ChunkL
   return { chunks, places: found, byteLength: chunks.reduce((sum, { byteLength }) => sum + byteLength, 0) };
 }
 
+/** Which chunk a weight lies in, and where. */
+export function placeIn({ places }: WeightLayout, place: WeightPlace): ChunkPlace {
+  const found = places.get(place);
+  if (found === undefined) throw new TypeError(`Tensor "${place.name}" is none of the weights here`);
+  return found;
+}
+
 /** The buffers of a model's weights. It owns them. */
 export class WeightBuffers implements Disposable {
   readonly placement: WeightPlacement;
+  /** As the chunks of the layout. */
   readonly buffers: readonly Buffer[];
-  readonly #places: ReadonlyMap<WeightPlace, ChunkPlace>;
 
-  constructor(placement: WeightPlacement, buffers: readonly Buffer[], layout: WeightLayout) {
+  constructor(placement: WeightPlacement, buffers: readonly Buffer[]) {
     this.placement = placement;
     this.buffers = buffers;
-    this.#places = layout.places;
-  }
-
-  /** The buffer that a weight lies in, and where. */
-  locate(place: WeightPlace): { readonly memory: Buffer; readonly offset: number } {
-    const found = this.#places.get(place);
-    if (found === undefined) throw new TypeError(`Tensor "${place.name}" is none of the weights here`);
-    return { memory: this.buffers[found.chunk], offset: found.offset };
   }
 
   [Symbol.dispose](): void {
@@ -94,7 +93,7 @@ export async function loadWeights(
   const fill = { mapped: map, copied: copy, private: stage }[placement];
   const buffers = await fill(device, files, layout.chunks, own, progress);
   await files.checkUnchanged();
-  const weights = new WeightBuffers(placement, buffers, layout);
+  const weights = new WeightBuffers(placement, buffers);
   owned.move(); // the weights own the buffers from here on
   return weights;
 }

@@ -20,7 +20,7 @@ export function footprintBound(nodes: Nodes): number {
 }
 
 /**
- * What `Graph.compile` would allocate for a graph on a device. Its constants may be any `Memory`.
+ * What compiling would allocate for a graph on a device. Its constants may be any `Memory`.
  *
  * @throws {RangeError} if there is nothing to compute
  */

@@ -2,13 +2,13 @@
  * A graph for a device: declares tensors, and compiles what was built with them.
  */
 
-import type { Buffer, Device } from "../runtime/index.ts";
+import { Buffer, type Device } from "../runtime/index.ts";
 import type { DType } from "./dtype.ts";
 import { Nodes } from "./nodes.ts";
 import { Plan } from "./plan.ts";
 import type { ScheduleOptions } from "./schedule.ts";
 import type { Shape } from "./shape.ts";
-import type { Tensor } from "./tensor.ts";
+import type { Memory, Tensor } from "./tensor.ts";
 
 /**
  * A lazy tensor graph. Operations check types and shapes when they are called and compute nothing; `compile` turns all
@@ -47,6 +47,11 @@ export class Graph extends Nodes {
    * @throws {RangeError} if there is nothing to compute, or a buffer would be larger than the device allows
    */
   compile(options: ScheduleOptions = {}): Plan {
-    return new Plan(this.device, this, options);
+    return new Plan(this.device, this, bufferOf, options);
   }
+}
+
+function bufferOf(memory: Memory): Buffer {
+  if (memory instanceof Buffer) return memory;
+  throw new TypeError(`A constant of ${memory.byteLength} bytes does not live in a buffer`);
 }

@@ -6,7 +6,7 @@ export { Graph } from "./graph.ts";
 export { Nodes } from "./nodes.ts";
 export type { KernelTarget } from "./operation.ts";
 export * from "./ops/index.ts";
-export { Plan } from "./plan.ts";
+export { compileNodes, type Plan } from "./plan.ts";
 export {
   compileRelocatable,
   KernelTable,

@@ -2,7 +2,7 @@
  * A compiled graph: one program, its memory, and the words of the next run.
  */
 
-import { Buffer, type Device, type Program, ProgramBuilder } from "../runtime/index.ts";
+import { type Buffer, type Device, type Program, ProgramBuilder } from "../runtime/index.ts";
 import type { DType } from "./dtype.ts";
 import { LimitChecker } from "./limits.ts";
 import { listing } from "./listing.ts";
@@ -50,10 +50,12 @@ export class Plan implements Disposable {
   readonly #named = new Map<string, Named>();
   readonly #limits: LimitChecker;
   readonly #schedule: Schedule;
+  readonly #bufferOf: (memory: Memory) => Buffer;
 
-  /** @internal use `Graph.compile` */
-  constructor(device: Device, nodes: Nodes, options: ScheduleOptions) {
+  /** @internal use `Graph.compile` or `compileNodes` */
+  constructor(device: Device, nodes: Nodes, bufferOf: (memory: Memory) => Buffer, options: ScheduleOptions) {
     this.#device = device;
+    this.#bufferOf = bufferOf;
     this.#schedule = schedule(nodes, device.info, options);
     const { steps, arenaBytes } = this.#schedule;
     const layout = new WordLayout(nodes.wordCount);
@@ -258,9 +260,10 @@ export class Plan implements Disposable {
   #indices(tensor: Tensor): Uint32Array | undefined {
     const { source } = tensor;
     if (source.kind === "words" || source.kind === "input") return this.u32(source.name);
-    if (source.kind !== "constant" || !(source.memory instanceof Buffer)) return undefined;
-    if (source.memory.storage !== "shared") return undefined;
-    return source.memory.view(Uint32Array, source.byteOffset, elementCount(tensor.shape));
+    if (source.kind !== "constant") return undefined;
+    const buffer = this.#bufferOf(source.memory);
+    if (buffer.storage !== "shared") return undefined;
+    return buffer.view(Uint32Array, source.byteOffset, elementCount(tensor.shape));
   }
 
   #size(dimension: Dimension): number {
@@ -268,9 +271,23 @@ export class Plan implements Disposable {
   }
 }
 
-function bufferOf(memory: Memory): Buffer {
-  if (memory instanceof Buffer) return memory;
-  throw new TypeError(`A constant of ${memory.byteLength} bytes does not live in a buffer`);
+/**
+ * Compiles a graph whose constants were made before there were buffers for them.
+ *
+ * @param buffers the buffer for each memory that the graph names
+ * @returns a plan that the caller disposes
+ * @throws {TypeError} if one has no buffer
+ * @throws {RangeError} if there is nothing to compute, or a buffer would be larger than the device allows
+ */
+export function compileNodes(device: Device, nodes: Nodes, buffers: ReadonlyMap<Memory, Buffer>): Plan {
+  const bufferOf = (memory: Memory): Buffer => {
+    const buffer = buffers.get(memory);
+    if (buffer !== undefined && buffer.byteLength >= memory.byteLength) return buffer;
+    throw new TypeError(
+      `A constant lives in memory of ${memory.byteLength} bytes that has no buffer of as many`,
+    );
+  };
+  return new Plan(device, nodes, bufferOf, {});
 }
 
 function viewOf(buffer: Buffer, dtype: DType): Float32Array | Uint32Array | Uint8Array {

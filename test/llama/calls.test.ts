@@ -32,7 +32,8 @@ test("Llama.generate() makes one native call per token, and no native objects", 
 test("Llama.decode() makes one native call per batch of a prompt", async () => {
   using llama = await Llama.load(models.q8_0, { batchSize: 32 });
   using sequence = llama.sequence();
-  await llama.decode([{ token: 1, position: 0, sequence }]); // makes the device's queue
+  // Makes the device's queue, and the step of few rows, which the last batch needs.
+  await llama.decode([0, 1].map((position) => ({ token: 1, position, sequence })));
   sequence.rewind(0);
   using count = countNativeCalls();
   await llama.decode(

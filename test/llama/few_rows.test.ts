@@ -1,0 +1,72 @@
+// The step of few rows, which is compiled when it is first needed: what it takes is checked when the model is loaded, and
+// where compiling it fails, nothing has happened.
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { Llama, MemoryError, type Row } from "../../src/llama/index.ts";
+import { BridgeError, countNativeCalls } from "../../src/runtime/index.ts";
+import { deviceAs } from "./devices.ts";
+import { expectNoMoreThan, liveObjects } from "./live.ts";
+import { largestDifference, models } from "./oracle.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(120_000);
+
+const VOCABULARY = 4096;
+/** Logits of the steps of 1, 7 and 16 rows that can have some. */
+const LOGITS_BYTES = (1 + 7 + 16) * VOCABULARY * 4;
+
+test("Llama.load() counts the step of few rows, which is compiled once and when it is needed", async () => {
+  const before = await liveObjects();
+  {
+    using small = deviceAs({ workingSet: 9_500_000 });
+    const error = await Llama.load(models.q8_0, { device: small }).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(MemoryError);
+    const { needed, message } = error as MemoryError;
+    const activations = Number(/activations of (\d+) bytes/.exec(message)?.[1]);
+
+    using tooSmall = deviceAs({ workingSet: needed - 1 });
+    expect(await Llama.load(models.q8_0, { device: tooSmall }).catch(String)).toContain(`needs ${needed}`);
+    using enough = deviceAs({ workingSet: needed });
+    using llama = await Llama.load(models.q8_0, { device: enough });
+    expect(llama.statistics.activationBytes).toBeLessThan(activations - LOGITS_BYTES);
+
+    using sequence = llama.sequence();
+    const rows = [0, 1].map((position): Row => ({ token: 300, position, sequence }));
+    for (const programs of [1, undefined]) {
+      sequence.rewind(0);
+      using count = countNativeCalls();
+      await llama.decode(rows);
+      expect(count.calls.get("bm_program_new")).toBe(programs);
+      expect(llama.statistics.activationBytes).toBe(activations - LOGITS_BYTES);
+    }
+  }
+  await expectNoMoreThan(before);
+});
+
+test("Llama.decode() of few rows fails cleanly where there is no memory for their step", async () => {
+  const before = await liveObjects();
+  {
+    using device = deviceAs({});
+    using llama = await Llama.load(models.q8_0, { device });
+    using sequence = llama.sequence();
+    const row = (position: number): Row => ({ token: 300, position, sequence, wantsLogits: position === 2 });
+    await llama.decode([row(0)]);
+    const loaded = await liveObjects();
+    Object.defineProperty(device, "buffer", {
+      configurable: true,
+      value: (): never => {
+        throw new BridgeError("memory", "There is no room");
+      },
+    });
+    expect(await llama.decode([row(1), row(2)]).catch(String)).toContain("There is no room");
+    expect(sequence.tokens).toEqual([300]);
+    await expectNoMoreThan(loaded);
+
+    Reflect.deleteProperty(device, "buffer");
+    const [logits] = await llama.decode([row(1), row(2)]);
+    sequence.rewind(1);
+    await llama.decode([row(1)]);
+    const [expected] = await llama.decode([row(2)]);
+    expect(largestDifference(logits, Float64Array.from(expected))).toBeLessThan(1e-3);
+  }
+  await expectNoMoreThan(before);
+});
