@@ -69,9 +69,7 @@ export class GgufFile implements GgufHeader {
   /** Returns the array of strings under a key. */
   getStrings(key: string, fallback?: readonly string[]): readonly string[] {
     const value = this.#value(key, fallback);
-    if (!Array.isArray(value) || !value.every((element) => typeof element === "string")) {
-      throw wrongKind(key, value, "an array of strings");
-    }
+    if (!isStrings(value)) throw wrongKind(key, value, "an array of strings");
     return value;
   }
 
@@ -106,6 +104,11 @@ export class GgufFile implements GgufHeader {
     if (value !== undefined) return value;
     throw new GgufError(`Cannot find ${quoted(key)} in the metadata of the file`, { field: key });
   }
+}
+
+/** The elements of an array in a file are of one kind: its first tells. */
+function isStrings(value: GgufValue): value is readonly string[] {
+  return Array.isArray(value) && (value.length === 0 || typeof value[0] === "string");
 }
 
 function wrongKind(key: string, value: GgufValue, wanted: string): GgufError {

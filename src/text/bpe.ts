@@ -20,7 +20,6 @@ const SHORT_WORD = 24;
 export class BytePairTokenizer extends BaseTokenizer {
   readonly #splitter: Splitter;
   readonly #preTokenizer: PreTokenizer;
-  readonly #ids: ReadonlyMap<string, number>;
   readonly #merges: PairTable;
   /** Symbols of the 256 bytes. Symbols that are tokens have the token's id; the others follow after the last token. */
   readonly #byteSymbols: Int32Array;
@@ -39,12 +38,11 @@ export class BytePairTokenizer extends BaseTokenizer {
     }
     this.#splitter = new Splitter(preTokenizer.expressions);
     this.#preTokenizer = preTokenizer;
-    this.#ids = this.table.textIds();
     this.#unknown = vocabulary.unknown;
 
     const extra = new Map<string, number>();
     const symbol = (letters: string): number => {
-      const known = this.#ids.get(letters) ?? extra.get(letters);
+      const known = this.table.textId(letters) ?? extra.get(letters);
       if (known !== undefined) return known;
       const added = this.vocabSize + this.#extraSymbols.push(letters) - 1;
       extra.set(letters, added);
@@ -69,7 +67,7 @@ export class BytePairTokenizer extends BaseTokenizer {
     for (const word of this.#splitter.split(text)) {
       const bytes = this.#utf8.encode(word);
       if (this.#preTokenizer.ignoresMerges) {
-        const id = this.#ids.get(lettersOf(bytes));
+        const id = this.table.textId(lettersOf(bytes));
         if (id !== undefined) {
           output.push(id);
           continue;
@@ -141,13 +139,13 @@ export class BytePairTokenizer extends BaseTokenizer {
     // Some vocabularies lack bytes that no text has, or a step between merges. What has no token at all is dropped, as
     // llama.cpp and the models' own tokenizers do.
     for (const letter of this.#extraSymbols[symbol - this.vocabSize] as string) {
-      const letterId = this.#ids.get(letter) ?? this.#unknown;
+      const letterId = this.table.textId(letter) ?? this.#unknown;
       if (letterId !== undefined) output.push(letterId);
     }
   }
 
   protected override algorithmTables(): BytePairTables {
-    const keys = this.table.texts.map((text, id) => (this.#ids.get(text) === id ? wordBytes(text) : NO_KEY));
+    const keys = this.table.texts.map((text, id) => (this.table.textId(text) === id ? wordBytes(text) : NO_KEY));
     const extraSymbols = this.#extraSymbols.map((_, i) => {
       const tokens: number[] = [];
       this.#emit(this.vocabSize + i, tokens);

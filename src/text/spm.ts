@@ -15,7 +15,6 @@ const NO_KEY: Uint8Array = new Uint8Array(0);
  * leftmost) are merged. What is no token in the end is written as its UTF-8 bytes.
  */
 export class SentencePieceTokenizer extends BaseTokenizer {
-  readonly #ids: ReadonlyMap<string, number>;
   readonly #scores: Float32Array;
   /** Tokens of the 256 bytes; -1 where the vocabulary lacks one. */
   readonly #byteIds: Int32Array;
@@ -30,13 +29,17 @@ export class SentencePieceTokenizer extends BaseTokenizer {
     const addSpacePrefix = vocabulary.addSpacePrefix ?? true;
     super(vocabulary, { addBos: true, hasSpacePrefix: addSpacePrefix });
     this.#addSpacePrefix = addSpacePrefix;
-    this.#ids = this.table.textIds();
-    this.#scores = Float32Array.from(vocabulary.tokens, (_, id) => vocabulary.scores?.[id] ?? 0);
-    const bad = this.#scores.findIndex(Number.isNaN);
-    if (bad >= 0) throw new RangeError(`Cannot make a tokenizer: the score of token ${bad} is not a number`);
+    this.#scores = new Float32Array(vocabulary.tokens.length);
+    if (vocabulary.scores !== undefined) this.#scores.set(vocabulary.scores);
+    for (let id = 0; id < this.#scores.length; id++) {
+      if (Number.isNaN(this.#scores[id]))
+        throw new RangeError(`Cannot make a tokenizer: the score of token ${id} is not a number`);
+    }
     this.#unknown = vocabulary.unknown;
     this.#byteIds = Int32Array.from({ length: 256 }, (_, byte) => this.#findByte(byte) ?? -1);
-    this.#longest = vocabulary.tokens.reduce((longest, text) => Math.max(longest, text.length), 0);
+    let longest = 0;
+    for (const { length } of vocabulary.tokens) if (length > longest) longest = length;
+    this.#longest = longest;
   }
 
   protected override encodeText(text: string, isFirst: boolean, output: number[]): void {
@@ -45,7 +48,7 @@ export class SentencePieceTokenizer extends BaseTokenizer {
     const lengths = this.#merge(marked);
     for (let at = 0; at < marked.length; at += lengths[at] as number) {
       const symbol = marked.slice(at, at + (lengths[at] as number));
-      const id = this.#ids.get(symbol);
+      const id = this.table.textId(symbol);
       if (id !== undefined) output.push(id);
       else for (const byte of this.#utf8.encode(symbol)) output.push(this.#byteId(byte));
     }
@@ -62,7 +65,7 @@ export class SentencePieceTokenizer extends BaseTokenizer {
       if (right >= text.length) return;
       const length = right + (lengths[right] as number) - left;
       if (length > this.#longest) return;
-      const id = this.#ids.get(text.slice(left, left + length));
+      const id = this.table.textId(text.slice(left, left + length));
       if (id !== undefined) queue.push(-(this.#scores[id] as number), left, length);
     };
 
@@ -94,7 +97,7 @@ export class SentencePieceTokenizer extends BaseTokenizer {
 
   protected override algorithmTables(): SentencePieceTables {
     const keys = this.table.texts.map((text, id) =>
-      this.#ids.get(text) === id ? this.#utf8.encode(text) : NO_KEY,
+      this.table.textId(text) === id ? this.#utf8.encode(text) : NO_KEY,
     );
     const bytes = this.#byteIds.map((id) => (id >= 0 ? id : (this.#unknown ?? -1)));
     return {
@@ -117,7 +120,7 @@ export class SentencePieceTokenizer extends BaseTokenizer {
   #findByte(byte: number): number | undefined {
     const hex = byte.toString(16).toUpperCase().padStart(2, "0");
     return (
-      this.table.idOf(`<0x${hex}>`) ?? (byte < 0x80 ? this.#ids.get(String.fromCharCode(byte)) : undefined)
+      this.table.idOf(`<0x${hex}>`) ?? (byte < 0x80 ? this.table.textId(String.fromCharCode(byte)) : undefined)
     );
   }
 

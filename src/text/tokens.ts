@@ -112,7 +112,9 @@ export class TokenTable {
     }
 
     this.texts = tokens;
-    this.#types = Uint8Array.from(tokens, (_, id) => types?.[id] ?? tokenTypes.normal);
+    this.#types = new Uint8Array(tokens.length);
+    if (types === undefined) this.#types.fill(tokenTypes.normal);
+    else this.#types.set(types);
     this.#ids = indexTexts(tokens);
     this.endOfGeneration = this.#findEndTokens(vocabulary);
     this.special = this.#findSpecialTokens(vocabulary.stripsAfterControl ?? false);
@@ -133,17 +135,15 @@ export class TokenTable {
   }
 
   /**
-   * Returns the tokens that ordinary text may become. Control tokens are not among them: text that a user typed must
-   * never steer the model, even if a vocabulary's pieces happen to add up to a control token.
+   * Returns the id of the token that ordinary text may become. Control tokens are not among them: text that a user typed
+   * must never steer the model, even if a vocabulary's pieces happen to add up to a control token.
    */
-  textIds(): Map<string, number> {
-    const ids = new Map<string, number>();
-    for (const [text, id] of this.#ids) {
-      const type = this.type(id);
-      if (type !== tokenTypes.control && type !== tokenTypes.unknown && type !== tokenTypes.byte)
-        ids.set(text, id);
-    }
-    return ids;
+  textId(text: string): number | undefined {
+    const id = this.#ids.get(text);
+    if (id === undefined) return undefined;
+    const type = this.#types[id];
+    const isOther = type === tokenTypes.control || type === tokenTypes.unknown || type === tokenTypes.byte;
+    return isOther ? undefined : id;
   }
 
   #findEndTokens(vocabulary: Vocabulary): ReadonlySet<number> {
@@ -161,12 +161,14 @@ export class TokenTable {
 
   #findSpecialTokens(stripsAfter: boolean): SpecialToken[] {
     const special: SpecialToken[] = [];
-    this.texts.forEach((text, id) => {
-      const type = this.type(id);
+    for (let id = 0; id < this.#types.length; id++) {
+      const type = this.#types[id];
+      if (type === tokenTypes.normal) continue; // nearly all
+      const text = this.texts[id] as string;
       const isControl = type === tokenTypes.control || type === tokenTypes.unknown;
       if (text !== "" && (isControl || type === tokenTypes.userDefined))
         special.push({ id, text, isControl, stripsAfter: stripsAfter && !keepsSpace.includes(text) });
-    });
+    }
     const encoder = new TextEncoder();
     const byteLengths = new Map(special.map(({ id, text }) => [id, encoder.encode(text).length]));
     return special.sort((a, b) => (byteLengths.get(b.id) ?? 0) - (byteLengths.get(a.id) ?? 0));
@@ -175,16 +177,16 @@ export class TokenTable {
 
 function indexTexts(tokens: readonly string[]): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
-  tokens.forEach((text, id) => {
+  let distinct = 0;
+  for (let id = 0; id < tokens.length; id++) {
+    const text = tokens[id] as string;
     // Empty tokens only fill gaps in the numbering; there can be several.
-    if (text === "") return;
-    const earlier = ids.get(text);
-    if (earlier !== undefined) {
-      const which = `${JSON.stringify(text.slice(0, 80))} is both token ${earlier} and token ${id}`;
-      throw new RangeError(`Cannot make a tokenizer: ${which}`);
-    }
+    if (text === "") continue;
     ids.set(text, id);
-  });
+    if (ids.size === ++distinct) continue;
+    const which = `${JSON.stringify(text.slice(0, 80))} is both token ${tokens.indexOf(text)} and token ${id}`;
+    throw new RangeError(`Cannot make a tokenizer: ${which}`);
+  }
   return ids;
 }
 

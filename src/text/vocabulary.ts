@@ -122,7 +122,9 @@ function isBoolean(value: unknown): value is boolean {
 }
 
 function isStrings(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every(isString);
+  if (!Array.isArray(value)) return false;
+  for (const each of value) if (typeof each !== "string") return false;
+  return true;
 }
 
 function isNumbers(value: unknown): value is ArrayLike<number> {
