@@ -92,9 +92,9 @@ export class ProgramWriter<B extends Bindable = Buffer> {
       this.#write(threads === undefined ? 0 : format.dispatchThreads);
       for (let axis = 0; axis < 3; axis++) this.#writeDimension(grid[axis] ?? 1);
       for (let axis = 0; axis < 3; axis++) this.#writeU32(perGroup[axis] ?? 1, "threads per threadgroup");
-      this.#writeBindings(dispatch.buffers ?? []);
-      this.#writeConstants(dispatch.constants ?? {});
-      this.#writeThreadgroupMemory(dispatch.threadgroupMemory ?? {});
+      this.#writeList(dispatch.buffers, this.#writeBinding);
+      this.#writeList(dispatch.constants, this.#writeConstant);
+      this.#writeList(dispatch.threadgroupMemory, this.#writeThreadgroupMemory);
       this.#dispatches++;
     });
   }
@@ -180,50 +180,44 @@ export class ProgramWriter<B extends Bindable = Buffer> {
     this.#write(0);
   }
 
-  #writeBindings(
-    bindings: Readonly<Record<number, BufferBinding<B>>> | readonly (BufferBinding<B> | undefined)[],
-  ): void {
-    this.#writeList(bindings, (index, binding) => {
-      this.#writeU32(index, "a buffer's index");
-      if ("buffer" in binding) {
-        this.#writeBuffer(binding.buffer);
-        this.#writeSize(binding.offset ?? 0, "a buffer's offset");
-      } else {
-        this.#write(format.dynamicWords);
-        this.#writeSize(binding.dynamicWords, "an offset into the dynamic words");
-      }
-    });
-  }
+  readonly #writeBinding = (index: number, binding: BufferBinding<B>): void => {
+    this.#writeU32(index, "a buffer's index");
+    if ("buffer" in binding) {
+      this.#writeBuffer(binding.buffer);
+      this.#writeSize(binding.offset ?? 0, "a buffer's offset");
+    } else {
+      this.#write(format.dynamicWords);
+      this.#writeSize(binding.dynamicWords, "an offset into the dynamic words");
+    }
+  };
 
-  #writeConstants(constants: Readonly<Record<number, ArrayBufferView>>): void {
-    this.#writeList(constants, (index, value) => {
-      const bytes = requireBytes(value, "an inline constant");
-      this.#writeU32(index, "an inline constant's index");
-      this.#write(bytes.byteLength);
-      const start = this.#length;
-      const words = Math.ceil(bytes.byteLength / 4);
-      this.#reserve(words);
-      this.#words.fill(0, start, start + words);
-      new Uint8Array(this.#words.buffer).set(bytes, start * 4);
-      this.#length += words;
-    });
-  }
+  readonly #writeConstant = (index: number, value: ArrayBufferView): void => {
+    const bytes = requireBytes(value, "an inline constant");
+    this.#writeU32(index, "an inline constant's index");
+    this.#write(bytes.byteLength);
+    const start = this.#length;
+    const words = Math.ceil(bytes.byteLength / 4);
+    this.#reserve(words);
+    this.#words.fill(0, start, start + words);
+    new Uint8Array(this.#words.buffer).set(bytes, start * 4);
+    this.#length += words;
+  };
 
-  #writeThreadgroupMemory(lengths: Readonly<Record<number, number>>): void {
-    this.#writeList(lengths, (index, length) => {
-      this.#writeU32(index, "a threadgroup memory's index");
-      this.#writeU32(length, "a threadgroup memory's length");
-    });
-  }
+  readonly #writeThreadgroupMemory = (index: number, length: number): void => {
+    this.#writeU32(index, "a threadgroup memory's index");
+    this.#writeU32(length, "a threadgroup memory's length");
+  };
 
   /** Writes a count, then each entry that there is. */
   #writeList<T>(
-    entries: Readonly<Record<number, T>> | readonly (T | undefined)[],
+    entries: Readonly<Record<number, T>> | readonly (T | undefined)[] | undefined,
     write: (index: number, entry: T) => void,
   ): void {
     const count = this.#length;
     this.#write(0);
-    for (const [index, entry] of Object.entries(entries)) {
+    if (entries === undefined) return;
+    for (const index of Array.isArray(entries) ? entries.keys() : Object.keys(entries)) {
+      const entry = entries[Number(index)];
       if (entry === undefined) continue;
       write(Number(index), entry);
       this.#words[count]++;

@@ -31,10 +31,12 @@ export function fuse(operations: readonly Operation[], kept: ReadonlySet<Tensor>
     const replaced: Replacements = new Map();
     for (const operation of current) pass(operation, uses, replaced);
     if (replaced.size === 0) continue;
-    current = current.flatMap((operation) => {
-      if (!replaced.has(operation)) return [operation];
-      return replaced.get(operation) ?? [];
-    });
+    const next: Operation[] = [];
+    for (const operation of current) {
+      const remains = replaced.has(operation) ? replaced.get(operation) : operation;
+      if (remains !== undefined) next.push(remains);
+    }
+    current = next;
     uses = new Uses(current, kept);
   }
   return current;

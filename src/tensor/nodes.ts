@@ -93,8 +93,7 @@ export class Nodes implements TensorOwner {
   constant(memory: Memory, dtype: DType, shape: Shape, byteOffset = 0): Tensor {
     const what = `Constant at byte ${byteOffset}`;
     checkShape(what, dtype, shape);
-    const dynamic = shape.find((dimension) => typeof dimension === "object");
-    if (dynamic !== undefined)
+    if (typeof shape[0] === "object")
       throw new TypeError(`${what} cannot have the dynamic shape ${formatShape(shape)}`);
     const { alignment } = dtypes[dtype];
     if (!Number.isSafeInteger(byteOffset) || byteOffset < 0 || byteOffset % alignment !== 0) {
@@ -142,7 +141,9 @@ export class Nodes implements TensorOwner {
   }
 
   #tensor(dtype: DType, shape: Shape, source: Source, below?: number): Tensor {
-    const tensor = new Tensor(this, this.#tensors.length, dtype, Object.freeze([...shape]), source, below);
+    // Nobody can change a shape that is frozen: most are another tensor's.
+    const own = Object.isFrozen(shape) ? shape : Object.freeze([...shape]);
+    const tensor = new Tensor(this, this.#tensors.length, dtype, own, source, below);
     this.#tensors.push(tensor);
     return tensor;
   }

@@ -60,14 +60,10 @@ export function rowLength(shape: Shape): number {
 /** Product of all dimensions but the last: how many rows of `rowLength` there are. */
 export function rowExtent(shape: Shape): Extent {
   const leading = shape[0];
-  if (typeof leading === "object") {
-    let factor = 1;
-    for (const dimension of shape.slice(1, -1)) factor *= maximum(dimension);
-    return { rows: leading, factor };
-  }
-  let count = 1;
-  for (const dimension of shape.slice(0, -1)) count *= maximum(dimension);
-  return count;
+  let factor = 1;
+  for (let axis = 1; axis < shape.length - 1; axis++) factor *= maximum(shape[axis]);
+  if (typeof leading === "object") return { rows: leading, factor };
+  return shape.length > 1 ? leading * factor : 1;
 }
 
 /** The most that an extent can be. */
@@ -77,7 +73,9 @@ export function extentMaximum(extent: Extent): number {
 
 /** Elements at the maximum of a dynamic dimension. */
 export function elementCount(shape: Shape): number {
-  return shape.reduce<number>((count, dimension) => count * maximum(dimension), 1);
+  let count = 1;
+  for (const dimension of shape) count *= maximum(dimension);
+  return count;
 }
 
 /** Bytes at the maximum of a dynamic dimension. */
@@ -94,7 +92,8 @@ export function shapeBytes(dtype: DType, shape: Shape): number {
  */
 export function checkShape(what: string, dtype: DType, shape: Shape): void {
   if (shape.length === 0) throw new RangeError(`${what} has no dimensions: give a single number as [1]`);
-  shape.forEach((dimension, i) => {
+  for (let i = 0; i < shape.length; i++) {
+    const dimension = shape[i];
     if (typeof dimension === "object") {
       if (i > 0)
         throw new TypeError(
@@ -105,7 +104,7 @@ export function checkShape(what: string, dtype: DType, shape: Shape): void {
         `${what} has dimension "${dimension}" in ${formatShape(shape)}: it must be a whole number from 1 to ${MAX_DIMENSION}`,
       );
     }
-  });
+  }
   let bytes: number;
   try {
     bytes = shapeBytes(dtype, shape);

@@ -17,7 +17,8 @@ export class Uses {
   constructor(operations: readonly Operation[], kept: ReadonlySet<Tensor>) {
     this.#operations = operations;
     this.#kept = kept;
-    operations.forEach((operation, i) => {
+    for (let i = 0; i < operations.length; i++) {
+      const operation = operations[i];
       this.#index.set(operation, i);
       for (const { id } of operation.outputs) this.#producer[id] = operation;
       for (const { id } of operation.inputs) {
@@ -25,7 +26,7 @@ export class Uses {
         if (readers === undefined) this.#readers[id] = [operation];
         else if (readers.at(-1) !== operation) readers.push(operation);
       }
-    });
+    }
   }
 
   producer(tensor: Tensor): Operation | undefined {

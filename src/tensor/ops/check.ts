@@ -18,12 +18,10 @@ export class Operands {
   constructor(operation: string, tensors: Readonly<Record<string, Tensor>>) {
     this.#operation = operation;
     this.#tensors = tensors;
-    const owners = new Set(Object.values(tensors).map((tensor) => tensor.owner));
-    const [owner] = owners;
-    if (owner === undefined || owners.size > 1) {
-      throw this.type("the operands belong to different graphs");
-    }
-    this.owner = owner;
+    const [first, ...others] = Object.values(tensors);
+    for (const { owner } of others)
+      if (owner !== first.owner) throw this.type("the operands belong to different graphs");
+    this.owner = first.owner;
   }
 
   /** `matmul(x: f32 [2, 3], weight: f16 [4, 5])`. */

@@ -13,10 +13,11 @@ export type ArgumentField = number | { readonly f32: number };
 export function packArguments(...fields: readonly ArgumentField[]): Uint8Array {
   const bytes = new Uint8Array(fields.length * 4);
   const view = new DataView(bytes.buffer);
-  fields.forEach((field, i) => {
+  for (let i = 0; i < fields.length; i++) {
+    const field = fields[i];
     if (typeof field === "number") view.setUint32(i * 4, field, true);
     else view.setFloat32(i * 4, field.f32, true);
-  });
+  }
   return bytes;
 }
 
