@@ -120,6 +120,27 @@ export class Cursor {
     }
   }
 
+  /** Reads `count` strings. A vocabulary has very many short ones: those that the window has as a whole take a short way. */
+  strings(count: number, field: string): string[] {
+    const strings: string[] = []; // grows with what is read: a count alone reserves nothing
+    while (strings.length < count) {
+      const [window, view, filled] = [this.#window, this.#view, this.#filled];
+      let at = this.#at;
+      while (strings.length < count && at + 8 <= filled) {
+        const start = at + 8;
+        const end = start + view.getUint32(at, true);
+        if (end > filled || view.getUint32(at + 4, true) !== 0) break;
+        const text = window.toString("utf8", start, end);
+        if (text.includes("\ufffd")) break;
+        strings.push(text);
+        at = end;
+      }
+      this.#at = at;
+      if (strings.length < count) strings.push(this.string(field));
+    }
+    return strings;
+  }
+
   /** Reads `count` elements of `elementBytes` each and returns a copy, which is aligned for any typed array. */
   copy(count: number, elementBytes: number, field: string): ArrayBuffer {
     const start = this.#take(count * elementBytes, field);

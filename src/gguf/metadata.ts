@@ -141,7 +141,7 @@ function readArray(cursor: Cursor, field: string, depth: number): GgufArray {
     case I64:
       return new BigInt64Array(cursor.copy(count, 8, field));
     case STRING:
-      return readMany(count, () => cursor.string(field));
+      return cursor.strings(count, field);
     case BOOL:
       return readMany(count, () => readBoolean(cursor, field));
     default:

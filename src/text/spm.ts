@@ -20,8 +20,6 @@ export class SentencePieceTokenizer extends BaseTokenizer {
   readonly #byteIds: Int32Array;
   readonly #unknown: number | undefined;
   readonly #addSpacePrefix: boolean;
-  /** Longest token in UTF-16 units: nothing longer needs to be looked up. */
-  readonly #longest: number;
   readonly #utf8: TextEncoder = new TextEncoder();
 
   /** @throws {RangeError} If the vocabulary contradicts itself. */
@@ -31,15 +29,12 @@ export class SentencePieceTokenizer extends BaseTokenizer {
     this.#addSpacePrefix = addSpacePrefix;
     this.#scores = new Float32Array(vocabulary.tokens.length);
     if (vocabulary.scores !== undefined) this.#scores.set(vocabulary.scores);
-    for (let id = 0; id < this.#scores.length; id++) {
-      if (Number.isNaN(this.#scores[id]))
-        throw new RangeError(`Cannot make a tokenizer: the score of token ${id} is not a number`);
+    if (this.#scores.includes(Number.NaN)) {
+      const bad = this.#scores.findIndex(Number.isNaN);
+      throw new RangeError(`Cannot make a tokenizer: the score of token ${bad} is not a number`);
     }
     this.#unknown = vocabulary.unknown;
     this.#byteIds = Int32Array.from({ length: 256 }, (_, byte) => this.#findByte(byte) ?? -1);
-    let longest = 0;
-    for (const { length } of vocabulary.tokens) if (length > longest) longest = length;
-    this.#longest = longest;
   }
 
   protected override encodeText(text: string, isFirst: boolean, output: number[]): void {
@@ -64,7 +59,7 @@ export class SentencePieceTokenizer extends BaseTokenizer {
       const right = left + (lengths[left] as number);
       if (right >= text.length) return;
       const length = right + (lengths[right] as number) - left;
-      if (length > this.#longest) return;
+      if (length > this.table.longest) return;
       const id = this.table.textId(text.slice(left, left + length));
       if (id !== undefined) queue.push(-(this.#scores[id] as number), left, length);
     };

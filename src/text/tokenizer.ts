@@ -96,7 +96,7 @@ export abstract class BaseTokenizer implements Tokenizer {
   readonly #addEos: boolean;
   readonly #dropsSpace: boolean;
   readonly #chat: ChatFormatter;
-  readonly #pieces: (Uint8Array | undefined)[];
+  readonly #pieces: (Uint8Array | undefined)[] = [];
   readonly #encoder: TextEncoder = new TextEncoder();
 
   protected constructor(vocabulary: Vocabulary, defaults: { addBos: boolean; hasSpacePrefix: boolean }) {
@@ -107,7 +107,6 @@ export abstract class BaseTokenizer implements Tokenizer {
     this.addBos = vocabulary.addBos ?? (defaults.addBos && this.bos !== undefined);
     this.#addEos = vocabulary.addEos ?? false;
     this.#dropsSpace = defaults.hasSpacePrefix;
-    this.#pieces = new Array(this.vocabSize);
     this.#chat = new ChatFormatter(vocabulary.chatTemplate, {
       bos: this.bos === undefined ? undefined : this.table.texts[this.bos],
       eos: this.eos === undefined ? undefined : this.table.texts[this.eos],

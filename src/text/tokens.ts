@@ -89,6 +89,8 @@ export class TokenTable {
   /** Special tokens, the longest first. */
   readonly special: readonly SpecialToken[];
   readonly endOfGeneration: ReadonlySet<number>;
+  /** Longest text in UTF-16 units: nothing longer needs to be looked up. */
+  readonly longest: number;
   readonly #types: Uint8Array;
   readonly #ids: ReadonlyMap<string, number>;
 
@@ -115,7 +117,9 @@ export class TokenTable {
     this.#types = new Uint8Array(tokens.length);
     if (types === undefined) this.#types.fill(tokenTypes.normal);
     else this.#types.set(types);
-    this.#ids = indexTexts(tokens);
+    const { ids, longest } = indexTexts(tokens);
+    this.#ids = ids;
+    this.longest = longest;
     this.endOfGeneration = this.#findEndTokens(vocabulary);
     this.special = this.#findSpecialTokens(vocabulary.stripsAfterControl ?? false);
   }
@@ -161,8 +165,9 @@ export class TokenTable {
 
   #findSpecialTokens(stripsAfter: boolean): SpecialToken[] {
     const special: SpecialToken[] = [];
-    for (let id = 0; id < this.#types.length; id++) {
-      const type = this.#types[id];
+    const types = this.#types;
+    for (let id = 0; id < types.length; id++) {
+      const type = types[id];
       if (type === tokenTypes.normal) continue; // nearly all
       const text = this.texts[id] as string;
       const isControl = type === tokenTypes.control || type === tokenTypes.unknown;
@@ -175,19 +180,24 @@ export class TokenTable {
   }
 }
 
-function indexTexts(tokens: readonly string[]): ReadonlyMap<string, number> {
+function indexTexts(tokens: readonly string[]): {
+  readonly ids: ReadonlyMap<string, number>;
+  readonly longest: number;
+} {
   const ids = new Map<string, number>();
   let distinct = 0;
+  let longest = 0;
   for (let id = 0; id < tokens.length; id++) {
     const text = tokens[id] as string;
     // Empty tokens only fill gaps in the numbering; there can be several.
     if (text === "") continue;
+    if (text.length > longest) longest = text.length;
     ids.set(text, id);
     if (ids.size === ++distinct) continue;
     const which = `${JSON.stringify(text.slice(0, 80))} is both token ${tokens.indexOf(text)} and token ${id}`;
     throw new RangeError(`Cannot make a tokenizer: ${which}`);
   }
-  return ids;
+  return { ids, longest };
 }
 
 /**
