@@ -28,7 +28,7 @@ export type LlamaStatistics = {
   readonly weightBuffers: number;
   /** Bytes of the KV cache. */
   readonly kvBytes: number;
-  /** Bytes that intermediate results take. Steps of a few rows, as of several sequences, count from the first one on. */
+  /** Bytes that intermediate results take: of a generated token's, and of those of more rows once there were some. */
   readonly activationBytes: number;
   /** Kernel launches of one generated token. */
   readonly dispatchesPerToken: number;

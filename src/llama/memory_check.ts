@@ -54,11 +54,14 @@ function remedies({ kvType, maxSequences }: ModelOptions): string {
   return kvType === "f32" ? `${sizes}, with kvType "f16"` : sizes;
 }
 
-/** Bytes of intermediate results and logits of all steps, or a bound where that is less than `left`, which takes less time. */
+/**
+ * Bytes of intermediate results and logits of all steps; or a bound where that is less than `left`, for which the graphs of
+ * most steps need not be built.
+ */
 function activationBytes(info: DeviceInfo, graphs: ModelGraphs, left: number): number {
   const { limits } = graphs;
-  // No step needs more than the largest.
-  const bound = footprintBound(graphs.graph(limits.length - 1));
+  // For n rows n times as much as for one, a choice of the rows besides; and no step needs more than the largest.
+  const bound = 2 * limits[limits.length - 1].rows * footprintBound(graphs.graph(0));
   if (bound * limits.length <= left && bound <= info.maxBufferLength) return bound * limits.length;
 
   let total = 0;

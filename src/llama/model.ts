@@ -24,7 +24,6 @@ export class Model implements Disposable {
   readonly cache: KvCache;
   /** The step of one row. */
   readonly single: Step;
-  readonly #largest: Step;
   readonly #device: Device;
   readonly #graphs: ModelGraphs;
   readonly #buffers: ReadonlyMap<Memory, Buffer>;
@@ -36,7 +35,7 @@ export class Model implements Disposable {
   #turn: Promise<void> = Promise.resolve();
 
   /**
-   * Compiles the steps of one row and of the most rows, which every text needs.
+   * Compiles the step of one row; others are compiled when they are first needed.
    *
    * @param graphs Of the same parts. Checked against the device's memory, for those that are compiled later too.
    * @param weights They stay the caller's, who disposes them after the model.
@@ -62,7 +61,6 @@ export class Model implements Disposable {
     this.#buffers = graphs.bind({ weights: weights.buffers, cache: this.cache.buffers, frequencies });
     this.#vocabularySize = parts.config.vocabularySize;
     this.single = this.#compile(0, owned);
-    this.#largest = this.#compile(graphs.limits.length - 1, owned);
     this.#owned = owned.move();
   }
 
@@ -96,7 +94,7 @@ export class Model implements Disposable {
     try {
       this.#checkAlive();
       checkRows(rows, this.cache, this.#vocabularySize);
-      for (const part of splitRows(rows, this.#largest.limits)) {
+      for (const part of splitRows(rows, this.#graphs.limits[this.#graphs.limits.length - 1])) {
         signal?.throwIfAborted();
         await this.#step(part, onLogits);
       }

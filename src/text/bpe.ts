@@ -145,7 +145,9 @@ export class BytePairTokenizer extends BaseTokenizer {
   }
 
   protected override algorithmTables(): BytePairTables {
-    const keys = this.table.texts.map((text, id) => (this.table.textId(text) === id ? wordBytes(text) : NO_KEY));
+    const keys = this.table.texts.map((text, id) =>
+      this.table.textId(text) === id ? wordBytes(text) : NO_KEY,
+    );
     const extraSymbols = this.#extraSymbols.map((_, i) => {
       const tokens: number[] = [];
       this.#emit(this.vocabSize + i, tokens);

@@ -115,7 +115,8 @@ export class SentencePieceTokenizer extends BaseTokenizer {
   #findByte(byte: number): number | undefined {
     const hex = byte.toString(16).toUpperCase().padStart(2, "0");
     return (
-      this.table.idOf(`<0x${hex}>`) ?? (byte < 0x80 ? this.table.textId(String.fromCharCode(byte)) : undefined)
+      this.table.idOf(`<0x${hex}>`) ??
+      (byte < 0x80 ? this.table.textId(String.fromCharCode(byte)) : undefined)
     );
   }
 

@@ -32,13 +32,16 @@ test("Llama.generate() makes one native call per token, and no native objects", 
 test("Llama.decode() makes one native call per batch of a prompt", async () => {
   using llama = await Llama.load(models.q8_0, { batchSize: 32 });
   using sequence = llama.sequence();
-  // Makes the device's queue, and the step of few rows, which the last batch needs.
-  await llama.decode([0, 1].map((position) => ({ token: 1, position, sequence })));
+  const rows = Array.from({ length: 100 }, (_, i) => ({
+    token: 300 + i,
+    position: i,
+    sequence,
+    wantsLogits: i === 99,
+  }));
+  await llama.decode(rows); // makes the device's queue, and compiles the steps
   sequence.rewind(0);
   using count = countNativeCalls();
-  await llama.decode(
-    Array.from({ length: 100 }, (_, i) => ({ token: 300 + i, position: i, sequence, wantsLogits: i === 99 })),
-  );
+  await llama.decode(rows);
   expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: 4 });
 });
 

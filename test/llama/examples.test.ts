@@ -84,7 +84,7 @@ describe("examples/llama.ts", () => {
       /^per token +\d+ dispatches, \d+ barriers$/m,
       /^memory +weights 6\.1 MB mapped, KV cache 3\.1 MB, activations \d/m,
       /^live objects +\d+, without pool 0$/m,
-      /^live handles +device 1, .*program 3,/m,
+      /^live handles +device 1, .*program 2,/m,
       /^live handles +device 0, buffer 0, library 0, pipeline 0, queue 0, program 0,/m,
     ]) {
       expect(stderr).toMatch(line);

@@ -1,5 +1,5 @@
-// The step of few rows, which is compiled when it is first needed: what it takes is checked when the model is loaded, and
-// where compiling it fails, nothing has happened.
+// The steps of several rows, which are compiled when they are first needed: what they take is checked when the model is
+// loaded, and where compiling one fails, nothing has happened.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Llama, MemoryError, type Row } from "../../src/llama/index.ts";
 import { BridgeError, countNativeCalls } from "../../src/runtime/index.ts";
@@ -14,7 +14,7 @@ const VOCABULARY = 4096;
 /** Logits of the steps of 1, 7 and 16 rows that can have some. */
 const LOGITS_BYTES = (1 + 7 + 16) * VOCABULARY * 4;
 
-test("Llama.load() counts the step of few rows, which is compiled once and when it is needed", async () => {
+test("Llama.load() counts all steps, which are compiled once and when they are needed", async () => {
   const before = await liveObjects();
   {
     using small = deviceAs({ workingSet: 9_500_000 });
@@ -27,22 +27,31 @@ test("Llama.load() counts the step of few rows, which is compiled once and when 
     expect(await Llama.load(models.q8_0, { device: tooSmall }).catch(String)).toContain(`needs ${needed}`);
     using enough = deviceAs({ workingSet: needed });
     using llama = await Llama.load(models.q8_0, { device: enough });
-    expect(llama.statistics.activationBytes).toBeLessThan(activations - LOGITS_BYTES);
-
     using sequence = llama.sequence();
-    const rows = [0, 1].map((position): Row => ({ token: 300, position, sequence }));
-    for (const programs of [1, undefined]) {
+    const held: number[] = [llama.statistics.activationBytes];
+    for (const [count, programs] of [
+      [2, 1],
+      [7, undefined],
+      [8, 1],
+      [100, undefined],
+      [1, undefined],
+    ] as const) {
       sequence.rewind(0);
-      using count = countNativeCalls();
-      await llama.decode(rows);
-      expect(count.calls.get("bm_program_new")).toBe(programs);
-      expect(llama.statistics.activationBytes).toBe(activations - LOGITS_BYTES);
+      using calls = countNativeCalls();
+      await llama.decode(
+        Array.from({ length: count }, (_, position) => ({ token: 300, position, sequence })),
+      );
+      expect(calls.calls.get("bm_program_new"), `${count} rows`).toBe(programs);
+      held.push(llama.statistics.activationBytes);
     }
+    const [one, few, again, all, ...last] = held;
+    expect([one < few, again, few < all, last]).toEqual([true, few, true, [all, all]]);
+    expect(all).toBe(activations - LOGITS_BYTES);
   }
   await expectNoMoreThan(before);
 });
 
-test("Llama.decode() of few rows fails cleanly where there is no memory for their step", async () => {
+test("Llama.decode() fails cleanly where there is no memory for a step", async () => {
   const before = await liveObjects();
   {
     using device = deviceAs({});
