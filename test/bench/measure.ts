@@ -25,12 +25,15 @@ export async function takeTurns(contenders: readonly Contender[], rounds: number
       if (round > 0) times[i].push((performance.now() - start) / 1e3 / units);
     }
   }
-  return contenders.map(({ name }, i) => {
-    const sorted = times[i].toSorted((a, b) => a - b);
-    const middle = sorted.length >> 1;
-    const median = sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-    return { name, median, least: sorted[0], most: sorted[sorted.length - 1] };
-  });
+  return contenders.map(({ name }, i) => timingOf(name, times[i]));
+}
+
+/** What is told of seconds per unit, one for each round. */
+export function timingOf(name: string, seconds: readonly number[]): Timing {
+  const sorted = seconds.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const median = sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return { name, median, least: sorted[0], most: sorted[sorted.length - 1] };
 }
 
 /** A line of the report: a figure with its spread, and its ratio to the first line of its group. */
