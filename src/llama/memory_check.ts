@@ -2,8 +2,7 @@
 import type { DeviceInfo } from "../runtime/index.ts";
 import { footprint, footprintBound } from "../tensor/index.ts";
 import { MemoryError } from "./errors.ts";
-import type { ModelOptions } from "./model.ts";
-import type { ModelGraphs } from "./model_graphs.ts";
+import type { ModelGraphs, ModelOptions } from "./model_graphs.ts";
 
 export type MemoryCheckOptions = ModelOptions & {
   /** Whether the model may need more than the working set. */
@@ -17,6 +16,7 @@ export type MemoryCheckOptions = ModelOptions & {
  * @param bytes Of the weights and the cache.
  * @param graphs Of all steps, those that are compiled later too.
  * @throws {MemoryError} Which says what takes how much, and what can be done.
+ * @throws {RangeError} If there are more rows and blocks than a step can name.
  */
 export function checkMemory(
   info: DeviceInfo,
@@ -26,6 +26,7 @@ export function checkMemory(
 ): void {
   // Before the activations: a cache far too large would not even have a graph.
   checkTotal(info, options, bytes);
+  graphs.check();
   const left = info.workingSet - bytes.weights - bytes.cache;
   checkTotal(info, options, { ...bytes, activations: activationBytes(info, graphs, left) });
 }

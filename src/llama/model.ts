@@ -1,19 +1,12 @@
 import { type Buffer, type Device, ReleasedError } from "../runtime/index.ts";
 import { compileNodes, type Memory } from "../tensor/index.ts";
 import { checkRows, type Row, splitRows } from "./batch.ts";
-import { KvCache, type KvType } from "./cache.ts";
-import type { ModelGraphs, ModelParts } from "./model_graphs.ts";
+import { KvCache } from "./cache.ts";
+import type { ModelGraphs, ModelOptions, ModelParts } from "./model_graphs.ts";
 import { packTables } from "./rope_tables.ts";
 import { Sequence } from "./sequence.ts";
 import { Step } from "./step.ts";
 import type { WeightBuffers } from "./weight_buffers.ts";
-
-export type ModelOptions = {
-  readonly contextLength: number;
-  readonly batchSize: number;
-  readonly maxSequences: number;
-  readonly kvType: KvType;
-};
 
 /**
  * A model on a device: the weights, the KV cache and the compiled steps. Rows go in, logits come out; text is not its

@@ -5,16 +5,22 @@
 import type { Buffer } from "../runtime/index.ts";
 import { type Memory, Nodes } from "../tensor/index.ts";
 import type { BatchLimits } from "./batch.ts";
-import type { KvLayout } from "./cache.ts";
+import type { KvLayout, KvType } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
-import type { ModelOptions } from "./model.ts";
 import { packedBytes, type RopeTables } from "./rope_tables.ts";
-import { buildStep, type StepMemory, stepSizes } from "./step_graph.ts";
+import { addWords, buildStep, type StepMemory, stepSizes } from "./step_graph.ts";
 import { placeIn, type WeightLayout } from "./weight_buffers.ts";
 import type { LlamaWeights, WeightPlace } from "./weights.ts";
 
 /** Rows of one step that can have logits: each costs a product with the vocabulary and a row of output memory. */
 const LOGIT_ROWS = 16;
+
+export type ModelOptions = {
+  readonly contextLength: number;
+  readonly batchSize: number;
+  readonly maxSequences: number;
+  readonly kvType: KvType;
+};
 
 /** What all steps of a model are made from. */
 export type ModelParts = {
@@ -64,6 +70,11 @@ export class ModelGraphs {
       cache: { memories: this.#cache, type: options.kvType, layout: cache },
       sequenceCount: options.maxSequences,
     };
+  }
+
+  /** @throws {RangeError} If there are more rows and blocks than a step can name. No step names more than the largest. */
+  check(): void {
+    addWords(new Nodes(), this.limits[this.limits.length - 1], this.#memory);
   }
 
   /** The graph of the step of this number, built when it is first asked for. */

@@ -37,11 +37,38 @@ export function picksRows(limits: BatchLimits): boolean {
   return limits.rows > 1;
 }
 
+/** What differs from run to run. */
+export type StepWords = {
+  readonly tokens: Tensor; // u32 [rows]
+  readonly positions: Tensor; // u32 [rows]
+  readonly sequences: Tensor; // u32 [rows]
+  readonly slots: Tensor; // u32 [rows]
+  readonly wanted: Tensor | undefined; // u32 [wantedRows], where rows are picked
+  readonly blockTables: Tensor; // u32 [sequenceCount, blocksPerSequence]
+};
+
 /**
- * Adds the forward pass to a graph. Its words are `tokens`, `positions`, `sequences` and `slots` [rows], `blockTables`
- * [sequenceCount, blocksPerSequence] and, where rows are picked, `wanted` [wantedRows]; its output is `logits`
- * [wanted rows, vocabulary].
+ * Adds the words of a step to a graph, under the names that they have here.
+ *
+ * @throws {RangeError} If they are more than a run can bring.
  */
+export function addWords(
+  graph: Nodes,
+  limits: BatchLimits,
+  { sequenceCount, cache }: Pick<StepMemory, "sequenceCount" | "cache">,
+): StepWords {
+  const rows = graph.rows("rows", limits.rows);
+  return {
+    tokens: graph.words("tokens", rows),
+    positions: graph.words("positions", rows),
+    sequences: graph.words("sequences", rows),
+    slots: graph.words("slots", rows),
+    wanted: picksRows(limits) ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows)) : undefined,
+    blockTables: graph.words("blockTables", [sequenceCount, cache.layout.blocksPerSequence]),
+  };
+}
+
+/** Adds the forward pass to a graph. Its output is `logits` [wanted rows, vocabulary]. */
 export function buildStep(graph: Nodes, limits: BatchLimits, memory: StepMemory): void {
   const { config, cache, rope } = memory;
   const pairs = config.ropeDimensionCount / 2;
@@ -49,21 +76,8 @@ export function buildStep(graph: Nodes, limits: BatchLimits, memory: StepMemory)
     graph.constant(memory.frequencies, "f32", [pairs], 4 * pairs * table);
   const global = { frequencies: frequencies(0), magnitude: rope.global.magnitude };
   const isOneTable = rope.local === rope.global;
-  const rows = graph.rows("rows", limits.rows);
-  const step = {
-    tokens: graph.words("tokens", rows),
-    positions: graph.words("positions", rows),
-    sequences: graph.words("sequences", rows),
-    slots: graph.words("slots", rows),
-    turns: {
-      global,
-      local: isOneTable ? global : { frequencies: frequencies(1), magnitude: rope.local.magnitude },
-    },
-  };
-  const wanted = picksRows(limits)
-    ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows))
-    : undefined;
-  const blockTables = graph.words("blockTables", [memory.sequenceCount, cache.layout.blocksPerSequence]);
+  const local = isOneTable ? global : { frequencies: frequencies(1), magnitude: rope.local.magnitude };
+  const words = addWords(graph, limits, memory);
 
   const weights = bindWeights(memory.places, (place) => {
     const { memory: home, offset } = memory.weight(place);
@@ -73,8 +87,9 @@ export function buildStep(graph: Nodes, limits: BatchLimits, memory: StepMemory)
   const caches: PagedCache[] = cache.layout.layers.map(({ keys, values }) => ({
     keys: graph.constant(cache.memories[keys.buffer], cache.type, cacheShape, keys.offset),
     values: graph.constant(cache.memories[values.buffer], cache.type, cacheShape, values.offset),
-    blockTables,
+    blockTables: words.blockTables,
     blockSize: BLOCK_SIZE,
   }));
-  graph.output(forward(weights, caches, step, config, wanted), "logits");
+  const step = { ...words, turns: { global, local } };
+  graph.output(forward(weights, caches, step, config, words.wanted), "logits");
 }

@@ -51,6 +51,15 @@ test("Llama.load() counts all steps, which are compiled once and when they are n
   await expectNoMoreThan(before);
 });
 
+test("Llama.load() refuses more rows and blocks than a step can name, whichever is compiled at once", async () => {
+  const before = await liveObjects();
+  const options = { batchSize: 65536, maxSequences: 62000, exceedWorkingSet: true };
+  const error = await Llama.load(models.q8_0, options).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(RangeError);
+  expect(String(error)).toContain('Words "blockTables" take 992000 of the 786288 words left of a run');
+  await expectNoMoreThan(before);
+});
+
 test("Llama.decode() fails cleanly where there is no memory for a step", async () => {
   const before = await liveObjects();
   {
