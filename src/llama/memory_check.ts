@@ -56,14 +56,15 @@ function remedies({ kvType, maxSequences }: ModelOptions): string {
 }
 
 /**
- * Bytes of intermediate results and logits of all steps; or a bound where that is less than `left`, for which the graphs of
- * most steps need not be built.
+ * Bytes of intermediate results and logits of all steps; or a bound where that is less than `left`, for which one
+ * graph is enough.
  */
 function activationBytes(info: DeviceInfo, graphs: ModelGraphs, left: number): number {
   const { limits } = graphs;
-  // For n rows n times as much as for one, a choice of the rows besides; and no step needs more than the largest.
-  const bound = 2 * limits[limits.length - 1].rows * footprintBound(graphs.graph(0));
-  if (bound * limits.length <= left && bound <= info.maxBufferLength) return bound * limits.length;
+  // A step of n rows makes n times what one row takes, and a copy of those that want logits, which are less than that.
+  const oneRow = footprintBound(graphs.graph(0));
+  const bound = limits.reduce((sum, { rows, logitRows }) => sum + (rows + logitRows) * oneRow, 0);
+  if (bound <= Math.min(left, info.maxBufferLength)) return bound;
 
   let total = 0;
   limits.forEach(({ rows }, step) => {

@@ -216,8 +216,7 @@ export class ProgramWriter<B extends Bindable = Buffer> {
     const count = this.#length;
     this.#write(0);
     if (entries === undefined) return;
-    for (const index of Array.isArray(entries) ? entries.keys() : Object.keys(entries)) {
-      const entry = entries[Number(index)];
+    for (const [index, entry] of Array.isArray(entries) ? entries.entries() : Object.entries(entries)) {
       if (entry === undefined) continue;
       write(Number(index), entry);
       this.#words[count]++;
