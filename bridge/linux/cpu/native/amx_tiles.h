@@ -4,7 +4,7 @@
  * With NATIVE_AMX_EMULATED tiles are memory and their instructions plain C++, as Intel's manual describes them, so that the
  * kernels can be tested where there are none; a use that a processor would refuse is a trap.
  */
-enum : uint32_t { TileRows = 16, TileRowBytes = 64 };
+enum : uint32_t { TileRows = 16, TileRowBytes = 64, TileElements = 32 }; // of two bytes, in a row
 
 #ifdef NATIVE_AMX_EMULATED
 struct EmulatedTiles {

@@ -36,14 +36,17 @@ enum : uint64_t {
 };
 
 enum : uint32_t {
-  PieceOutputs = 128, // more would save reading activations again, and a second cache's place for sums
-  PiecePanels = PieceOutputs / PanelRows,
+  // More would save reading activations again, and cost a second cache's place for sums.
 #ifdef NATIVE_AMX
-  MostPieceRows = 288, // whole tiles of all kinds
+  PieceOutputs = 256,
+  MostPieceRows = 512, // weights take long to be made, and the second cache is large
+  EnoughPieces = 8,
 #else
-  MostPieceRows = 264,
-#endif
+  PieceOutputs = 128,
+  MostPieceRows = 264, // whole tiles of all kinds
   EnoughPieces = 32,   // with fewer, blocks of rows are made smaller
+#endif
+  PiecePanels = PieceOutputs / PanelRows,
   FewestPieceRows = 96,
   RowsPerPreparingPiece = 4,
 };

@@ -1,237 +1,195 @@
 /*
- * matmul_amx.h: a panel of quantised weights times tiles of rows of activations, by AMX. Part of matmul.h, in place of
- * matmul_tile.h.
+ * matmul_amx.h: a panel of weights times tiles of rows of activations, by AMX. Part of matmul.h, in place of matmul_tile.h.
  *
- * A BF16 has 8 bits, and so the whole numbers that weights are made of (matmul_panel.h) are one of them, or two where they have
- * more bits; an activation is high + low, two of them, with an error of at most 2^-17 of it: less than that of whole numbers of
- * 16 bits (activations.h). Their products are exact, and are summed as floats: by one instruction 16 rows, 16 outputs, 32 elements.
- * Products of bytes would be twice as fast, but would need scales after half as many elements, a scale for each block of
- * activations, and two sums, which costs more than is gained. Scaling would cost as much as the products if it took more than
- * one instruction for 16 sums: as it is, a product's tile of sums is stored, loaded again, and added with the scales.
+ * A BF16 has 8 bits, and so a float is one to three of them: high + low + lowest. One instruction sums the products of 16 rows,
+ * 16 outputs and 32 elements, exact ones, as floats. Of the parts of a weight and of an activation all those products are summed
+ * that together are as large as the smallest of an activation's parts times the largest of a weight's.
  *
- * Of weights of two parts (high + low)(high + low) is summed but for low * low, at most 2^-16 of the product: both low ones are
- * at most 2^-8 of their numbers.
+ * Quantised weights are made floats with their scales and minimums, and so all of k is one sum that stays in tiles: scaling
+ * sums of blocks instead took longer than the products. Two parts leave an error of at most 2^-17 of an activation, 2^-16 of a
+ * weight, and low * low, at most 2^-15 of a product: less than that of whole numbers of 16 bits (activations.h) as a rule.
+ * Products of bytes would be twice as fast, but they would need those scales.
  *
- * Activations should be less than 2^128 / 2^17, as sums have no scales at first; others may give infinities. A row with an
- * infinity or a NaN gives NaNs, as its low parts are NaNs.
+ * Tiles are kilobytes in a row, in the order in which they are multiplied: from the second cache they come as fast as they are.
  */
 
-/** The nearest BF16, as the upper half of a float. */
-INLINE Ints nearest_bf16(Floats v) {
-  const Ints bits = (Ints)v, rounded = bits + 0x7fff + (bits >> 16 & 1);
-  return (v == v ? rounded : bits | 0x400000) & int32_t(0xffff0000); // rounding could make a number of a NaN
+/** The nearest BF16 of two vectors of floats, one after the other. */
+INLINE Shorts nearest_bf16(Floats first, Floats second) {
+#ifdef NATIVE_AMX_EMULATED
+  HalfUshorts halves[2];
+  for (uint32_t i = 0; i < 2; i++) {
+    const Floats v = i == 0 ? first : second;
+    const Ints bits = (Ints)v, rounded = bits + 0x7fff + (bits >> 16 & 1);
+    halves[i] = __builtin_convertvector((v == v ? rounded : bits | 0x400000) >> 16, HalfUshorts); // rounding could make a number of a NaN
+  }
+  return load<Shorts>(halves);
+#else
+  return (Shorts)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
+#endif
+}
+
+/** The floats that nearest_bf16() made BF16 of, less those. */
+INLINE void subtract_bf16(Shorts bf16, Floats *first, Floats *second) {
+  HalfUshorts halves[2];
+  store(halves, bf16);
+  *first -= load_bf16(&halves[0]);
+  *second -= load_bf16(&halves[1]);
 }
 
 /** The upper halves of floats, for elements in turn. */
 INLINE Shorts upper_halves(Ints even, Ints odd) { return (Shorts)((even >> 16 & 0xffff) | (odd & int32_t(0xffff0000))); }
 
-/** Weights are one BF16 each, or two: |scale * quant| is at most 256, or not (matmul_superblocks.h). */
-template <typename Type> constexpr uint32_t weightParts = 1;
-template <> constexpr uint32_t weightParts<Q4_K> = 2;
-template <> constexpr uint32_t weightParts<Q5_K> = 2;
-template <> constexpr uint32_t weightParts<Q6_K> = 2;
+/** Weights of PanelRows rows: tiles, each of 16 pairs of elements of `Lanes` rows. */
+template <uint32_t Blocks, uint32_t Parts> struct TileWeights {
+  Shorts tiles[Blocks][Parts][PanelVectors][TileRows];
 
-/** A panel whose weights are the high parts. Sixteen vectors of weights, each of two elements of 16 rows, are a tile. */
-struct TilePanel : Panel {
-  Shorts low[SliceLength / 2][PanelVectors];
-};
-enum : uint64_t { PanelStride = sizeof(Shorts) * PanelVectors };
-
-template <uint32_t Parts> INLINE void make_bf16(TilePanel *panel, uint32_t count) {
-  for (uint32_t i = 0; i < count / 2; i++) {
-    for (uint32_t v = 0; v < PanelVectors; v++) {
-      const Ints pair = (Ints)panel->weights[i][v];
-      const Floats even = floats_of(pair << 16 >> 16), odd = floats_of(pair >> 16);
-      const Ints highEven = Parts == 1 ? (Ints)even : nearest_bf16(even), highOdd = Parts == 1 ? (Ints)odd : nearest_bf16(odd);
-      panel->weights[i][v] = upper_halves(highEven, highOdd);
-      if (Parts == 2) panel->low[i][v] = upper_halves((Ints)(even - (Floats)highEven), (Ints)(odd - (Floats)highOdd));
-    }
-  }
-}
-
-/** Of rows of activations as two BF16 each: one slice. */
-struct TileSlice {
-  int16_t *quants; // [rows, 2, SliceLength]: high and low parts
-  float *sums;     // [rows, minimums]: of a block of 32 or 16
-
-  INLINE uint64_t bytes_of_row(uint32_t minimums) { return 2 * SliceLength * sizeof(int16_t) + minimums * sizeof(float); }
-  INLINE TileSlice at(void *memory, uint64_t rows, uint64_t slice, uint32_t minimums) {
-    auto *quants = (int16_t *)((char *)memory + slice * rows * bytes_of_row(minimums));
-    return {quants, (float *)(quants + rows * 2 * SliceLength)};
-  }
-  METHOD TileSlice from(uint64_t row, uint32_t minimums) const { return {quants + row * 2 * SliceLength, sums + row * minimums}; }
-
-  /** `count` elements of the first row. */
-  template <uint32_t Minimums> METHOD void put(const float *x, uint32_t count) const {
-    constexpr uint32_t perSum = Minimums > SliceBlocks ? 16 : 32;
-    for (uint32_t i = 0; i < count; i += 2 * Lanes) {
-      HalfUshorts high[2], low[2];
-      for (uint32_t half = 0; half < 2; half++) {
-        const Floats v = load_f32(x + i + half * Lanes);
-        const Ints upper = nearest_bf16(v);
-        high[half] = __builtin_convertvector(upper >> 16, HalfUshorts);
-        low[half] = __builtin_convertvector(nearest_bf16(v - (Floats)upper) >> 16, HalfUshorts);
-      }
-      store(quants + i, reordered(load<Shorts>(high), Indices<2 * Lanes>{}));
-      store(quants + SliceLength + i, reordered(load<Shorts>(low), Indices<2 * Lanes>{}));
-    }
-    for (uint32_t i = 0; Minimums > 0 && i < count; i += perSum) {
-      Floats sum = load_f32(x + i);
-      if (perSum > Lanes) sum += load_f32(x + i + Lanes);
-      sums[i / perSum] = sum_of(sum);
-    }
-  }
-
-  /** A row behind the last one, of which nothing is used. */
-  METHOD void clear(uint32_t minimums) const {
-    __builtin_memset(quants, 0, 2 * SliceLength * sizeof *quants);
-    __builtin_memset(sums, 0, minimums * sizeof *sums);
+  /**
+   * Elements of each of `Lanes` rows: of pair `pair` of the slice. Upper halves of floats are the nearest BF16 towards 0; the
+   * last part of two is the nearest one. A NaN that is the result of arithmetic stays one in its upper half.
+   */
+  METHOD void put(uint32_t pair, uint32_t v, Floats even, Floats odd) {
+    auto &block = tiles[pair / TileRows];
+    block[0][v][pair % TileRows] = upper_halves((Ints)even, (Ints)odd);
+    if (Parts == 1) return;
+    const Floats lowEven = even - (Floats)((Ints)even & int32_t(0xffff0000)), lowOdd = odd - (Floats)((Ints)odd & int32_t(0xffff0000));
+    block[Parts - 1][v][pair % TileRows] = upper_halves((Ints)lowEven + 0x8000, (Ints)lowOdd + 0x8000);
   }
 };
-enum : uint64_t { SliceStride = 2 * SliceLength * sizeof(int16_t) };
 
-/** The sums of 16 rows, of one block of 32. Tiles: Sums, and 4 to 6. */
-template <int Sums> INLINE void multiply_block(const Shorts *weights, const int16_t *x, Floats *sums) {
-  load_tile<4>(weights, PanelStride);
-  load_tile<5>(x, SliceStride);
-  load_tile<6>(x + SliceLength, SliceStride);
-  clear_tile<Sums>();
-  add_products<Sums, 5, 4>();
-  add_products<Sums, 6, 4>();
-  store_tile<Sums>(sums, sizeof *sums);
-}
+/** Activations of one slice: for each 32 rows and 32 elements two tiles of each part. */
+template <uint32_t Blocks, uint32_t Parts> struct TileSlice {
+  static constexpr uint32_t rowsTogether = 2 * TileRows;
+  int16_t *tiles; // [rows / 32, Blocks, Parts, 32, 32]
 
-/**
- * floats[row] = panel * x[row] of 16 rows and one vector of outputs, with scales of blocks. All floats stay in registers. Four
- * blocks go through four tiles, so that the latencies of one are those of all.
- */
-INLINE void multiply_scaled(const Panel &panel, uint32_t v, const int16_t *x, uint32_t blocks, Floats *floats) {
-  constexpr uint32_t pairs = ActivationBlock / 2;
-  Floats sums[4][TileRows];
-  uint32_t block = 0;
-  for (; block + 4 <= blocks; block += 4) {
-    multiply_block<0>(&panel.weights[block * pairs][v], x + block * ActivationBlock, sums[0]);
-    multiply_block<1>(&panel.weights[(block + 1) * pairs][v], x + (block + 1) * ActivationBlock, sums[1]);
-    multiply_block<2>(&panel.weights[(block + 2) * pairs][v], x + (block + 2) * ActivationBlock, sums[2]);
-    multiply_block<3>(&panel.weights[(block + 3) * pairs][v], x + (block + 3) * ActivationBlock, sums[3]);
-#pragma clang loop unroll(full)
-    for (uint32_t i = 0; i < 4; i++) {
-#pragma clang loop unroll(full)
-      for (uint32_t r = 0; r < TileRows; r++) floats[r] = fma(sums[i][r], panel.scales[block + i][v], floats[r]);
-    }
+  INLINE uint64_t bytes_of_row() { return uint64_t(Blocks) * Parts * TileRowBytes; }
+  INLINE TileSlice at(void *memory, uint64_t rows, uint64_t slice) {
+    return {(int16_t *)((char *)memory + slice * rows * bytes_of_row())};
   }
-  for (; block < blocks; block++) {
-    multiply_block<0>(&panel.weights[block * pairs][v], x + block * ActivationBlock, sums[0]);
-#pragma clang loop unroll(full)
-    for (uint32_t r = 0; r < TileRows; r++) floats[r] = fma(sums[0][r], panel.scales[block][v], floats[r]);
+  METHOD TileSlice from(uint64_t row) const {
+    return {tiles + row / rowsTogether * (uint64_t(rowsTogether) * Blocks * Parts * TileElements) + row % rowsTogether * TileElements};
   }
-}
+  METHOD int16_t *tile(uint32_t block, uint32_t part) const { return tiles + (block * Parts + part) * (rowsTogether * TileElements); }
 
-// ---- tiles of sums: 2 i + v of the 16 rows of number i and of vector v of the outputs -------------------------------------
+  METHOD void clear() const {
+    for (uint32_t block = 0; block < Blocks; block++)
+      for (uint32_t part = 0; part < Parts; part++) __builtin_memset(tile(block, part), 0, TileRowBytes);
+  }
+};
 
-template <uint32_t Rows> INLINE void clear_sums() {
-  static_assert(PanelVectors == 2 && (Rows == TileRows || Rows == 2 * TileRows));
-  clear_tile<0>();
-  clear_tile<1>();
+/** Adds the products of the tiles of weights in 4 and 5 with those of 16 or 32 rows in 6 and 7. */
+template <uint32_t Rows> INLINE void add_all_products() {
+  add_products<0, 6, 4>();
+  add_products<1, 6, 5>();
   if (Rows == TileRows) return;
-  clear_tile<2>();
-  clear_tile<3>();
+  add_products<2, 7, 4>();
+  add_products<3, 7, 5>();
+}
+template <uint32_t Rows> INLINE void load_activations(const int16_t *tile) {
+  load_tile<6>(tile, TileRowBytes);
+  if (Rows > TileRows) load_tile<7>(tile + TileRows * TileElements, TileRowBytes);
+}
+INLINE void load_weights(const Shorts (*tiles)[TileRows]) {
+  load_tile<4>(tiles[0], TileRowBytes);
+  load_tile<5>(tiles[1], TileRowBytes);
 }
 
-/** Of both vectors of outputs, a block of 32 elements. */
-INLINE void load_weights(const Shorts (*weights)[PanelVectors]) {
-  load_tile<4>(&weights[0][0], PanelStride);
-  load_tile<5>(&weights[0][1], PanelStride);
-}
-
-/** Adds the products of 16 rows with the loaded weights. */
-template <int Number> INLINE void add_rows(const int16_t *x, uint64_t stride) {
-  load_tile<6>(x, stride);
-  add_products<2 * Number, 6, 4>();
-  add_products<2 * Number + 1, 6, 5>();
-}
-
-template <uint32_t Rows> INLINE void store_sums(Floats (&sums)[PanelVectors][Rows]) {
-  store_tile<0>(sums[0], sizeof(Floats));
-  store_tile<1>(sums[1], sizeof(Floats));
-  if (Rows == TileRows) return;
-  store_tile<2>(sums[0] + TileRows, sizeof(Floats));
-  store_tile<3>(sums[1] + TileRows, sizeof(Floats));
-}
-
-/** sums[v][row] = panel * x[row] of Rows rows, without scales: all blocks go through the same tiles. */
-template <uint32_t Rows, uint32_t Parts>
-INLINE void multiply_unscaled(const TilePanel &panel, const int16_t *x, uint32_t blocks, Floats (&sums)[PanelVectors][Rows]) {
-  const int16_t *second = x + TileRows * 2 * SliceLength;
-  clear_sums<Rows>();
-  for (uint32_t block = 0; block < blocks; block++, x += ActivationBlock, second += ActivationBlock) {
-    load_weights(&panel.weights[block * ActivationBlock / 2]);
-    add_rows<0>(x, SliceStride);
-    if (Rows > TileRows) add_rows<1>(second, SliceStride);
-    add_rows<0>(x + SliceLength, SliceStride);
-    if (Rows > TileRows) add_rows<1>(second + SliceLength, SliceStride);
-    if (Parts == 1) continue;
-    load_weights(&panel.low[block * ActivationBlock / 2]);
-    add_rows<0>(x, SliceStride);
-    if (Rows > TileRows) add_rows<1>(second, SliceStride);
-  }
-  store_sums(sums);
-}
-
-/** The same, in place of or added to sums[row][v] of 16 rows; `products` are those of multiply_unscaled(), where there are any. */
-template <typename Type>
-INLINE void add_up(const TilePanel &panel, uint32_t v, const TileSlice &x, uint32_t blocks, const Floats *products, bool isFirst,
-                   Floats *sums) {
-  typedef typename Type::Shape Shape;
-  Floats floats[TileRows] = {};
-#pragma clang loop unroll(full)
-  for (uint32_t r = 0; !isFirst && r < TileRows; r++) floats[r] = sums[r * PanelVectors];
-  if (Shape::hasBlockScales) multiply_scaled(panel, v, x.quants, blocks, floats);
-  else {
-#pragma clang loop unroll(full)
-    for (uint32_t r = 0; r < TileRows; r++) floats[r] = fma(products[r], panel.scales[0][v], floats[r]);
-  }
-  for (uint32_t m = 0; m < Shape::minimums * blocks / SliceBlocks; m++) {
-#pragma clang loop unroll(full)
-    for (uint32_t r = 0; r < TileRows; r++)
-      floats[r] = fma(panel.minimums[m][v], splat(x.sums[r * Shape::minimums + m]), floats[r]);
-  }
-#pragma clang loop unroll(full)
-  for (uint32_t r = 0; r < TileRows; r++) sums[r * PanelVectors] = floats[r];
-}
-
-/** sums[row] += panel * x[row], or = where `isFirst`, for Rows rows; the slice has `blocks` blocks of 32. */
-template <typename Type, uint32_t Rows>
-__attribute__((noinline)) static void multiply_tiles(const TilePanel &panel, const TileSlice &x, uint32_t blocks, bool isFirst,
+/** sums[row] += panel * x[row], or = where `isFirst`, for Rows rows and the first `blocks` blocks of 32 elements. */
+template <uint32_t Rows, uint32_t Blocks, uint32_t WeightParts, uint32_t ActivationParts>
+__attribute__((noinline)) static void multiply_tiles(const TileWeights<Blocks, WeightParts> &weights,
+                                                     const TileSlice<Blocks, ActivationParts> &x, uint32_t blocks, bool isFirst,
                                                      Floats (*sums)[PanelVectors]) {
-  Floats products[PanelVectors][Rows];
-  if (!Type::Shape::hasBlockScales) multiply_unscaled<Rows, weightParts<Type>>(panel, x.quants, blocks, products);
-#pragma clang loop unroll(disable)
-  for (uint32_t first = 0; first < Rows; first += TileRows)
-    for (uint32_t v = 0; v < PanelVectors; v++)
-      add_up<Type>(panel, v, x.from(first, Type::minimums), blocks, products[v] + first, isFirst, &sums[first][v]);
+  static_assert(PanelVectors == 2 && (Rows == TileRows || Rows == 2 * TileRows));
+  constexpr uint64_t sumsStride = sizeof *sums;
+  if (isFirst) {
+    clear_tile<0>();
+    clear_tile<1>();
+    if (Rows > TileRows) clear_tile<2>();
+    if (Rows > TileRows) clear_tile<3>();
+  } else {
+    load_tile<0>(&sums[0][0], sumsStride);
+    load_tile<1>(&sums[0][1], sumsStride);
+    if (Rows > TileRows) load_tile<2>(&sums[TileRows][0], sumsStride);
+    if (Rows > TileRows) load_tile<3>(&sums[TileRows][1], sumsStride);
+  }
+  for (uint32_t block = 0; block < blocks; block++) {
+    // The next rows' sums are needed soon.
+    for (uint32_t r = 0; r < Rows / Blocks; r++)
+      for (uint32_t v = 0; v < PanelVectors; v++) __builtin_prefetch(&sums[Rows + block * (Rows / Blocks) + r][v], 1, 3);
+    // The activations' largest part comes last, and so meets the weights' next part without being loaded again.
+    load_weights(weights.tiles[block][0]);
+#pragma clang loop unroll(full)
+    for (uint32_t part = ActivationParts; part-- > 0;) {
+      load_activations<Rows>(x.tile(block, part));
+      add_all_products<Rows>();
+    }
+    if (WeightParts == 1) continue;
+    load_weights(weights.tiles[block][WeightParts - 1]);
+    add_all_products<Rows>();
+#pragma clang loop unroll(full)
+    for (uint32_t part = 1; part + 1 < ActivationParts; part++) {
+      load_activations<Rows>(x.tile(block, part));
+      add_all_products<Rows>();
+    }
+  }
+  store_tile<0>(&sums[0][0], sumsStride);
+  store_tile<1>(&sums[0][1], sumsStride);
+  if (Rows == TileRows) return;
+  store_tile<2>(&sums[TileRows][0], sumsStride);
+  store_tile<3>(&sums[TileRows][1], sumsStride);
 }
 
 /** What matmul.h has to know about products with quantised weights of a type. */
-template <typename Type> struct Quantised : QuantisedRows<Type, TileSlice> {
-  typedef TileSlice Slice;
-  typedef TilePanel Panel;
-  typedef ConfiguredTiles Registers;
+template <typename Type> struct Quantised {
   enum : uint32_t {
     elements = Type::elements,
     bytes = Type::bytes,
     sliceLength = SliceLength,
     tileRows = 2 * TileRows,
     smallTileRows = TileRows,
+    weightParts = 2,
+    activationParts = 2,
   };
-  static constexpr float nanoseconds = 0.006f;
+  typedef TileSlice<SliceBlocks, activationParts> Slice;
+  struct Panel {
+    many_rows::Panel wholes;
+    TileWeights<SliceBlocks, weightParts> weights;
+  };
+  typedef ConfiguredTiles Registers;
+  static constexpr float nanoseconds = 0.0025f;
+
+  INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(); }
+  INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice); }
+  INLINE Slice from_row(const Slice &slice, uint64_t row) { return slice.from(row); }
+  INLINE void clear(const Slice &to) { to.clear(); }
+
+  INLINE void put(const Slice &to, const float *x, uint32_t count) {
+    for (uint32_t i = 0; i < count; i += TileElements) {
+      Floats first = load_f32(x + i), second = load_f32(x + i + Lanes);
+      const Shorts high = nearest_bf16(first, second);
+      subtract_bf16(high, &first, &second);
+      store(to.tile(i / TileElements, 0), reordered(high, Indices<2 * Lanes>{}));
+      store(to.tile(i / TileElements, 1), reordered(nearest_bf16(first, second), Indices<2 * Lanes>{}));
+    }
+  }
 
   __attribute__((noinline)) static void expand(const LaneRows *rows, uint64_t start, uint32_t count, Panel *panel) {
-    QuantisedRows<Type, Slice>::fill(rows, start, count, panel);
-    make_bf16<weightParts<Type>>(panel, count);
+    typedef typename Type::Shape Shape;
+    constexpr uint32_t minimums = Shape::minimums, pairsOfMinimum = minimums > SliceBlocks ? 8 : 16;
+    many_rows::Panel *wholes = &panel->wholes;
+    fill_panel<Type>(rows, start, count, wholes);
+    for (uint32_t pair = 0; pair < count / 2; pair++) {
+      for (uint32_t v = 0; v < PanelVectors; v++) {
+        const Ints both = (Ints)wholes->weights[pair][v];
+        const Floats scale = wholes->scales[Shape::hasBlockScales ? pair / TileRows : 0][v];
+        const Floats minimum = minimums > 0 ? wholes->minimums[pair / pairsOfMinimum][v] : Floats{};
+        const Floats even = floats_of(both << 16 >> 16), odd = floats_of(both >> 16);
+        if (minimums > 0) panel->weights.put(pair, v, fma(even, scale, minimum), fma(odd, scale, minimum));
+        else panel->weights.put(pair, v, even * scale, odd * scale);
+      }
+    }
   }
   template <uint32_t Rows>
   INLINE void multiply(const Panel &panel, const Slice &x, uint32_t count, bool isFirst, Floats (*sums)[PanelVectors]) {
-    multiply_tiles<Type, Rows>(panel, x, count / 32, isFirst, sums);
+    multiply_tiles<Rows>(panel.weights, x, count / TileElements, isFirst, sums);
   }
 };

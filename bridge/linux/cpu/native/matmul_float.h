@@ -28,7 +28,7 @@ struct F32 {
   INLINE Floats element(const LaneRows &rows, uint64_t at) { return (Floats)load_word(rows, at); }
 };
 struct F16 {
-  enum : uint32_t { bytes = 2 };
+  enum : uint32_t { bytes = 2, bf16Parts = 2 }; // as many BF16 are an F16
   INLINE void expand(const Ints *words, Floats (*to)[PanelVectors]) {
     for (uint32_t i = 0; i < 4; i++) {
       to[2 * i][0] = half_of(words[i], 0);
@@ -38,7 +38,7 @@ struct F16 {
   INLINE Floats element(const LaneRows &rows, uint64_t at) { return load_half(rows, at); }
 };
 struct BF16 {
-  enum : uint32_t { bytes = 2 };
+  enum : uint32_t { bytes = 2, bf16Parts = 1 };
   INLINE void expand(const Ints *words, Floats (*to)[PanelVectors]) {
     for (uint32_t i = 0; i < 4; i++) {
       to[2 * i][0] = (Floats)(words[i] << 16);

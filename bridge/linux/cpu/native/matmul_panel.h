@@ -33,25 +33,6 @@ struct LaneRows {
 template <typename T, T... I> struct Sequence {};
 template <uint32_t Count> using Indices = __make_integer_seq<Sequence, int, Count>;
 
-/** What matmul.h has to know of products with quantised weights of a type, whatever instructions multiply them. */
-template <typename Type, typename SliceOfRows> struct QuantisedRows {
-  typedef SliceOfRows Slice;
-
-  INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(Type::minimums); }
-  INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice, Type::minimums); }
-  INLINE Slice from_row(const Slice &slice, uint64_t row) { return slice.from(row, Type::minimums); }
-  INLINE void put(const Slice &to, const float *x, uint32_t count) { to.template put<Type::minimums>(x, count); }
-  INLINE void clear(const Slice &to) { to.clear(Type::minimums); }
-
-  /** The panel of `count` elements from `start` on. */
-  template <typename PanelOfType> INLINE void fill(const LaneRows *rows, uint64_t start, uint32_t count, PanelOfType *panel) {
-    for (uint32_t v = 0; v < PanelVectors; v++)
-      for (uint32_t i = 0; i < count; i += Type::elements)
-        Type::expand(rows[v], (start + i) / Type::elements * Type::bytes, {&panel->weights[i / 2][v]}, &panel->scales[i / 32][v],
-                     &panel->minimums[i / 32][v]);
-  }
-};
-
 // ---- words of rows -------------------------------------------------------------------------------------------------
 
 typedef int32_t Quad __attribute__((vector_size(16)));
@@ -161,4 +142,12 @@ INLINE Ints looked_up(const int8_t *table, Ints indices) {
   for (uint32_t i = 0; i < 4 * Lanes; i++) bytes[i] = table[bytes[i]];
   return (Ints)bytes;
 #endif
+}
+
+/** The panel of `count` elements from `start` on, of a quantised type. */
+template <typename Type> INLINE void fill_panel(const LaneRows *rows, uint64_t start, uint32_t count, Panel *panel) {
+  for (uint32_t v = 0; v < PanelVectors; v++)
+    for (uint32_t i = 0; i < count; i += Type::elements)
+      Type::expand(rows[v], (start + i) / Type::elements * Type::bytes, {&panel->weights[i / 2][v]}, &panel->scales[i / 32][v],
+                   &panel->minimums[i / 32][v]);
 }

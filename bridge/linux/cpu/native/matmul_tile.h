@@ -95,7 +95,7 @@ __attribute__((noinline)) static void multiply_quantised(const Panel &panel, con
 }
 
 /** What matmul.h has to know about products with quantised weights of a type. */
-template <typename Type> struct Quantised : QuantisedRows<Type, QuantisedSlice> {
+template <typename Type> struct Quantised {
   typedef QuantisedSlice Slice;
   typedef many_rows::Panel Panel;
   typedef OrdinaryRegisters Registers;
@@ -108,8 +108,14 @@ template <typename Type> struct Quantised : QuantisedRows<Type, QuantisedSlice> 
   };
   static constexpr float nanoseconds = 0.16f / NATIVE_LANES;
 
+  INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(Type::minimums); }
+  INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice, Type::minimums); }
+  INLINE Slice from_row(const Slice &slice, uint64_t row) { return slice.from(row, Type::minimums); }
+  INLINE void put(const Slice &to, const float *x, uint32_t count) { to.template put<Type::minimums>(x, count); }
+  INLINE void clear(const Slice &to) { to.clear(Type::minimums); }
+
   __attribute__((noinline)) static void expand(const LaneRows *rows, uint64_t start, uint32_t count, Panel *panel) {
-    QuantisedRows<Type, Slice>::fill(rows, start, count, panel);
+    fill_panel<Type>(rows, start, count, panel);
   }
   template <uint32_t Rows>
   INLINE void multiply(const Panel &panel, const Slice &x, uint32_t count, bool isFirst, Floats (*sums)[PanelVectors]) {
