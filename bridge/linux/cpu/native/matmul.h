@@ -95,18 +95,40 @@ static LaneRows lane_rows(const uint8_t *w, uint64_t first, uint64_t n, uint64_t
   return rows;
 }
 
+/** Memory that is needed soon, and that the third cache may have. */
+INLINE void fetch(const char *memory, uint64_t bytes) {
+  for (uint64_t line = 0; line < bytes; line += 64) __builtin_prefetch(memory + line, 0, 2);
+}
+
+/** Activations of a block of rows in the slice that follows, and which of the panels' equal shares of them is fetched. */
+struct NextSlice {
+  const char *memory; // NULL: it is the last one
+  uint32_t share, shares;
+
+  /** Of `rows` rows from row `first` on. */
+  METHOD void fetch_rows(uint32_t first, uint32_t rows, uint64_t rowBytes) const {
+    if (!memory) return;
+    const uint64_t bytes = rows * rowBytes / shares;
+    fetch(memory + first * rowBytes + share * bytes, bytes);
+  }
+};
+
 /** A panel times all rows of a block. The last tiles are smaller ones, so that few of their rows are none. */
 template <typename Kind>
-static void multiply_rows(const typename Kind::Panel &panel, const typename Kind::Slice &x, uint32_t rows, uint32_t count,
-                          bool isFirst, Floats (*sums)[PanelVectors]) {
+static void multiply_rows(const typename Kind::Panel &panel, const typename Kind::Slice &x, const NextSlice &next, uint32_t rows,
+                          uint32_t count, bool isFirst, Floats (*sums)[PanelVectors]) {
   constexpr uint32_t difference = Kind::tileRows - Kind::smallTileRows;
   const uint32_t tiles = (rows + Kind::tileRows - 1) / Kind::tileRows;
   const uint32_t spare = (tiles * Kind::tileRows - rows) / difference, small = spare < tiles ? spare : tiles;
   uint32_t row = 0;
-  for (; row < (tiles - small) * Kind::tileRows; row += Kind::tileRows)
+  for (; row < (tiles - small) * Kind::tileRows; row += Kind::tileRows) {
+    next.fetch_rows(row, Kind::tileRows, Kind::rowBytes);
     Kind::template multiply<Kind::tileRows>(panel, Kind::from_row(x, row), count, isFirst, sums + row);
-  for (; row < rows; row += Kind::smallTileRows)
+  }
+  for (; row < rows; row += Kind::smallTileRows) {
+    next.fetch_rows(row, Kind::smallTileRows, Kind::rowBytes);
     Kind::template multiply<Kind::smallTileRows>(panel, Kind::from_row(x, row), count, isFirst, sums + row);
+  }
 }
 
 /** out[row, first ..] of `rows` rows, as far as there are so many outputs: row after row, each of which is far from the next. */
@@ -139,9 +161,11 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
   for (uint64_t start = 0; start < k; start += Kind::sliceLength) {
     const auto slice = Kind::slice_at(run->shared, filled_up<Kind>(product.rows), start / Kind::sliceLength);
     const uint32_t count = k - start < Kind::sliceLength ? uint32_t(k - start) : uint32_t(Kind::sliceLength);
+    const auto following = Kind::slice_at(run->shared, filled_up<Kind>(product.rows), start / Kind::sliceLength + 1);
+    const char *next = start + count < k ? Kind::memory_of(Kind::from_row(following, row)) : NULL;
     for (uint32_t p = 0; p < panels; p++) {
       Kind::expand(weights[p], start, count, &memory->panel);
-      multiply_rows<Kind>(memory->panel, Kind::from_row(slice, row), rows, count, start == 0, memory->sums[p]);
+      multiply_rows<Kind>(memory->panel, Kind::from_row(slice, row), {next, p, panels}, rows, count, start == 0, memory->sums[p]);
     }
   }
   write_outputs<Kind>(memory, product.out + row * n, n, output, rows, panels);

@@ -141,13 +141,14 @@ __attribute__((noinline)) static void multiply_tiles(const TileWeights<Blocks, W
 /** What matmul.h has to know about products with quantised weights of a type. */
 template <typename Type> struct Quantised {
   enum : uint32_t {
+    weightParts = 2,
+    activationParts = 2,
     elements = Type::elements,
     bytes = Type::bytes,
     sliceLength = SliceLength,
     tileRows = 2 * TileRows,
     smallTileRows = TileRows,
-    weightParts = 2,
-    activationParts = 2,
+    rowBytes = SliceBlocks * activationParts * TileRowBytes,
   };
   typedef TileSlice<SliceBlocks, activationParts> Slice;
   struct Panel {
@@ -157,9 +158,10 @@ template <typename Type> struct Quantised {
   typedef ConfiguredTiles Registers;
   static constexpr float nanoseconds = 0.0025f;
 
-  INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(); }
+  INLINE uint64_t activation_bytes() { return rowBytes; }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice); }
   INLINE Slice from_row(const Slice &slice, uint64_t row) { return slice.from(row); }
+  INLINE const char *memory_of(const Slice &slice) { return (const char *)slice.tiles; }
   INLINE void clear(const Slice &to) { to.clear(); }
 
   INLINE void put(const Slice &to, const float *x, uint32_t count) {

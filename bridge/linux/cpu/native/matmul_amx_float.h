@@ -17,15 +17,17 @@ template <typename Type> struct UnquantisedTiles {
     weightParts = Type::bf16Parts,
     activationParts = 3,
     blocks = sliceLength / TileElements,
+    rowBytes = blocks * activationParts * TileRowBytes,
   };
   typedef TileSlice<blocks, activationParts> Slice;
   typedef TileWeights<blocks, weightParts> Panel; // 0 behind the last element as far as a tile goes
   typedef ConfiguredTiles Registers;
   static constexpr float nanoseconds = 0.002f * (activationParts + 2 * (weightParts - 1));
 
-  INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(); }
+  INLINE uint64_t activation_bytes() { return rowBytes; }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice); }
   INLINE Slice from_row(Slice slice, uint64_t row) { return slice.from(row); }
+  INLINE const char *memory_of(const Slice &slice) { return (const char *)slice.tiles; }
   INLINE void clear(Slice to) { to.clear(); }
 
   INLINE void put(Slice to, const float *x, uint32_t count) {

@@ -83,12 +83,14 @@ template <typename Type> struct Unquantised {
     sliceLength = FloatSliceLength,
     tileRows = FloatTileRows,
     smallTileRows = SmallFloatTileRows,
+    rowBytes = FloatSliceLength * 4,
   };
   static constexpr float nanoseconds = 0.16f / NATIVE_LANES;
 
-  INLINE uint64_t activation_bytes() { return FloatSliceLength * sizeof(float); }
+  INLINE uint64_t activation_bytes() { return rowBytes; }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return (float *)memory + slice * rows * FloatSliceLength; }
   INLINE Slice from_row(Slice slice, uint64_t row) { return slice + row * FloatSliceLength; }
+  INLINE const char *memory_of(Slice slice) { return (const char *)slice; }
   INLINE void put(Slice to, const float *x, uint32_t count) { __builtin_memcpy(to, x, count * sizeof *x); }
   INLINE void clear(Slice to) { __builtin_memset(to, 0, FloatSliceLength * sizeof *to); }
 

@@ -105,12 +105,14 @@ template <typename Type> struct Quantised {
     sliceLength = SliceLength,
     tileRows = QuantisedTileRows,
     smallTileRows = QuantisedTileRows - 2,
+    rowBytes = SliceLength * 2, // of what is next to each other
   };
   static constexpr float nanoseconds = 0.16f / NATIVE_LANES;
 
   INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(Type::minimums); }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice, Type::minimums); }
   INLINE Slice from_row(const Slice &slice, uint64_t row) { return slice.from(row, Type::minimums); }
+  INLINE const char *memory_of(const Slice &slice) { return (const char *)slice.quants; }
   INLINE void put(const Slice &to, const float *x, uint32_t count) { to.template put<Type::minimums>(x, count); }
   INLINE void clear(const Slice &to) { to.clear(Type::minimums); }
 
