@@ -24,3 +24,10 @@ test/bench/node_modules/.stamp: test/bench/package.json test/bench/bun.lock | de
 
 $(BENCH)/%: test/bench/%.c make/bench.mk
 	@mkdir -p $(dir $@) && $(CLANG) -std=gnu11 -O3 -march=native $(WARNINGS) $< -lpthread -o $@
+
+# How the CPU device's threads scale, measured and simulated: programs that need nothing beside them.
+ifneq ($(LAYER),)
+DEVICE_OBJECTS := $(call object,$(filter bridge/linux/cpu/%,$(LAYER))) $(call native_objects,$(ARCH))
+$(BENCH)/pool_scaling $(BENCH)/pool_simulation: $(BENCH)/%: test/bench/%.c test/bench/model_step.h $(DEVICE_OBJECTS)
+	@mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) $(filter %.c %.o,$^) -static -lpthread -lm -o $@
+endif

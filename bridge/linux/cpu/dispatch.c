@@ -10,10 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-  ChunkNanoseconds = 3000
-};
-
 typedef struct Dispatch {
   const DriverCommand *command;
   uint32_t groups[3];
@@ -106,10 +102,7 @@ bool cpuDispatch(const DriverCommand *command, char **message) {
       break;
     }
   }
-  if (shared) {
-    const uint64_t each = taken / done, byTime = each ? ChunkNanoseconds / each : 64;
-    cpuPoolRun(runGroups, &d, done, count, byTime);
-  }
+  if (shared) cpuPoolRun(runGroups, &d, done, count, (float)taken / (float)done);
   free(d.order);
   const char *error = atomic_load(&d.error);
   if (error) *message = cpuFormat("Kernel '%s' failed: %s", command->dispatch.function->name, error);

@@ -12,8 +12,7 @@
 
 enum {
   MostParts = 16, /* dispatches that share a fork and join */
-  Alignment = 64,
-  SmallestChunkNanoseconds = 3000
+  Alignment = 64
 };
 
 /** A dispatch that a native kernel runs. */
@@ -68,8 +67,7 @@ static void runPhase(Group *group) {
     runPieces(group, 0, pieces);
     return;
   }
-  const uint64_t chunk = (uint64_t)((float)SmallestChunkNanoseconds * (float)pieces / nanoseconds);
-  cpuPoolRun(runPieces, group, 0, pieces, chunk);
+  cpuPoolRun(runPieces, group, 0, pieces, nanoseconds / (float)pieces);
 }
 
 static bool runParts(Group *group, char **message) {
@@ -104,7 +102,7 @@ static bool addPart(Group *group, const DriverCommand *command) {
   Part *part = &group->parts[group->count];
   for (int i = 0; i < NativeMaxKernels && function->native[i]; i++) {
     part->kernel = function->native[i];
-    memset(&part->plan, 0, sizeof part->plan);
+    part->plan = (NativePlan){.width = cpuPoolWidth()};
     if (!part->kernel->plan(command, &part->plan)) continue;
     part->run.command = command;
     group->count++;

@@ -1,8 +1,14 @@
-/* pool.c: see pool.h. */
+/*
+ * pool.c: see pool.h.
+ *
+ * With many threads, what they share is what costs: a line of memory that all of them write goes from core to core. So a
+ * worker writes a line of its own when it enters and leaves a job; those that look for work watch a bell that they have in
+ * common with few; parts are taken from several counters (sharing.h); and who is woken wakes others.
+ */
 #include "pool.h"
+#include "sharing.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,36 +21,55 @@
 #include <unistd.h>
 
 enum {
-  MaxThreads = 512,
-  SpinNanoseconds = 40000,
-  WaitSpinNanoseconds = 100000,
+  Line = 128, /* two of 64 bytes, which processors fetch together */
+  MostJobs = 8, /* at once; a caller beyond them works alone */
+  WorkersPerBell = 8,
+  MostBells = CpuMostThreads / WorkersPerBell,
+  WokenAtOnce = 3, /* by a caller, and by each worker that was woken */
+  LookOutNanoseconds = 40000,
+  WaitNanoseconds = 100000,
+  ContendedWaitNanoseconds = 20000,
   LostNanoseconds = 500000,
   ContendedNanoseconds = 100000000,
   WorthWaking = 25000, /* it costs as much to wake a thread */
-  WorthAsking = 4000,  /* one that is awake */
-  WokenAhead = 7,      /* of many processors: short jobs have no use for more */
-  PartsPerThread = 2   /* of what is left, as a thread takes it */
+  WorthAsking = 4000   /* one that is awake */
 };
 
+typedef struct Shard {
+  _Alignas(Line) _Atomic uint64_t next;
+  uint64_t end;
+} Shard;
+
+/** A place for jobs. It stays, so that who comes too late may look at it. */
 typedef struct Job {
+  _Alignas(Line) _Atomic uint64_t number; /* of the job that may be entered, 0 without */
   CpuPoolWork work;
   void *context;
-  uint64_t count, smallest;
-  _Alignas(64) _Atomic uint64_t next;
-  _Alignas(64) _Atomic uint32_t helpers; /* workers inside, and OwnerSleeps; a futex */
-  struct Job *following;
+  CpuSharing sharing;
+  _Alignas(Line) atomic_bool isTaken;
+  _Atomic uint32_t ownerSleeps; /* a futex */
+  Shard shards[CpuMostShards];
 } Job;
 
-enum { OwnerSleeps = 1u << 30 };
+typedef struct Worker {
+  _Alignas(Line) _Atomic(Job *) inside;
+  uint32_t number; /* from 1 on */
+} Worker;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static Job *jobs;                           /* under the lock: jobs that may have items left */
-static bool started;                        /* under the lock */
-static _Alignas(64) _Atomic uint32_t epoch; /* rises with every job; a futex that sleeping workers wait on */
-static _Alignas(64) _Atomic uint32_t sleeping;
-static _Atomic uint32_t spinning;
-static _Atomic uint64_t contendedUntil; /* other processes want the processors: see waitForHelpers() */
-static _Atomic uint32_t workers; /* that exist */
+typedef struct Bell {
+  _Alignas(Line) _Atomic uint32_t rung; /* another number for every job; a futex that sleeping workers wait on */
+  _Atomic uint32_t sleeping;
+} Bell;
+
+static Job jobs[MostJobs];
+static Worker workers[CpuMostThreads - 1];
+static Bell bells[MostBells];
+
+static _Alignas(Line) _Atomic uint32_t workerCount; /* that exist */
+static _Atomic uint32_t placeCount;     /* of jobs[] that were ever taken */
+static _Atomic uint64_t contendedUntil; /* other processes want the processors: see waitForWorkers() */
+static _Atomic uint32_t bellsInUse;     /* as many as the last caller rang */
+static _Alignas(Line) _Atomic uint64_t numbers; /* given to jobs */
 
 static void pauseBriefly(void) {
 #if defined(__x86_64__)
@@ -63,8 +88,10 @@ static uint64_t now(void) {
 static void futexWait(_Atomic uint32_t *address, uint32_t value) {
   syscall(SYS_futex, address, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
 }
-static void futexWake(_Atomic uint32_t *address, int count) {
-  syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+/** How many were woken. */
+static uint32_t futexWake(_Atomic uint32_t *address, uint32_t count) {
+  const long woken = syscall(SYS_futex, address, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+  return woken > 0 ? (uint32_t)woken : 0;
 }
 
 /** Processors that a container's quota amounts to, rounded up; UINT32_MAX without one (cgroup 2). */
@@ -86,14 +113,14 @@ static void measureWidth(void) {
   const long wanted = text ? strtol(text, NULL, 10) : 0;
   uint32_t n = 1;
   if (wanted > 0) {
-    n = wanted > MaxThreads ? MaxThreads : (uint32_t)wanted;
+    n = wanted > CpuMostThreads ? CpuMostThreads : (uint32_t)wanted;
   } else {
     cpu_set_t set;
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     n = sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : online > 0 ? (uint32_t)online : 1;
     const uint32_t most = quota();
     if (n > most) n = most;
-    if (n > MaxThreads) n = MaxThreads;
+    if (n > CpuMostThreads) n = CpuMostThreads;
   }
   width = n ? n : 1;
 }
@@ -103,74 +130,110 @@ uint32_t cpuPoolWidth(void) {
   return width;
 }
 
-uint64_t cpuPoolWorth(void) {
-  return atomic_load_explicit(&spinning, memory_order_relaxed) != 0 ? WorthAsking : WorthWaking;
+/** Whether a worker is awake of those that are woken first. */
+static bool isAnyAwake(void) {
+  const uint32_t count = atomic_load_explicit(&workerCount, memory_order_relaxed);
+  const uint32_t first = count < WorkersPerBell ? count : WorkersPerBell;
+  return atomic_load_explicit(&bells[0].sleeping, memory_order_relaxed) < first;
 }
 
-static void takePart(Job *job) {
-  const uint64_t parts = PartsPerThread * (uint64_t)cpuPoolWidth();
-  for (;;) {
-    uint64_t from = atomic_load_explicit(&job->next, memory_order_relaxed), to;
-    do {
-      if (from >= job->count) return;
-      const uint64_t left = job->count - from, share = left / parts;
-      const uint64_t taken = share > job->smallest ? share : job->smallest;
-      to = from + (taken < left ? taken : left);
-    } while (!atomic_compare_exchange_weak_explicit(&job->next, &from, to, memory_order_relaxed, memory_order_relaxed));
-    if (!job->work(job->context, from, to)) {
-      atomic_store_explicit(&job->next, job->count, memory_order_relaxed);
+uint64_t cpuPoolWorth(void) { return isAnyAwake() ? WorthAsking : WorthWaking; }
+
+// ---- bells ---------------------------------------------------------------------------------------------------------
+
+/** Lets those know that look for work. */
+static void ring(uint32_t count, uint64_t number) {
+  for (uint32_t i = 0; i < count; i++) atomic_store_explicit(&bells[i].rung, (uint32_t)number, memory_order_release);
+  atomic_store_explicit(&bellsInUse, count, memory_order_relaxed);
+  atomic_thread_fence(memory_order_seq_cst); /* who sleeps counts itself before it looks at the bell */
+}
+
+/** Wakes few: they wake others, so that all are awake after a few turns, and nobody has to wake them all. */
+static void wakeSome(uint32_t count) {
+  uint32_t left = WokenAtOnce;
+  for (uint32_t i = 0; i < count && left > 0; i++)
+    if (atomic_load_explicit(&bells[i].sleeping, memory_order_relaxed) > 0) left -= futexWake(&bells[i].rung, left);
+}
+
+/** Until the bell is rung again. */
+static void sleepAtBell(Bell *bell, uint32_t seen) {
+  atomic_fetch_add(&bell->sleeping, 1);
+  while (atomic_load_explicit(&bell->rung, memory_order_relaxed) == seen) futexWait(&bell->rung, seen);
+  atomic_fetch_sub(&bell->sleeping, 1);
+  wakeSome(atomic_load_explicit(&bellsInUse, memory_order_relaxed));
+}
+
+static bool isRungSoon(const Bell *bell, uint32_t seen) {
+  const uint64_t start = now();
+  if (start < atomic_load_explicit(&contendedUntil, memory_order_relaxed)) return false;
+  do
+    for (int i = 0; i < 32; i++) {
+      pauseBriefly();
+      if (atomic_load_explicit(&bell->rung, memory_order_relaxed) != seen) return true;
+    }
+  while (now() < start + LookOutNanoseconds);
+  return false;
+}
+
+// ---- jobs ----------------------------------------------------------------------------------------------------------
+
+/** Takes parts until there are none. */
+static void runParts(Job *job, uint32_t thread) {
+  const CpuSharing *sharing = &job->sharing;
+  uint32_t at = cpuFirstShard(sharing, thread);
+  for (uint32_t i = 0; i < sharing->shards; i++, at = at + 1 < sharing->shards ? at + 1 : 0) {
+    Shard *shard = &job->shards[at];
+    for (;;) {
+      const uint64_t next = atomic_load_explicit(&shard->next, memory_order_relaxed);
+      if (next >= shard->end) break;
+      const uint64_t part = cpuPartOf(sharing, shard->end - next);
+      const uint64_t from = atomic_fetch_add_explicit(&shard->next, part, memory_order_relaxed);
+      if (from >= shard->end) break;
+      if (job->work(job->context, from, shard->end - from < part ? shard->end : from + part)) continue;
+      for (uint32_t s = 0; s < sharing->shards; s++)
+        atomic_store_explicit(&job->shards[s].next, job->shards[s].end, memory_order_relaxed);
       return;
     }
   }
 }
 
-/** A job with items left, entered; NULL without. */
-static Job *enterJob(void) {
-  pthread_mutex_lock(&lock);
-  Job *job = jobs;
-  while (job && atomic_load_explicit(&job->next, memory_order_relaxed) >= job->count) job = job->following;
-  if (job) atomic_fetch_add_explicit(&job->helpers, 1, memory_order_relaxed);
-  pthread_mutex_unlock(&lock);
-  return job;
-}
-
-static void leaveJob(Job *job) {
-  /* The owner may be gone once the count is 0: only the address is used after that. */
-  _Atomic uint32_t *helpers = &job->helpers;
-  if (atomic_fetch_sub_explicit(helpers, 1, memory_order_acq_rel) == (OwnerSleeps | 1)) futexWake(helpers, 1);
-}
-
-static void *runWorker(void *unused) {
-  (void)unused;
-  for (;;) {
-    const uint32_t seen = atomic_load_explicit(&epoch, memory_order_acquire);
-    Job *job = enterJob();
-    if (job) {
-      takePart(job);
-      leaveJob(job);
-      continue;
+/** Works on the jobs that there are, but for those that have `finished`: by place, the number of the last one. */
+static bool joinJobs(Worker *self, uint64_t *finished) {
+  const uint32_t count = atomic_load_explicit(&placeCount, memory_order_acquire);
+  bool joined = false;
+  for (uint32_t i = 0; i < count; i++) {
+    Job *job = &jobs[i];
+    const uint64_t number = atomic_load_explicit(&job->number, memory_order_acquire);
+    if (number == 0 || number == finished[i]) continue;
+    /* Either the owner sees this worker inside, or this worker that the job is over. */
+    atomic_store(&self->inside, job);
+    if (atomic_load(&job->number) == number) {
+      runParts(job, self->number);
+      finished[i] = number;
+      joined = true;
     }
-    const uint64_t time = now();
-    const uint64_t until = time < atomic_load_explicit(&contendedUntil, memory_order_relaxed) ? time : time + SpinNanoseconds;
-    bool found = false;
-    atomic_fetch_add(&spinning, 1);
-    while (!found && now() < until)
-      for (int i = 0; i < 32 && !found; i++) {
-        pauseBriefly();
-        found = atomic_load_explicit(&epoch, memory_order_relaxed) != seen;
-      }
-    atomic_fetch_sub(&spinning, 1);
-    if (found) continue;
-    atomic_fetch_add(&sleeping, 1);
-    futexWait(&epoch, seen);
-    atomic_fetch_sub(&sleeping, 1);
+    atomic_store(&self->inside, NULL);
+    if (atomic_load(&job->ownerSleeps)) {
+      atomic_store(&job->ownerSleeps, 0);
+      futexWake(&job->ownerSleeps, 1);
+    }
+  }
+  return joined;
+}
+
+static void *runWorker(void *argument) {
+  Worker *self = argument;
+  Bell *bell = &bells[(self->number - 1) / WorkersPerBell];
+  uint64_t finished[MostJobs] = {0};
+  for (;;) {
+    const uint32_t seen = atomic_load_explicit(&bell->rung, memory_order_acquire);
+    if (!joinJobs(self, finished) && !isRungSoon(bell, seen)) sleepAtBell(bell, seen);
   }
   return NULL;
 }
 
-/** Under the lock. Threads that cannot be made are done without. */
+/** Threads that cannot be made are done without. */
 static void start(void) {
-  started = true;
   sigset_t all, before;
   sigfillset(&all);
   /* Signals belong to the program's own threads, with their larger stacks. */
@@ -181,73 +244,97 @@ static void start(void) {
     pthread_attr_setstacksize(&attributes, 512 << 10);
     for (uint32_t i = 1; i < cpuPoolWidth(); i++) {
       pthread_t thread;
-      if (pthread_create(&thread, &attributes, runWorker, NULL) != 0) break;
+      workers[i - 1].number = i;
+      if (pthread_create(&thread, &attributes, runWorker, &workers[i - 1]) != 0) break;
       pthread_setname_np(thread, "bun-metal-cpu");
-      atomic_fetch_add(&workers, 1);
+      atomic_store(&workerCount, i);
     }
     pthread_attr_destroy(&attributes);
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static pthread_once_t startOnce = PTHREAD_ONCE_INIT;
+
+/** NULL where there are too many jobs at once. */
+static Job *takePlace(void) {
+  for (uint32_t i = 0; i < MostJobs; i++) {
+    if (atomic_load_explicit(&jobs[i].isTaken, memory_order_relaxed) || atomic_exchange(&jobs[i].isTaken, true)) continue;
+    uint32_t count = atomic_load(&placeCount);
+    while (count < i + 1 && !atomic_compare_exchange_weak(&placeCount, &count, i + 1)) continue;
+    return &jobs[i];
+  }
+  return NULL;
+}
+
+/** Lets the processor go until a worker leaves the job. */
+static void sleepUntilLeft(Job *job, const Worker *worker) {
+  atomic_store(&job->ownerSleeps, 1);
+  if (atomic_load(&worker->inside) == job) futexWait(&job->ownerSleeps, 1);
+  atomic_store(&job->ownerSleeps, 0);
+}
+
 /**
- * Spins, since most finish together; then sleeps, so that a helper that lost its processor may have this one. A helper that
+ * Spins, since most finish together; then sleeps, so that a worker that lost its processor may have this one. A worker that
  * was waited for so long had lost it to another process: then workers sleep between jobs for a while, since one that is
  * woken has its turn at once and keeps it, where one that has spun has used it up.
  */
-static void waitForHelpers(Job *job) {
-  uint32_t inside = atomic_load_explicit(&job->helpers, memory_order_acquire);
-  if (inside == 0) return;
-  const uint64_t start = now();
-  for (; (inside & ~OwnerSleeps) != 0; inside = atomic_load_explicit(&job->helpers, memory_order_acquire)) {
-    if (now() < start + WaitSpinNanoseconds)
-      for (int i = 0; i < 32 && atomic_load_explicit(&job->helpers, memory_order_relaxed) != 0; i++) pauseBriefly();
-    else if (inside & OwnerSleeps)
-      futexWait(&job->helpers, inside);
-    else
-      atomic_compare_exchange_strong(&job->helpers, &inside, inside | OwnerSleeps);
+static void waitForWorkers(Job *job) {
+  const uint32_t count = atomic_load(&workerCount);
+  uint64_t start = 0, patience = WaitNanoseconds;
+  for (uint32_t i = 0; i < count; i++) {
+    const Worker *worker = &workers[i];
+    while (atomic_load(&worker->inside) == job) {
+      const uint64_t time = now();
+      if (start == 0) {
+        start = time;
+        if (time < atomic_load_explicit(&contendedUntil, memory_order_relaxed)) patience = ContendedWaitNanoseconds;
+      }
+      if (time < start + patience)
+        for (int k = 0; k < 32 && atomic_load_explicit(&worker->inside, memory_order_relaxed) == job; k++) pauseBriefly();
+      else
+        sleepUntilLeft(job, worker);
+    }
   }
+  if (start == 0) return;
   const uint64_t end = now();
   if (end - start > LostNanoseconds)
     atomic_store_explicit(&contendedUntil, end + ContendedNanoseconds, memory_order_relaxed);
 }
 
-void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t smallest) {
-  Job job = {.work = work, .context = context, .count = count, .smallest = smallest ? smallest : 1};
-  atomic_init(&job.next, from);
-  atomic_init(&job.helpers, 0);
-  const uint64_t chunks = count > from ? (count - from + job.smallest - 1) / job.smallest : 0;
-  if (cpuPoolWidth() == 1 || chunks < 2) {
-    takePart(&job);
+void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, float nanoseconds) {
+  if (count <= from) return;
+  const CpuSharing sharing = cpuSharing(from, count, nanoseconds, cpuPoolWidth());
+  Job *job = sharing.threads > 1 ? takePlace() : NULL;
+  if (!job) {
+    work(context, from, count);
     return;
   }
-  pthread_mutex_lock(&lock);
-  if (!started) start();
-  job.following = jobs;
-  jobs = &job;
-  pthread_mutex_unlock(&lock);
-  atomic_fetch_add(&epoch, 1);
-  const uint32_t asleep = atomic_load(&sleeping);
-  if (asleep > 0) futexWake(&epoch, chunks - 1 < asleep ? (int)(chunks - 1) : INT_MAX);
+  pthread_once(&startOnce, start);
+  job->work = work;
+  job->context = context;
+  job->sharing = sharing;
+  for (uint32_t i = 0; i < sharing.shards; i++) {
+    atomic_store_explicit(&job->shards[i].next, cpuShardStart(&sharing, i), memory_order_relaxed);
+    job->shards[i].end = cpuShardStart(&sharing, i + 1);
+  }
+  const uint64_t number = atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1;
+  atomic_store_explicit(&job->number, number, memory_order_release);
+  const uint32_t asked = (sharing.threads + WorkersPerBell - 2) / WorkersPerBell;
+  ring(asked, number);
+  if (nanoseconds * (float)(count - from) >= WorthWaking) wakeSome(asked);
 
-  takePart(&job);
+  runParts(job, 0);
 
-  pthread_mutex_lock(&lock);
-  for (Job **p = &jobs; *p; p = &(*p)->following)
-    if (*p == &job) {
-      *p = job.following;
-      break;
-    }
-  pthread_mutex_unlock(&lock);
-  waitForHelpers(&job);
+  atomic_store(&job->number, 0);
+  waitForWorkers(job);
+  atomic_store_explicit(&job->isTaken, false, memory_order_release);
 }
 
 void cpuPoolWake(void) {
   if (cpuPoolWidth() == 1) return;
-  pthread_mutex_lock(&lock);
-  if (!started) start();
-  pthread_mutex_unlock(&lock);
-  if (atomic_load(&sleeping) == 0) return;
-  atomic_fetch_add(&epoch, 1);
-  futexWake(&epoch, WokenAhead);
+  pthread_once(&startOnce, start);
+  if (atomic_load(&bells[0].sleeping) == 0) return;
+  ring(1, atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1);
+  wakeSome(1);
 }

@@ -17,11 +17,11 @@ typedef bool (*CpuPoolWork)(void *context, uint64_t from, uint64_t to);
  * or env BUN_METAL_CPU_THREADS. */
 uint32_t cpuPoolWidth(void);
 
-/** Runs all items of [from, count) on the caller and the pool; returns when all are done. A thread takes a part of what is
- *  left, at least `smallest` items, so that all finish together. */
-void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, uint64_t smallest);
+/** Runs all items of [from, count) on the caller and the pool; returns when all are done. An item takes about so many
+ *  `nanoseconds`, which decides how many threads are asked and how much each takes at a time (sharing.h). */
+void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, float nanoseconds);
 
-/** Wakes the workers before many short jobs, none of which would be worth it alone. */
+/** Wakes some workers before many short jobs, none of which would be worth it alone. */
 void cpuPoolWake(void);
 
 /** What work has to take, in nanoseconds, before other threads are asked to help. */

@@ -2,7 +2,7 @@
  * attention.h: attention, attention_tiled and attention_reduce of shaders/. Part of level.h.
  *
  * Where there is little else to share out to threads, the positions are: pieces each leave partial sums, which a second phase
- * puts together. The borders depend on nothing but the largest position.
+ * puts together. The borders depend on nothing but the largest position, so that sums are the same for any number of threads.
  */
 
 enum : uint32_t {
@@ -36,8 +36,8 @@ INLINE uint32_t keys_per_split(uint32_t keys, uint32_t splits) {
 /** Whether `queries` of one sequence are better made in tiles than row by row. */
 INLINE bool fills_lanes(uint64_t queries) { return queries >= Lanes; }
 
-/** How a dispatch is shared out. Its arguments have been checked. */
-template <typename Cache> static void read_attention(const DriverCommand *command, bool isTiled, Attention *out) {
+/** How a dispatch is shared out to so many threads. Its arguments have been checked. */
+template <typename Cache> static void read_attention(const DriverCommand *command, uint32_t width, bool isTiled, Attention *out) {
   void *const *buffers = command->dispatch.buffers;
   const auto *args = (const AttentionArgs *)buffers[isTiled ? 8 : 7];
   out->args = args;
@@ -64,11 +64,14 @@ template <typename Cache> static void read_attention(const DriverCommand *comman
   const uint64_t fewest = (args->heads + RowHeads - 1) / RowHeads;
   if (headPieces < fewest) headPieces = fewest;
   if (headPieces > args->kvHeads) headPieces = args->kvHeads;
-  out->headsPerPiece = uint32_t((args->kvHeads + headPieces - 1) / headPieces);
-  out->headPieces = (args->kvHeads + out->headsPerPiece - 1) / out->headsPerPiece;
   for (out->splitKeys = SplitKeys; end / FewestSplits > 2 * out->splitKeys;) out->splitKeys *= 2;
   const uint32_t splits = (end - 1) / out->splitKeys + 1;
-  out->splits = out->isSplitByCaller ? args->splits : uint64_t(out->rowPieces) * out->headPieces < EnoughPieces ? splits : 1;
+  out->splits = out->isSplitByCaller ? args->splits : uint64_t(out->rowPieces) * headPieces < EnoughPieces ? splits : 1;
+  // Of threads without a piece, nothing is gained by long runs. What a head is made of stays the same.
+  const uint64_t others = uint64_t(out->rowPieces) * out->splits, wanted = (width + others - 1) / others;
+  if (headPieces < wanted) headPieces = wanted < args->kvHeads ? wanted : args->kvHeads;
+  out->headsPerPiece = uint32_t((args->kvHeads + headPieces - 1) / headPieces);
+  out->headPieces = (args->kvHeads + out->headsPerPiece - 1) / out->headsPerPiece;
 }
 
 /** Whether all positions of a run of rows of one sequence lie in the caches. */
@@ -104,7 +107,7 @@ template <typename Cache> static bool plan_attention(const DriverCommand *comman
     return false;
 
   Attention attention;
-  read_attention<Cache>(command, isTiled, &attention);
+  read_attention<Cache>(command, plan->width, isTiled, &attention);
   const uint64_t *lengths = command->dispatch.bufferLengths;
   const uint64_t slots = (lengths[1] < lengths[2] ? lengths[1] : lengths[2]) / attention.slotBytes;
   const auto *tables = (const uint32_t *)command->dispatch.buffers[5];
@@ -209,7 +212,7 @@ static void put_together(const float *partials, uint32_t splits, uint32_t headDi
 
 template <typename Cache> static void run_attention(const NativeRun *run, uint32_t phase, uint32_t from, uint32_t to, bool isTiled) {
   Attention attention;
-  read_attention<Cache>(run->command, isTiled, &attention);
+  read_attention<Cache>(run->command, run->plan->width, isTiled, &attention);
   const AttentionArgs *args = attention.args;
   float *out = (float *)attention.buffers[6];
   for (uint32_t piece = from; phase == 0 && piece < to; piece++) {

@@ -2,7 +2,7 @@
  * matmul.h: products of many rows with weights of all types: what matmul and matvec_rows of shaders/ give. Part of level.h.
  *
  * Phase 0 puts rows of activations into shared memory, as the weights' type wants them. A piece of phase 1 makes PieceOutputs
- * outputs of a block of rows: for each slice of k, for each of its panels (matmul_panel.h), it expands the weights and
+ * outputs of a block of rows, or fewer for many threads: for each slice of k, for each of its panels (matmul_panel.h), it expands the weights and
  * multiplies all rows of the block with them. Sums stay in the thread's memory, which a core's second cache holds along with
  * the rows' slice.
  */
@@ -41,11 +41,14 @@ enum : uint32_t {
   PieceOutputs = 256,
   MostPieceRows = 512, // weights take long to be made, and the second cache is large
   EnoughPieces = 8,
+  WholeBlockOutputs = PanelRows, // rows stay together down to so many outputs
 #else
   PieceOutputs = 128,
   MostPieceRows = 264, // whole tiles of all kinds
-  EnoughPieces = 32,   // with fewer, blocks of rows are made smaller
+  EnoughPieces = 32,   // with fewer, pieces are made smaller
+  WholeBlockOutputs = PieceOutputs / 2, // rows stay together down to so many outputs
 #endif
+  EnoughPerThread = 4,
   PiecePanels = PieceOutputs / PanelRows,
   FewestPieceRows = 96,
   RowsPerPreparingPiece = 4,
@@ -66,19 +69,24 @@ template <typename Kind> INLINE uint64_t filled_up(uint64_t rows) {
 
 /** How the work is shared out: a piece has a block of the outputs and a block of the rows, whole tiles but for the last. */
 struct ProductPieces {
-  uint32_t rowsPerBlock, rowBlocks, outputBlocks;
+  uint32_t rowsPerBlock, rowBlocks, outputs, outputBlocks;
 };
 
-template <typename Kind> static ProductPieces product_pieces(uint64_t rows, uint32_t n) {
-  const uint32_t outputBlocks = (n - 1) / PieceOutputs + 1;
+/** Blocks of the outputs with so many in a piece. */
+static uint64_t blocks_along(uint32_t n, uint32_t outputs) { return (n - 1) / outputs + 1; }
+
+/** For `width` threads. Fewer outputs are more reading of activations, fewer rows more expanding of weights. */
+template <typename Kind> static ProductPieces product_pieces(uint64_t rows, uint32_t n, uint32_t width) {
+  const uint64_t forThreads = uint64_t(EnoughPerThread) * width;
+  const uint64_t enough = forThreads > EnoughPieces ? forThreads : uint64_t(EnoughPieces);
+  uint32_t outputs = PieceOutputs;
   uint64_t blocks = (rows + MostPieceRows - 1) / MostPieceRows;
-  if (blocks * outputBlocks < EnoughPieces) {
-    const uint64_t more = (EnoughPieces + outputBlocks - 1) / outputBlocks;
-    const uint64_t most = (rows + FewestPieceRows - 1) / FewestPieceRows;
-    blocks = more < most ? more : most;
-  }
+  while (blocks * blocks_along(n, outputs) < enough && outputs > WholeBlockOutputs) outputs /= 2;
+  const uint64_t wanted = (enough - 1) / blocks_along(n, outputs) + 1, most = (rows - 1) / FewestPieceRows + 1;
+  if (blocks < wanted && blocks < most) blocks = wanted < most ? wanted : most;
+  while (blocks * blocks_along(n, outputs) < enough && outputs > PanelRows) outputs /= 2;
   const uint64_t length = filled_up<Kind>((rows + blocks - 1) / blocks);
-  return {uint32_t(length), uint32_t((rows + length - 1) / length), outputBlocks};
+  return {uint32_t(length), uint32_t((rows + length - 1) / length), outputs, uint32_t(blocks_along(n, outputs))};
 }
 
 template <typename Kind> struct PieceMemory {
@@ -144,14 +152,14 @@ static void write_outputs(const PieceMemory<Kind> *memory, float *out, uint32_t 
 
 template <typename Kind> static void multiply_piece(const NativeRun *run, const Product &product, uint32_t piece) {
   const uint32_t n = product.n, k = product.k;
-  const ProductPieces pieces = product_pieces<Kind>(product.rows, n);
+  const ProductPieces pieces = product_pieces<Kind>(product.rows, n, run->plan->width);
   [[maybe_unused]] const typename Kind::Registers registers;
   auto *memory = (PieceMemory<Kind> *)scratch(run);
   const uint64_t row = uint64_t(piece % pieces.rowBlocks) * pieces.rowsPerBlock;
-  const uint64_t output = uint64_t(piece / pieces.rowBlocks) * PieceOutputs;
+  const uint64_t output = uint64_t(piece / pieces.rowBlocks) * pieces.outputs;
   if (row >= product.rows || output >= n) return;
   const uint32_t rows = product.rows - row < pieces.rowsPerBlock ? uint32_t(product.rows - row) : pieces.rowsPerBlock;
-  const uint32_t panels = n - output < PieceOutputs ? uint32_t((n - output - 1) / PanelRows + 1) : uint32_t(PiecePanels);
+  const uint32_t panels = uint32_t(((n - output < pieces.outputs ? n - output : pieces.outputs) - 1) / PanelRows + 1);
   const uint64_t rowBytes = uint64_t(k / Kind::elements) * Kind::bytes;
   LaneRows weights[PiecePanels][PanelVectors];
   for (uint32_t p = 0; p < panels; p++)
@@ -214,7 +222,7 @@ template <typename Kind, uint32_t GroupRows> static bool plan_product(const Driv
       made.n > product(groups_along(command, 0), outputs_per_group(command, GroupRows)))
     return false;
 
-  const ProductPieces pieces = product_pieces<Kind>(made.rows, made.n);
+  const ProductPieces pieces = product_pieces<Kind>(made.rows, made.n, plan->width);
   const uint64_t count = uint64_t(pieces.rowBlocks) * pieces.outputBlocks;
   const uint64_t sharedBytes = shared_bytes<Kind>(made);
   if (count > UINT32_MAX || sharedBytes > MostSharedBytes) return false;
@@ -223,7 +231,7 @@ template <typename Kind, uint32_t GroupRows> static bool plan_product(const Driv
   plan->phaseCount = 2;
   plan->phases[0] = {uint32_t((made.rows + RowsPerPreparingPiece - 1) / RowsPerPreparingPiece),
                      float(made.k * RowsPerPreparingPiece) * 0.3f};
-  plan->phases[1] = {uint32_t(count), float(made.k) * float(PieceOutputs) * (0.1f + float(pieces.rowsPerBlock) * Kind::nanoseconds)};
+  plan->phases[1] = {uint32_t(count), float(made.k) * float(pieces.outputs) * (0.1f + float(pieces.rowsPerBlock) * Kind::nanoseconds)};
   return true;
 }
 

@@ -31,6 +31,8 @@ typedef struct NativePhase {
 
 /** How a dispatch is to be run. A phase starts when the one before it is done. */
 typedef struct NativePlan {
+  /** Given: threads that there are, 0 for one. More may want more pieces; what is computed is the same for any number. */
+  uint32_t width;
   NativePhase phases[NativeMaxPhases];
   uint32_t phaseCount;
   uint64_t sharedBytes; /* of memory for all pieces of all phases, undefined at first */
@@ -57,7 +59,7 @@ typedef struct NativeRun {
 
 typedef struct NativeKernel {
   const char *name; /* the host name */
-  /** Fills in a plan, zeroed before. False where this dispatch is for MSL. Bound buffers may be shorter than they should
+  /** Fills in a plan, zeroed before but for what is given. False where this dispatch is for MSL. Bound buffers may be shorter than they should
    *  be: what is too short is for MSL, too. */
   bool (*plan)(const DriverCommand *command, NativePlan *plan);
   /** Runs pieces [from, to) of a phase. */

@@ -2,7 +2,8 @@
  * product.h: what a product is, how it is cut into pieces, and how they are run. Part of level.h.
  *
  * A piece is some outputs of some rows of activations: `RowsAtOnce` of these, for which a thread reads the weights once from
- * memory. What it has made of the activations it keeps for the next piece and for the next product of the same ones.
+ * memory. It is short, so that many threads can share out a small matrix; pieces beside each other are run as one. What a
+ * thread has made of the activations it keeps for the next piece and for the next product of the same ones.
  */
 
 /** What a dispatch binds. */
@@ -23,7 +24,8 @@ struct Product {
 
 enum : uint32_t {
   RowsAtOnce = 8,
-  PieceBytes = 32768, // of weights: some microseconds
+  PieceBytes = 4096,     // of weights
+  StretchBytes = 32768, // that are run as one: they stay in a cache for all rows
   MostThreadBytes = 1u << 26
 };
 
@@ -33,6 +35,7 @@ template <typename W> constexpr bool isFloat = W::Elements == 1;
 struct Cut {
   uint32_t rows, outputs; // of a piece
   uint64_t piecesAlong;   // the outputs
+  uint64_t stretch;       // pieces that are run as one, at most
   uint64_t rowBytes;      // of weights
   uint64_t activationBytes; // of a row, as multiply() takes it
 };
@@ -45,6 +48,8 @@ template <typename W> static Cut cut_of(const Product &p) {
   const uint64_t outputs = PieceBytes / (cut.rowBytes ? cut.rowBytes : 1) & ~uint64_t(1);
   cut.outputs = outputs < 2 ? 2 : outputs > p.n ? p.n : uint32_t(outputs);
   cut.piecesAlong = (p.n + uint64_t(cut.outputs) - 1) / cut.outputs;
+  const uint64_t bytes = cut.outputs * cut.rowBytes;
+  cut.stretch = bytes > 0 && bytes < StretchBytes ? StretchBytes / bytes : 1;
   const uint64_t groups = (uint64_t(p.k) + GroupElements - 1) / GroupElements;
   cut.activationBytes = isFloat<W> ? (4 * uint64_t(p.k) + 63) / 64 * 64 : groups * sizeof(ActivationGroup);
   return cut;
@@ -106,7 +111,7 @@ template <typename W> static bool plan_product(const Product &p, NativePlan *pla
   const float reading = outputs * float(cut.rowBytes) / 12;
   const float multiplying = outputs * float(p.k) * float(cut.rows) / float(Lanes);
   plan->phaseCount = 1;
-  plan->phases[0] = {uint32_t(pieces), 50 + (reading > multiplying ? reading : multiplying)};
+  plan->phases[0] = {uint32_t(pieces), 10 + (reading > multiplying ? reading : multiplying)};
   return true;
 }
 
@@ -167,15 +172,18 @@ static void run_with_ending(const Product &p, const Cut &cut, const void *x, uin
 
 template <typename W> static void run_product(const Product &p, const NativeRun *run, uint32_t from, uint32_t to) {
   const Cut cut = cut_of<W>(p);
-  for (uint64_t piece = from; piece < to; piece++) {
-    const uint64_t row = piece / cut.piecesAlong * cut.rows;
-    const uint32_t output = uint32_t(piece % cut.piecesAlong) * cut.outputs;
+  for (uint64_t piece = from, next; piece < to; piece = next) {
+    const uint64_t along = piece % cut.piecesAlong, left = cut.piecesAlong - along;
+    next = piece + (left < cut.stretch ? left : cut.stretch);
+    if (next > to) next = to;
+    const uint64_t row = piece / cut.piecesAlong * cut.rows, output = along * cut.outputs;
     const uint32_t rows = p.rows - row < cut.rows ? uint32_t(p.rows - row) : cut.rows;
-    const uint32_t outputs = p.n - output < cut.outputs ? p.n - output : cut.outputs;
+    const uint64_t whole = (next - piece) * cut.outputs, last = p.n - output;
+    const uint32_t outputs = uint32_t(whole < last ? whole : last);
     const uint64_t xRow = p.ids ? row / p.share : row;
     const auto *x = (const char *)activations_of<W>(run, p, cut, p.x + xRow * p.k, rows);
     if (p.second || p.residual) {
-      run_with_ending<W>(p, cut, x, row, output, outputs);
+      run_with_ending<W>(p, cut, x, row, uint32_t(output), outputs);
       continue;
     }
     const uint64_t expert = !p.ids ? 0 : p.ids[row] < p.experts ? p.ids[row] : p.experts - 1;

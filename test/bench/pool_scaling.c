@@ -1,0 +1,209 @@
+/*
+ * pool_scaling: how the CPU device's threads scale on this machine. `make build/bench/pool_scaling`, then
+ *   build/bench/pool_scaling [--threads 1,2,4] [--model 1.1b] [--type q4_k] [--layers 22] [--depth 128] [--rows 128] [--rounds 9]
+ *
+ * For each number of threads, in a process of its own:
+ * - empty: a job without work, to all threads and back; `called`: until the last thread has begun, where all look for work, and
+ *   `woken` where all sleep. Medians, in microseconds.
+ * - token: the dispatches of a token with native kernels, weights from memory; prompt: those of so many rows through four
+ *   layers. Milliseconds, the least of the rounds; how many times as fast as with the first number of threads; and for the
+ *   token how much memory it reads.
+ * The environment's BUN_METAL_CPU_NATIVE chooses the instructions.
+ */
+#include "cpu/pool.h"
+#include "model_step.h"
+
+#include <limits.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PromptLayers = 4, MostRounds = 1000, EmptyRounds = 2000, CalledRounds = 300, WokenRounds = 60 };
+
+typedef struct Options {
+  const ModelShape *shape;
+  const WeightType *type;
+  uint32_t layers, depth, rows, rounds;
+} Options;
+
+typedef struct Figures {
+  double empty, called, woken, token, prompt; /* seconds */
+} Figures;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+static double median(double *values, uint32_t count) {
+  qsort(values, count, sizeof *values, ascending);
+  return values[count / 2];
+}
+
+static bool doNothing(void *context, uint64_t from, uint64_t to) {
+  (void)context, (void)from, (void)to;
+  return true;
+}
+
+/** Each of as many items as threads waits for all others, but not for long: a thread may have taken two. */
+static bool meet(void *context, uint64_t from, uint64_t to) {
+  atomic_uint *met = context;
+  atomic_fetch_add(met, (uint32_t)(to - from));
+  const double until = now() + 0.01;
+  while (atomic_load(met) < cpuPoolWidth() && now() < until) continue;
+  return true;
+}
+
+/** Items that are worth a thread each. */
+static const float Worth = 1e6f;
+
+static double timeEmpty(void) {
+  static double times[EmptyRounds];
+  for (uint32_t i = 0; i < EmptyRounds; i++) {
+    const double start = now();
+    cpuPoolRun(doNothing, NULL, 0, cpuPoolWidth(), Worth);
+    times[i] = now() - start;
+  }
+  return median(times, EmptyRounds);
+}
+
+static double timeMeeting(uint32_t rounds, uint32_t pause) {
+  static double times[CalledRounds];
+  for (uint32_t i = 0; i < rounds; i++) {
+    atomic_uint met = 0;
+    usleep(pause);
+    const double start = now();
+    cpuPoolRun(meet, &met, 0, cpuPoolWidth(), Worth);
+    times[i] = now() - start;
+  }
+  return median(times, rounds);
+}
+
+static double timeStep(const ModelStep *step, uint32_t rounds) {
+  double least = INFINITY;
+  for (uint32_t i = 0; i <= rounds; i++) {
+    char *message = NULL;
+    fillStep(step);
+    const double start = now();
+    if (!cpuDriver.execute(0, step->commands, step->count, &message)) {
+      fprintf(stderr, "%s\n", message ? message : "it failed");
+      exit(1);
+    }
+    if (i > 0) least = fmin(least, now() - start); /* the first one warms up */
+  }
+  return least;
+}
+
+/** Random weights: a stretch of them again and again. */
+static uint8_t *makeWeights(const WeightType *type, uint64_t bytes) {
+  const uint64_t stretch = (uint64_t)65536 * type->bytes;
+  uint8_t *weights = stepMemory(bytes + stretch);
+  Random random = {1};
+  randomWeights(type, weights, 65536, -4, &random);
+  for (uint64_t done = stretch; done < bytes; done += stretch) memcpy(weights + done, weights, stretch);
+  return weights;
+}
+
+static Figures measure(const Options *o) {
+  Figures f = {.empty = timeEmpty(), .called = timeMeeting(CalledRounds, 0), .woken = timeMeeting(WokenRounds, 2000)};
+  const uint8_t *weights = makeWeights(o->type, stepWeightBytes(o->shape, o->type, o->layers));
+  const ModelStep token = modelStep(o->shape, o->type, o->layers, 1, o->depth, weights);
+  f.token = timeStep(&token, o->rounds);
+  const uint32_t layers = o->layers < PromptLayers ? o->layers : PromptLayers;
+  const ModelStep prompt = modelStep(o->shape, o->type, layers, o->rows, 0, weights);
+  f.prompt = timeStep(&prompt, o->rounds / 3 + 1);
+  return f;
+}
+
+/** Numbers of threads: 1, 2, 4, ... and as many as there are processors. */
+static uint32_t usualThreads(uint32_t *counts, uint32_t most) {
+  cpu_set_t set;
+  const uint32_t processors = sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+  uint32_t count = 0;
+  for (uint32_t n = 1; n < processors && count + 1 < most; n *= 2) counts[count++] = n;
+  counts[count++] = processors;
+  return count;
+}
+
+static Figures measureApart(const char *self, uint32_t threads, int count, char **arguments) {
+  char command[PATH_MAX + 512];
+  int length = snprintf(command, sizeof command, "BUN_METAL_CPU_THREADS=%u '%s' --child", threads, self);
+  for (int i = 1; i < count; i++)
+    length += snprintf(command + length, length < (int)sizeof command ? sizeof command - (size_t)length : 0, " '%s'", arguments[i]);
+  FILE *child = length < (int)sizeof command ? popen(command, "r") : NULL;
+  Figures f;
+  const int read = child ? fscanf(child, "%lf %lf %lf %lf %lf", &f.empty, &f.called, &f.woken, &f.token, &f.prompt) : 0;
+  if (!child || pclose(child) != 0 || read != 5) {
+    fprintf(stderr, "it failed with %u threads\n", threads);
+    exit(1);
+  }
+  return f;
+}
+
+static int fail(const char *what) {
+  fprintf(stderr, "pool_scaling: %s; the first lines of test/bench/pool_scaling.c say what there is\n", what);
+  return 2;
+}
+
+int main(int count, char **arguments) {
+  enum { MostCounts = 32 };
+  uint32_t threads[MostCounts], counts = usualThreads(threads, MostCounts);
+  Options o = {.shape = &modelShapes[0], .depth = 128, .rows = 128, .rounds = 9};
+  const char *model = "1.1b", *type = "q4_k";
+  bool isChild = false;
+  for (int i = 1; i < count; i++) {
+    const char *name = arguments[i], *value = i + 1 < count ? arguments[i + 1] : "";
+    if (strcmp(name, "--child") == 0) {
+      isChild = true;
+      continue;
+    }
+    const uint32_t number = (uint32_t)strtoul(value, NULL, 10);
+    i++;
+    if (strcmp(name, "--model") == 0) model = value;
+    else if (strcmp(name, "--type") == 0) type = value;
+    else if (strcmp(name, "--layers") == 0) o.layers = number;
+    else if (strcmp(name, "--depth") == 0) o.depth = number;
+    else if (strcmp(name, "--rows") == 0) o.rows = number;
+    else if (strcmp(name, "--rounds") == 0) o.rounds = number;
+    else if (strcmp(name, "--threads") == 0) {
+      char *at = arguments[i];
+      for (counts = 0; counts < MostCounts && at && *at; at = *at ? at + 1 : at) threads[counts++] = (uint32_t)strtoul(at, &at, 10);
+    } else return fail(name);
+  }
+  o.shape = NULL;
+  for (uint32_t i = 0; i < ModelShapes; i++)
+    if (strcmp(modelShapes[i].name, model) == 0) o.shape = &modelShapes[i];
+  for (uint32_t i = 0; i < WeightTypes; i++)
+    if (strcmp(weightTypes[i].name, type) == 0) o.type = &weightTypes[i];
+  if (!o.shape || !o.type) return fail("no such model, or no such type of weights");
+  if (o.shape->dim % o.type->elements != 0 || o.rows < 2 || o.rounds < 1 || o.rounds > MostRounds) return fail("these numbers cannot be meant");
+  if (o.layers == 0 || o.layers > o.shape->layers) o.layers = o.shape->layers;
+  if (isChild) {
+    const Figures f = measure(&o);
+    printf("%.9f %.9f %.9f %.9f %.9f\n", f.empty, f.called, f.woken, f.token, f.prompt);
+    return 0;
+  }
+  char self[PATH_MAX] = {0};
+  if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) return fail("there is no /proc");
+  const char *level = nativeLevelName();
+  printf("%s %s, %u layers, %s; a token behind %u, a prompt of %u through %u layers\n", model, type, o.layers, level ? level : "no native kernels",
+         o.depth, o.rows, o.layers < PromptLayers ? o.layers : PromptLayers);
+  printf("%7s %9s %9s %9s %10s %8s %8s %10s %8s\n", "threads", "empty us", "called us", "woken us", "token ms", "speedup", "GB/s", "prompt ms",
+         "speedup");
+  Figures first = {0};
+  const double bytes = (double)stepWeightBytes(o.shape, o.type, o.layers);
+  for (uint32_t i = 0; i < counts; i++) {
+    const Figures f = measureApart(self, threads[i], count, arguments);
+    if (i == 0) first = f;
+    printf("%7u %9.2f %9.2f %9.2f %10.2f %8.2f %8.1f %10.2f %8.2f\n", threads[i], 1e6 * f.empty, 1e6 * f.called, 1e6 * f.woken, 1e3 * f.token,
+           first.token / f.token, bytes / f.token / 1e9, 1e3 * f.prompt, first.prompt / f.prompt);
+    fflush(stdout);
+  }
+  return 0;
+}
