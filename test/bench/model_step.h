@@ -171,7 +171,7 @@ static void addAttention(ModelStep *step, const ModelShape *s, uint32_t rows, ui
 }
 
 /** Numbers for a step to begin with. */
-static void fillStep(const ModelStep *step) {
+static inline void fillStep(const ModelStep *step) {
   Random random = {1};
   for (uint64_t i = 0; i < step->xFloats; i++) step->x[i] = randomFloat(&random);
 }

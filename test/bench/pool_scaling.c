@@ -13,9 +13,9 @@
 #include "cpu/pool.h"
 #include "model_step.h"
 
-#include <limits.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -131,18 +131,25 @@ static uint32_t usualThreads(uint32_t *counts, uint32_t most) {
   return count;
 }
 
-static Figures measureApart(const char *self, uint32_t threads, int count, char **arguments) {
-  char command[PATH_MAX + 512];
-  int length = snprintf(command, sizeof command, "BUN_METAL_CPU_THREADS=%u '%s' --child", threads, self);
-  for (int i = 1; i < count; i++)
-    length += snprintf(command + length, length < (int)sizeof command ? sizeof command - (size_t)length : 0, " '%s'", arguments[i]);
-  FILE *child = length < (int)sizeof command ? popen(command, "r") : NULL;
-  Figures f;
-  const int read = child ? fscanf(child, "%lf %lf %lf %lf %lf", &f.empty, &f.called, &f.woken, &f.token, &f.prompt) : 0;
-  if (!child || pclose(child) != 0 || read != 5) {
+/** In a process of its own, as a pool keeps its width. */
+static Figures measureApart(const Options *o, uint32_t threads) {
+  Figures f = {0};
+  int ends[2] = {-1, -1}, status = 1;
+  const pid_t child = pipe(ends) == 0 ? fork() : -1;
+  if (child == 0) {
+    char text[16];
+    snprintf(text, sizeof text, "%u", threads);
+    setenv("BUN_METAL_CPU_THREADS", text, 1);
+    f = measure(o);
+    _exit(write(ends[1], &f, sizeof f) == sizeof f ? 0 : 1);
+  }
+  close(ends[1]);
+  const bool said = child > 0 && read(ends[0], &f, sizeof f) == sizeof f;
+  if (child < 0 || waitpid(child, &status, 0) != child || status != 0 || !said) {
     fprintf(stderr, "it failed with %u threads\n", threads);
     exit(1);
   }
+  close(ends[0]);
   return f;
 }
 
@@ -156,13 +163,8 @@ int main(int count, char **arguments) {
   uint32_t threads[MostCounts], counts = usualThreads(threads, MostCounts);
   Options o = {.shape = &modelShapes[0], .depth = 128, .rows = 128, .rounds = 9};
   const char *model = "1.1b", *type = "q4_k";
-  bool isChild = false;
   for (int i = 1; i < count; i++) {
     const char *name = arguments[i], *value = i + 1 < count ? arguments[i + 1] : "";
-    if (strcmp(name, "--child") == 0) {
-      isChild = true;
-      continue;
-    }
     const uint32_t number = (uint32_t)strtoul(value, NULL, 10);
     i++;
     if (strcmp(name, "--model") == 0) model = value;
@@ -184,13 +186,6 @@ int main(int count, char **arguments) {
   if (!o.shape || !o.type) return fail("no such model, or no such type of weights");
   if (o.shape->dim % o.type->elements != 0 || o.rows < 2 || o.rounds < 1 || o.rounds > MostRounds) return fail("these numbers cannot be meant");
   if (o.layers == 0 || o.layers > o.shape->layers) o.layers = o.shape->layers;
-  if (isChild) {
-    const Figures f = measure(&o);
-    printf("%.9f %.9f %.9f %.9f %.9f\n", f.empty, f.called, f.woken, f.token, f.prompt);
-    return 0;
-  }
-  char self[PATH_MAX] = {0};
-  if (readlink("/proc/self/exe", self, sizeof self - 1) < 0) return fail("there is no /proc");
   const char *level = nativeLevelName();
   printf("%s %s, %u layers, %s; a token behind %u, a prompt of %u through %u layers\n", model, type, o.layers, level ? level : "no native kernels",
          o.depth, o.rows, o.layers < PromptLayers ? o.layers : PromptLayers);
@@ -199,7 +194,7 @@ int main(int count, char **arguments) {
   Figures first = {0};
   const double bytes = (double)stepWeightBytes(o.shape, o.type, o.layers);
   for (uint32_t i = 0; i < counts; i++) {
-    const Figures f = measureApart(self, threads[i], count, arguments);
+    const Figures f = measureApart(&o, threads[i]);
     if (i == 0) first = f;
     printf("%7u %9.2f %9.2f %9.2f %10.2f %8.2f %8.1f %10.2f %8.2f\n", threads[i], 1e6 * f.empty, 1e6 * f.called, 1e6 * f.woken, 1e3 * f.token,
            first.token / f.token, bytes / f.token / 1e9, 1e3 * f.prompt, first.prompt / f.prompt);
