@@ -1,13 +1,13 @@
 /*
  * pool_scaling: how the CPU device's threads scale on this machine. `make build/bench/pool_scaling`, then
- *   build/bench/pool_scaling [--threads 1,2,4] [--model 1.1b] [--type q4_k] [--layers 22] [--depth 128] [--rows 128] [--rounds 9]
+ *   build/bench/pool_scaling [--threads 1,2,4] [--model 1.1b] [--type q4_k] [--layers 22] [--depth 128] [--rows 128] [--rounds 9] [--busy 0]
  *
  * For each number of threads, in a process of its own:
  * - empty: a job without work, to all threads and back; `called`: until the last thread has begun, where all look for work, and
  *   `woken` where all sleep. Medians, in microseconds.
  * - token: the dispatches of a token with native kernels, weights from memory; prompt: those of so many rows through four
  *   layers. Milliseconds, the least of the rounds; how many times as fast as with the first number of threads; and for the
- *   token how much memory it reads.
+ *   token how much memory it reads. With --busy N so many other processes keep processors busy meanwhile, and the mean counts.
  * The environment's BUN_METAL_CPU_NATIVE chooses the instructions.
  */
 #include "cpu/pool.h"
@@ -24,7 +24,7 @@ enum { PromptLayers = 4, MostRounds = 1000, EmptyRounds = 2000, CalledRounds = 3
 typedef struct Options {
   const ModelShape *shape;
   const WeightType *type;
-  uint32_t layers, depth, rows, rounds;
+  uint32_t layers, depth, rows, rounds, busy;
 } Options;
 
 typedef struct Figures {
@@ -85,8 +85,8 @@ static double timeMeeting(uint32_t rounds, uint32_t pause) {
   return median(times, rounds);
 }
 
-static double timeStep(const ModelStep *step, uint32_t rounds) {
-  double least = INFINITY;
+static double timeStep(const ModelStep *step, uint32_t rounds, bool isMean) {
+  double least = INFINITY, sum = 0;
   for (uint32_t i = 0; i <= rounds; i++) {
     char *message = NULL;
     fillStep(step);
@@ -95,9 +95,11 @@ static double timeStep(const ModelStep *step, uint32_t rounds) {
       fprintf(stderr, "%s\n", message ? message : "it failed");
       exit(1);
     }
-    if (i > 0) least = fmin(least, now() - start); /* the first one warms up */
+    const double taken = i > 0 ? now() - start : 0; /* the first one warms up */
+    if (i > 0) least = fmin(least, taken);
+    sum += taken;
   }
-  return least;
+  return isMean ? sum / rounds : least;
 }
 
 /** Random weights: a stretch of them again and again. */
@@ -114,11 +116,20 @@ static Figures measure(const Options *o) {
   Figures f = {.empty = timeEmpty(), .called = timeMeeting(CalledRounds, 0), .woken = timeMeeting(WokenRounds, 2000)};
   const uint8_t *weights = makeWeights(o->type, stepWeightBytes(o->shape, o->type, o->layers));
   const ModelStep token = modelStep(o->shape, o->type, o->layers, 1, o->depth, weights);
-  f.token = timeStep(&token, o->rounds);
+  f.token = timeStep(&token, o->rounds, o->busy > 0);
   const uint32_t layers = o->layers < PromptLayers ? o->layers : PromptLayers;
   const ModelStep prompt = modelStep(o->shape, o->type, layers, o->rows, 0, weights);
-  f.prompt = timeStep(&prompt, o->rounds / 3 + 1);
+  f.prompt = timeStep(&prompt, o->rounds / 3 + 1, o->busy > 0);
   return f;
+}
+
+/** A process that keeps a processor busy until this one is gone. */
+static void startBusy(void) {
+  const pid_t parent = getpid();
+  if (fork() != 0) return;
+  for (volatile uint64_t counted = 0; getppid() == parent;)
+    for (int i = 0; i < 10000000; i++) counted += 1;
+  _exit(0);
 }
 
 /** Numbers of threads: 1, 2, 4, ... and as many as there are processors. */
@@ -173,6 +184,7 @@ int main(int count, char **arguments) {
     else if (strcmp(name, "--depth") == 0) o.depth = number;
     else if (strcmp(name, "--rows") == 0) o.rows = number;
     else if (strcmp(name, "--rounds") == 0) o.rounds = number;
+    else if (strcmp(name, "--busy") == 0) o.busy = number;
     else if (strcmp(name, "--threads") == 0) {
       char *at = arguments[i];
       for (counts = 0; counts < MostCounts && at && *at; at = *at ? at + 1 : at) threads[counts++] = (uint32_t)strtoul(at, &at, 10);
@@ -186,6 +198,7 @@ int main(int count, char **arguments) {
   if (!o.shape || !o.type) return fail("no such model, or no such type of weights");
   if (o.shape->dim % o.type->elements != 0 || o.rows < 2 || o.rounds < 1 || o.rounds > MostRounds) return fail("these numbers cannot be meant");
   if (o.layers == 0 || o.layers > o.shape->layers) o.layers = o.shape->layers;
+  for (uint32_t i = 0; i < o.busy; i++) startBusy();
   const char *level = nativeLevelName();
   printf("%s %s, %u layers, %s; a token behind %u, a prompt of %u through %u layers\n", model, type, o.layers, level ? level : "no native kernels",
          o.depth, o.rows, o.layers < PromptLayers ? o.layers : PromptLayers);
