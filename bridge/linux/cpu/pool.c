@@ -28,7 +28,6 @@ enum {
   WokenAtOnce = 3, /* by a caller, and by each worker that was woken */
   LookOutNanoseconds = 40000,
   WaitNanoseconds = 100000,
-  ContendedWaitNanoseconds = 20000,
   LostNanoseconds = 500000,
   ContendedNanoseconds = 100000000,
   WorthWaking = 25000, /* it costs as much to wake a thread */
@@ -281,16 +280,13 @@ static void sleepUntilLeft(Job *job, const Worker *worker) {
  */
 static void waitForWorkers(Job *job) {
   const uint32_t count = atomic_load(&workerCount);
-  uint64_t start = 0, patience = WaitNanoseconds;
+  uint64_t start = 0;
   for (uint32_t i = 0; i < count; i++) {
     const Worker *worker = &workers[i];
     while (atomic_load(&worker->inside) == job) {
       const uint64_t time = now();
-      if (start == 0) {
-        start = time;
-        if (time < atomic_load_explicit(&contendedUntil, memory_order_relaxed)) patience = ContendedWaitNanoseconds;
-      }
-      if (time < start + patience)
+      if (start == 0) start = time;
+      if (time < start + WaitNanoseconds)
         for (int k = 0; k < 32 && atomic_load_explicit(&worker->inside, memory_order_relaxed) == job; k++) pauseBriefly();
       else
         sleepUntilLeft(job, worker);
