@@ -4,14 +4,16 @@
  *     [--bandwidth 200] [--core-bandwidth 12] [--near 16] [--prepare 0.4] [--transfer 80] [--read 10] [--wake 2000] [--latency 8000]
  *
  * Events, not time: the dispatches are those of model_step.h, their pieces the kernels' own plans for so many threads, and how
- * many threads are asked and what parts they take is sharing.c, as in pool.c. What things cost are options; the first two are of
- * the machine that is imagined, the others are measured on this one unless given:
- *   bandwidth, core-bandwidth  GB/s of memory, all of it and at most for one core
+ * many threads are asked and what parts they take is sharing.c, as in pool.c. What things cost are options.
+ * Measured on this machine unless given:
  *   near     GB/s of weights that a core multiplies with one row
  *   prepare  ns of an element of the row, which each thread prepares for itself
  *   transfer ns until a core has a line that another one wrote; changes of one line come one after the other
+ * Assumed unless given:
+ *   bandwidth, core-bandwidth  GB/s of memory, all of it and at most for one core
  *   read     ns between two cores that read the same changed line
  *   wake     ns that it costs to wake a thread; latency: until it runs
+ * Other kernels take what their plans say.
  * A step begins with all workers asleep. Not in the model: caches that hold weights, memory of several sockets, clocks that
  * fall with the number of cores, other processes. --before: the pool and the pieces of products as they were before (one lock,
  * one counter, all threads asked, whoever calls wakes all).
@@ -27,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WorkersPerBell = 8, WokenAtOnce = 3, WokenAhead = 7, WorthWaking = 25000, WorthAsking = 4000, OldPieceBytes = 32768 };
+enum { WokenBefore = 7, PieceBytesBefore = 32768 };
 
 typedef struct Costs {
   double bandwidth, coreBandwidth, near, prepare, transfer, read, wake, latency;
@@ -124,7 +126,7 @@ static Costs measureCosts(const WeightType *type) {
 static void wakeByTree(Machine *m, uint32_t count) {
   double ready[CpuMostThreads]; /* who can wake, and when */
   uint32_t left[CpuMostThreads], wakers = 0;
-  ready[wakers] = m->time, left[wakers++] = WokenAtOnce;
+  ready[wakers] = m->time, left[wakers++] = CpuWokenAtOnce;
   for (uint32_t i = 1; i <= count; i++) {
     if (m->awake[i] != INFINITY) continue;
     uint32_t best = 0;
@@ -132,8 +134,8 @@ static void wakeByTree(Machine *m, uint32_t count) {
       if (left[w] > 0 && (left[best] == 0 || ready[w] < ready[best])) best = w;
     ready[best] += m->costs.wake;
     left[best]--;
-    m->awake[i] = ready[best] + m->costs.latency + WokenAtOnce * m->costs.wake;
-    ready[wakers] = ready[best] + m->costs.latency, left[wakers++] = WokenAtOnce;
+    m->awake[i] = ready[best] + m->costs.latency + CpuWokenAtOnce * m->costs.wake;
+    ready[wakers] = ready[best] + m->costs.latency, left[wakers++] = CpuWokenAtOnce;
   }
   m->time = ready[0];
 }
@@ -208,23 +210,23 @@ static void runPhase(Machine *m, const Phase *phase, double planned) {
   const Costs *c = &m->costs;
   const CpuSharing sharing = cpuSharing(0, phase->pieces, (float)(planned / (double)phase->pieces), m->cores);
   const bool isAwake = m->cores > 1 && m->awake[1] <= m->time;
-  if (sharing.threads == 1 || planned < (isAwake ? WorthAsking : WorthWaking)) {
+  if (sharing.threads == 1 || planned < (isAwake ? CpuWorthAsking : CpuWorthWaking)) {
     runAlone(m, phase);
     return;
   }
-  const uint32_t bells = (sharing.threads + WorkersPerBell - 2) / WorkersPerBell;
-  uint32_t threads = 1 + bells * WorkersPerBell;
+  const uint32_t bells = (sharing.threads + CpuWorkersPerBell - 2) / CpuWorkersPerBell;
+  uint32_t threads = 1 + bells * CpuWorkersPerBell;
   if (threads > m->cores) threads = m->cores;
   m->time += 2 * c->transfer; /* the job's lines, and those of bells and counters */
   Counter counters[CpuMostShards];
   for (uint32_t i = 0; i < sharing.shards; i++)
     counters[i] = (Counter){cpuShardStart(&sharing, i), cpuShardStart(&sharing, i + 1), m->time, 0};
   const double rung = m->time;
-  if (planned >= WorthWaking) wakeByTree(m, threads - 1);
+  if (planned >= CpuWorthWaking) wakeByTree(m, threads - 1);
   double times[CpuMostThreads] = {m->time};
   for (uint32_t i = 1; i < threads; i++) {
     /* It reads the bell, writes its own line, and reads the job's, as all others do. */
-    const double seen = rung + c->transfer + (i - 1) % WorkersPerBell * c->read;
+    const double seen = rung + c->transfer + (i - 1) % CpuWorkersPerBell * c->read;
     times[i] = fmax(seen, m->awake[i]) + 2 * c->transfer + i * c->read;
   }
   const double called = m->time;
@@ -239,7 +241,7 @@ static void runPhase(Machine *m, const Phase *phase, double planned) {
 static void runPhaseBefore(Machine *m, const Phase *phase, double planned) {
   const Costs *c = &m->costs;
   const bool isAwake = m->cores > 1 && m->awake[1] <= m->time;
-  if (m->cores == 1 || phase->pieces < 2 || planned < (isAwake ? WorthAsking : WorthWaking)) {
+  if (m->cores == 1 || phase->pieces < 2 || planned < (isAwake ? CpuWorthAsking : CpuWorthWaking)) {
     runAlone(m, phase);
     return;
   }
@@ -319,7 +321,7 @@ static void runGroup(Machine *m, const ModelStep *step, uint32_t from, uint32_t 
           phase.bytes += p == 0 ? (double)(c->dispatch.bufferLengths[1] + c->dispatch.bufferLengths[2]) : 0;
       }
     }
-    if (m->isBefore && phase.bytes > OldPieceBytes && phase.prepare > 0) phase.pieces = (uint64_t)(phase.bytes / OldPieceBytes);
+    if (m->isBefore && phase.bytes > PieceBytesBefore && phase.prepare > 0) phase.pieces = (uint64_t)(phase.bytes / PieceBytesBefore);
     ideal += fmax(phase.work / m->cores, phase.bytes / fmin(m->costs.bandwidth, m->cores * m->costs.coreBandwidth));
     if (m->isBefore) runPhaseBefore(m, &phase, planned);
     else runPhase(m, &phase, planned);
@@ -340,8 +342,8 @@ static double simulate(Costs costs, const ModelStep *step, uint32_t cores, bool 
   Machine m = {.costs = costs, .cores = cores, .isBefore = isBefore};
   Part parts[MostParts] = {0};
   for (uint32_t i = 1; i < cores; i++) m.awake[i] = INFINITY;
-  if (cores > 1 && isBefore) wakeByCaller(&m, WokenAhead);
-  else if (cores > 1) wakeByTree(&m, cores - 1 < WorkersPerBell ? cores - 1 : WorkersPerBell);
+  if (cores > 1 && isBefore) wakeByCaller(&m, WokenBefore);
+  else if (cores > 1) wakeByTree(&m, cores - 1 < CpuWorkersPerBell ? cores - 1 : CpuWorkersPerBell);
   for (uint32_t from = 0, to; from < step->count; from = to) {
     for (to = from + 1; to < step->count && !step->commands[to].waits && to - from < 16;) to++;
     runGroup(&m, step, from, to, parts);

@@ -23,15 +23,11 @@
 enum {
   Line = 128, /* two of 64 bytes, which processors fetch together */
   MostJobs = 8, /* at once; a caller beyond them works alone */
-  WorkersPerBell = 8,
-  MostBells = CpuMostThreads / WorkersPerBell,
-  WokenAtOnce = 3, /* by a caller, and by each worker that was woken */
+  MostBells = CpuMostThreads / CpuWorkersPerBell,
   LookOutNanoseconds = 40000,
   WaitNanoseconds = 100000,
   LostNanoseconds = 500000,
-  ContendedNanoseconds = 100000000,
-  WorthWaking = 25000, /* it costs as much to wake a thread */
-  WorthAsking = 4000   /* one that is awake */
+  ContendedNanoseconds = 100000000
 };
 
 typedef struct Shard {
@@ -132,11 +128,11 @@ uint32_t cpuPoolWidth(void) {
 /** Whether a worker is awake of those that are woken first. */
 static bool isAnyAwake(void) {
   const uint32_t count = atomic_load_explicit(&workerCount, memory_order_relaxed);
-  const uint32_t first = count < WorkersPerBell ? count : WorkersPerBell;
+  const uint32_t first = count < CpuWorkersPerBell ? count : CpuWorkersPerBell;
   return atomic_load_explicit(&bells[0].sleeping, memory_order_relaxed) < first;
 }
 
-uint64_t cpuPoolWorth(void) { return isAnyAwake() ? WorthAsking : WorthWaking; }
+uint64_t cpuPoolWorth(void) { return isAnyAwake() ? CpuWorthAsking : CpuWorthWaking; }
 
 // ---- bells ---------------------------------------------------------------------------------------------------------
 
@@ -149,7 +145,7 @@ static void ring(uint32_t count, uint64_t number) {
 
 /** Wakes few: they wake others, so that all are awake after a few turns, and nobody has to wake them all. */
 static void wakeSome(uint32_t count) {
-  uint32_t left = WokenAtOnce;
+  uint32_t left = CpuWokenAtOnce;
   for (uint32_t i = 0; i < count && left > 0; i++)
     if (atomic_load_explicit(&bells[i].sleeping, memory_order_relaxed) > 0) left -= futexWake(&bells[i].rung, left);
 }
@@ -222,7 +218,7 @@ static bool joinJobs(Worker *self, uint64_t *finished) {
 
 static void *runWorker(void *argument) {
   Worker *self = argument;
-  Bell *bell = &bells[(self->number - 1) / WorkersPerBell];
+  Bell *bell = &bells[(self->number - 1) / CpuWorkersPerBell];
   uint64_t finished[MostJobs] = {0};
   for (;;) {
     const uint32_t seen = atomic_load_explicit(&bell->rung, memory_order_acquire);
@@ -316,9 +312,9 @@ void cpuPoolRun(CpuPoolWork work, void *context, uint64_t from, uint64_t count, 
   }
   const uint64_t number = atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1;
   atomic_store_explicit(&job->number, number, memory_order_release);
-  const uint32_t asked = (sharing.threads + WorkersPerBell - 2) / WorkersPerBell;
+  const uint32_t asked = (sharing.threads + CpuWorkersPerBell - 2) / CpuWorkersPerBell;
   ring(asked, number);
-  if (nanoseconds * (float)(count - from) >= WorthWaking) wakeSome(asked);
+  if (nanoseconds * (float)(count - from) >= CpuWorthWaking) wakeSome(asked);
 
   runParts(job, 0);
 

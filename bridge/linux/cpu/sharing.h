@@ -11,7 +11,11 @@
 enum {
   CpuMostThreads = 512,
   CpuThreadsPerShard = 8, /* that take parts from one counter */
-  CpuMostShards = CpuMostThreads / CpuThreadsPerShard
+  CpuMostShards = CpuMostThreads / CpuThreadsPerShard,
+  CpuWorkersPerBell = 8,  /* that watch one word for work */
+  CpuWokenAtOnce = 3,     /* by a caller, and by each worker that was woken */
+  CpuWorthWaking = 25000, /* nanoseconds of work: it costs as much to wake a thread */
+  CpuWorthAsking = 4000   /* or one that is awake */
 };
 
 /** Items are cut into shards of the same length; a thread takes parts of its own shard, ever smaller, and then of others. */
