@@ -34,6 +34,15 @@ static bool hasTiles(void) { return false; }
 
 static int failures;
 
+/** The levels that this machine has, and whether one of them has failed. */
+enum { MostLevels = 8 };
+typedef struct Tested {
+  const NativeLevel *level;
+  bool hasFailed;
+} Tested;
+static Tested tested[MostLevels];
+static uint32_t testedCount;
+
 #define EXPECT(condition, ...)                                                                                         \
   do {                                                                                                                 \
     if (!(condition)) {                                                                                                \
@@ -190,15 +199,14 @@ static bool runBound(const NativeKernel *kernel, const Bound *b, uint32_t step, 
 typedef struct Expected {
   double value, bound;
 } Expected;
-static Expected expected(const Case *c, const uint8_t *row, const double *x) {
+static Expected expected(const Case *c, const double *w, const double *x) {
   const bool isFloat = c->type->elements == 1;
   Expected e = {0, 0};
   for (uint32_t start = 0; start < c->k; start += 32) {
     double largest = 0, weights = 0;
     for (uint32_t i = start; i < c->k && i < start + 32; i++) {
-      const double w = c->type->element(row + i / c->type->elements * c->type->bytes, i % c->type->elements);
-      e.value += w * x[i];
-      weights += fabs(w) * (isFloat ? fabs(x[i]) : 1);
+      e.value += w[i] * x[i];
+      weights += fabs(w[i]) * (isFloat ? fabs(x[i]) : 1);
       largest = fmax(largest, fabs(x[i]));
     }
     e.bound += isFloat ? weights * 1e-6 : weights * largest * 2e-5;
@@ -215,53 +223,100 @@ static Expected gated(const Case *c, Expected gate, Expected factor) {
                     1.2 * gate.bound * (fabs(factor.value) + factor.bound) + fabs(activated) * (factor.bound + 1e-6 * fabs(factor.value)) + 1e-30};
 }
 
-/** Holds what was written to double precision. */
-static void compare(const NativeLevel *level, const Case *c, const Bound *b) {
-  const float *out = (const float *)b->out.bytes;
-  double *x = malloc(8ul * c->k);
-  for (uint32_t r = 0; r < c->rows; r++) {
-    double squares = 0;
-    for (uint32_t i = 0; i < c->k; i++) {
-      x[i] = (double)((const float *)b->x.bytes)[(uint64_t)(r / c->share) * c->k + i];
-      squares += x[i] * x[i];
-    }
-    if (c->normalises)
-      for (uint32_t i = 0; i < c->k; i++)
-        x[i] *= (double)((const float *)b->norm.bytes)[i] / sqrt(squares / c->k + (double)Eps);
-    for (uint32_t o = 0; o < c->n; o++) {
-      const uint64_t expert = c->family == MatvecExperts ? ((const uint32_t *)b->ids.bytes)[r] : 0;
-      const uint64_t row = (expert * c->n + o) * rowBlocks(c) * c->type->bytes, at = (uint64_t)r * c->n + o;
-      Expected e = expected(c, b->w.bytes + row, x);
-      if (c->ending >= Silu) e = gated(c, e, expected(c, b->second.bytes + row, x));
-      if (c->ending == Add) e.value += (double)((const float *)b->residual.bytes)[at], e.bound += 1e-6;
-      const double actual = (double)out[at], sum = e.value;
-      const bool isFloat = c->type->elements == 1 && c->family != MatvecFused;
-      const bool same = isfinite(sum) ? fabs(actual - sum) <= e.bound
-                        : isFloat     ? (isnan(sum) ? isnan(actual) : actual == sum)
-                                      : isnan(actual);
-      EXPECT(same, "%s %s_%s rows %u n %u k %u scale 2^%d size %g special %s ending %u norm %d: out[%u, %u] is %.9g, not %.9g (+- %.3g)",
-             level->name, familyNames[c->family], c->type->name, c->rows, c->n, c->k, c->exponent, (double)c->size,
-             c->special ? c->special : "none", c->ending, c->normalises, r, o, actual, sum, e.bound);
-    }
+/** The activations of a row. */
+static void readRow(const Case *c, const Bound *b, uint32_t row, double *x) {
+  double squares = 0;
+  for (uint32_t i = 0; i < c->k; i++) {
+    x[i] = (double)((const float *)b->x.bytes)[(uint64_t)(row / c->share) * c->k + i];
+    squares += x[i] * x[i];
   }
-  free(x);
+  if (c->normalises)
+    for (uint32_t i = 0; i < c->k; i++)
+      x[i] *= (double)((const float *)b->norm.bytes)[i] / sqrt(squares / c->k + (double)Eps);
 }
 
-static void runCase(const NativeLevel *level, Case c, Random *random) {
-  const NativeKernel *kernel = kernelOf(level, &c);
-  EXPECT(kernel, "%s has no %s_%s", level->name, familyNames[c.family], c.type->name);
+/** A row of weights, which stays decoded until another one is asked for. */
+typedef struct Decoded {
+  const uint8_t *row;
+  double *weights;
+} Decoded;
+static const double *decoded(const Case *c, const uint8_t *row, Decoded *d) {
+  for (uint32_t i = 0; d->row != row && i < c->k; i++)
+    d->weights[i] = c->type->element(row + i / c->type->elements * c->type->bytes, i % c->type->elements);
+  d->row = row;
+  return d->weights;
+}
+
+/** All outputs, in double precision. To be freed. */
+static Expected *expectedOutputs(const Case *c, const Bound *b) {
+  Expected *all = malloc(sizeof *all * c->rows * c->n);
+  double *x = malloc(8ul * c->rows * c->k);
+  Decoded weights = {NULL, malloc(8ul * c->k)}, second = {NULL, malloc(8ul * c->k)};
+  for (uint32_t r = 0; r < c->rows; r++) readRow(c, b, r, x + (uint64_t)r * c->k);
+  for (uint32_t o = 0; o < c->n; o++)
+    for (uint32_t r = 0; r < c->rows; r++) {
+      const uint64_t expert = c->family == MatvecExperts ? ((const uint32_t *)b->ids.bytes)[r] : 0;
+      const uint64_t row = (expert * c->n + o) * rowBlocks(c) * c->type->bytes, at = (uint64_t)r * c->n + o;
+      const double *xRow = x + (uint64_t)r * c->k;
+      Expected e = expected(c, decoded(c, b->w.bytes + row, &weights), xRow);
+      if (c->ending >= Silu) e = gated(c, e, expected(c, decoded(c, b->second.bytes + row, &second), xRow));
+      if (c->ending == Add) e.value += (double)((const float *)b->residual.bytes)[at], e.bound += 1e-6;
+      all[at] = e;
+    }
+  free(second.weights), free(weights.weights), free(x);
+  return all;
+}
+
+/** Holds what was written to that. */
+static void compare(const NativeLevel *level, const Case *c, const Bound *b, const Expected *all) {
+  const bool isFloat = c->type->elements == 1 && c->family != MatvecFused;
+  for (uint64_t at = 0; at < (uint64_t)c->rows * c->n; at++) {
+    const double actual = (double)((const float *)b->out.bytes)[at], sum = all[at].value;
+    const bool same = isfinite(sum) ? fabs(actual - sum) <= all[at].bound
+                      : isFloat     ? (isnan(sum) ? isnan(actual) : actual == sum)
+                                    : isnan(actual);
+    EXPECT(same, "%s %s_%s rows %u n %u k %u scale 2^%d size %g special %s ending %u norm %d: out[%u, %u] is %.9g, not %.9g (+- %.3g)",
+           level->name, familyNames[c->family], c->type->name, c->rows, c->n, c->k, c->exponent, (double)c->size,
+           c->special ? c->special : "none", c->ending, c->normalises, (uint32_t)(at / c->n), (uint32_t)(at % c->n), actual,
+           sum, all[at].bound);
+  }
+}
+
+static void runLevelOfCase(const NativeLevel *level, const Case *c, const Bound *bound, const Expected *all, Random *random) {
+  const NativeKernel *kernel = kernelOf(level, c);
+  EXPECT(kernel, "%s has no %s_%s", level->name, familyNames[c->family], c->type->name);
   if (!kernel) return;
-  Bound b;
-  makeBound(&c, &b, random);
+  Bound b = *bound;
+  const size_t outBytes = 4ul * c->rows * c->n;
+  memset(b.out.bytes, 0x55, outBytes);
   const bool ran = runBound(kernel, &b, 1 + randomBits(random) % 3, randomBits(random) % 2);
   EXPECT(ran, "%s does not run %s", level->name, kernel->name);
-  if (ran) compare(level, &c, &b);
-  if (ran && c.ending == Add) { /* a residual may be where the outputs go */
-    memcpy(b.out.bytes, b.residual.bytes, 4ul * c.rows * c.n);
-    bindBuffer(&b.command, 4, b.out.bytes, 4ul * c.rows * c.n);
+  if (ran) compare(level, c, &b, all);
+  if (ran && c->ending == Add) { /* a residual may be where the outputs go */
+    memcpy(b.out.bytes, b.residual.bytes, outBytes);
+    bindBuffer(&b.command, 4, b.out.bytes, outBytes);
     runBound(kernel, &b, 1, false);
-    compare(level, &c, &b);
+    compare(level, c, &b, all);
   }
+}
+
+/** Does something at a level. */
+#define AT_EACH_LEVEL(action)                                                                                          \
+  for (uint32_t i = 0; i < testedCount; i++) {                                                                         \
+    const NativeLevel *level = tested[i].level;                                                                        \
+    const int before = failures;                                                                                       \
+    canHaveTiles = strcmp(level->name, "amx") == 0;                                                                    \
+    action;                                                                                                            \
+    if (failures > before) tested[i].hasFailed = true;                                                                 \
+  }
+
+/** A case at every level: what is expected takes longer to make than what is compared with it. */
+static void runCase(Case c, Random *random) {
+  Bound b;
+  makeBound(&c, &b, random);
+  Expected *all = expectedOutputs(&c, &b);
+  AT_EACH_LEVEL(runLevelOfCase(level, &c, &b, all, random))
+  free(all);
   freeBound(&b);
 }
 
@@ -354,70 +409,66 @@ static void runRefusals(const NativeLevel *level, const WeightType *type, Random
   }
 }
 
-static void runType(const NativeLevel *level, const WeightType *t, Random *random) {
+static void runType(const WeightType *t, Random *random) {
   const uint32_t unit = t->elements;
-  runCase(level, (Case){t, Matvec, 1, 1, unit, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matvec, 1, 3, unit, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matvec, 1, 33, 7 * unit, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matvec, 1, 9, unit == 1 ? 333 : 9 * unit, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, MatvecTiled, 1, 301, 1024, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matvec, 3, 70, 768, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matvec, 1, 1, unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matvec, 1, 3, unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matvec, 1, 33, 7 * unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matvec, 1, 9, unit == 1 ? 333 : 9 * unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, MatvecTiled, 1, 301, 1024, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matvec, 3, 70, 768, 1, 1, -4, 1, NULL, 0, false}, random);
   for (uint32_t rows = 1; rows <= 9; rows++)
-    runCase(level, (Case){t, MatvecRows, rows, 61, unit == 1 ? 200 + rows : rows * unit, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, MatvecRows, 19, 11, 512, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, MatvecExperts, 4, 67, 512, 5, 2, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, MatvecExperts, 5, 3, 256, 3, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "zero", 0, false}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "nan", 0, false}, random);
-  runCase(level, (Case){t, Matvec, 2, 5, 512, 1, 1, -4, 1, "infinity", 0, false}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -14, 1e-15f, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 15, 1e15f, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -15, 1, NULL, 0, false}, random); // subnormal half floats
+    runCase((Case){t, MatvecRows, rows, 61, unit == 1 ? 200 + rows : rows * unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, MatvecRows, 19, 11, 512, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, MatvecExperts, 4, 67, 512, 5, 2, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, MatvecExperts, 5, 3, 256, 3, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "zero", 0, false}, random);
+  runCase((Case){t, Matvec, 1, 5, 512, 1, 1, -4, 1, "nan", 0, false}, random);
+  runCase((Case){t, Matvec, 2, 5, 512, 1, 1, -4, 1, "infinity", 0, false}, random);
+  runCase((Case){t, Matvec, 1, 5, 512, 1, 1, -14, 1e-15f, NULL, 0, false}, random);
+  runCase((Case){t, Matvec, 1, 5, 512, 1, 1, 15, 1e15f, NULL, 0, false}, random);
+  runCase((Case){t, Matvec, 1, 5, 512, 1, 1, -15, 1, NULL, 0, false}, random); // subnormal half floats
   if (t->halves[0] < 0) {
-    runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -120, 1e6f, NULL, 0, false}, random);
-    runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, 110, 1e-10f, NULL, 0, false}, random);
-    if (t->exponent >= 0) runCase(level, (Case){t, Matvec, 1, 5, 512, 1, 1, -127, 1e20f, NULL, 0, false}, random);
+    runCase((Case){t, Matvec, 1, 5, 512, 1, 1, -120, 1e6f, NULL, 0, false}, random);
+    runCase((Case){t, Matvec, 1, 5, 512, 1, 1, 110, 1e-10f, NULL, 0, false}, random);
+    if (t->exponent >= 0) runCase((Case){t, Matvec, 1, 5, 512, 1, 1, -127, 1e20f, NULL, 0, false}, random);
   }
   for (uint32_t rows = 8; rows <= 25; rows++)
-    runCase(level, (Case){t, Matmul, rows, 5 * rows % 37 + 1, unit == 1 ? 120 + rows : rows % 5 * unit + unit, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matmul, 271, 5, 512, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matmul, 8, 9, 11008, 1, 1, -4, 1, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "zero", 0, false}, random);
-  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "nan", 0, false}, random);
-  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "infinity", 0, false}, random);
-  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -14, 1e-15f, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, 15, 1e15f, NULL, 0, false}, random);
-  runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -15, 1, NULL, 0, false}, random); // subnormal half floats
+    runCase((Case){t, Matmul, rows, 5 * rows % 37 + 1, unit == 1 ? 120 + rows : rows % 5 * unit + unit, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matmul, 271, 5, 512, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matmul, 8, 9, 11008, 1, 1, -4, 1, NULL, 0, false}, random);
+  runCase((Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "zero", 0, false}, random);
+  runCase((Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "nan", 0, false}, random);
+  runCase((Case){t, Matmul, 9, 5, 512, 1, 1, -4, 1, "infinity", 0, false}, random);
+  runCase((Case){t, Matmul, 9, 5, 512, 1, 1, -14, 1e-15f, NULL, 0, false}, random);
+  runCase((Case){t, Matmul, 9, 5, 512, 1, 1, 15, 1e15f, NULL, 0, false}, random);
+  runCase((Case){t, Matmul, 9, 5, 512, 1, 1, -15, 1, NULL, 0, false}, random); // subnormal half floats
   if (t->halves[0] < 0) {
-    runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, -120, 1e6f, NULL, 0, false}, random);
-    runCase(level, (Case){t, Matmul, 9, 5, 512, 1, 1, 110, 1e-10f, NULL, 0, false}, random);
+    runCase((Case){t, Matmul, 9, 5, 512, 1, 1, -120, 1e6f, NULL, 0, false}, random);
+    runCase((Case){t, Matmul, 9, 5, 512, 1, 1, 110, 1e-10f, NULL, 0, false}, random);
   }
-  runMatmulSameness(level, t, random);
+  AT_EACH_LEVEL(runMatmulSameness(level, t, random))
   for (uint32_t ending = 0; ending <= Gelu; ending++)
     for (int normalises = 0; normalises < 2; normalises++) {
-      runCase(level, (Case){t, MatvecFused, 1, 135, 1024, 1, 1, -4, 1, NULL, ending, normalises}, random);
-      runCase(level, (Case){t, MatvecFused, 2, 3, unit == 1 ? 77 : 3 * unit, 1, 1, -4, 1, NULL, ending, normalises}, random);
-      runCase(level, (Case){t, MatvecFused, 1, 4, 512, 1, 1, -4, 1, "nan", ending, normalises}, random);
+      runCase((Case){t, MatvecFused, 1, 135, 1024, 1, 1, -4, 1, NULL, ending, normalises}, random);
+      runCase((Case){t, MatvecFused, 2, 3, unit == 1 ? 77 : 3 * unit, 1, 1, -4, 1, NULL, ending, normalises}, random);
+      runCase((Case){t, MatvecFused, 1, 4, 512, 1, 1, -4, 1, "nan", ending, normalises}, random);
     }
-  runSameness(level, t, random);
-  runRefusals(level, t, random);
-}
-
-static void runLevel(const NativeLevel *level, uint64_t seed) {
-  const int before = failures;
-  Random random = {seed};
-  canHaveTiles = strcmp(level->name, "amx") == 0;
-  for (uint32_t t = 0; t < WeightTypes; t++) runType(level, &weightTypes[t], &random);
-  printf("%s products of %s\n", failures == before ? "ok  " : "FAIL", level->name);
+  AT_EACH_LEVEL(runSameness(level, t, random))
+  AT_EACH_LEVEL(runRefusals(level, t, random))
 }
 
 int main(void) {
   const char *given = getenv("SEED");
   const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u + 1;
   printf("SEED=%llu\n", (unsigned long long)seed);
-  for (uint32_t i = 0; nativeLevels[i]; i++)
-    if (nativeLevels[i]->isThere()) runLevel(nativeLevels[i], seed);
-  if (emulatedLevel && emulatedLevel->isThere()) runLevel(emulatedLevel, seed);
+  for (uint32_t i = 0; nativeLevels[i] && testedCount < MostLevels - 1; i++)
+    if (nativeLevels[i]->isThere()) tested[testedCount++].level = nativeLevels[i];
+  if (emulatedLevel && emulatedLevel->isThere()) tested[testedCount++].level = emulatedLevel;
+  Random random = {seed};
+  for (uint32_t t = 0; t < WeightTypes; t++) runType(&weightTypes[t], &random);
+  for (uint32_t i = 0; i < testedCount; i++)
+    printf("%s products of %s\n", tested[i].hasFailed ? "FAIL" : "ok  ", tested[i].level->name);
   free(thread.memory);
   if (failures) printf("%d checks failed\n", failures);
   return failures ? 1 : 0;
