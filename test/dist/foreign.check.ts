@@ -9,6 +9,11 @@ import { Installation } from "./installation.ts";
 const [machine, platform] = process.arch === "arm64" ? ["x86_64", "linux-x64"] : ["aarch64", "linux-arm64"];
 /** How a program of the other architecture is started. */
 const emulated = [tool(`qemu-${machine}`), "-L", `/usr/${machine}-linux-gnu`];
+/** Processors that QEMU can stand in for, and the level of native kernels that they have. */
+const processors: Readonly<Record<string, string>> =
+  machine === "aarch64"
+    ? { "cortex-a57": "neon", "neoverse-n1": "dotprod", max: "i8mm" }
+    : { Nehalem: "x86-64-v2", max: "avx2" };
 const bun = [...emulated, tool(`bun-${machine}/package/bin/bun`)];
 const library = join(dist, platform, "libbun_metal.so");
 
@@ -44,11 +49,22 @@ describe(`native tests for ${machine}`, () => {
   }
 });
 
+describe("native kernels", () => {
+  for (const [processor, level] of Object.entries(processors)) {
+    test(`are of level ${level} for ${processor}`, async () => {
+      const program = join(root, "build/dist", platform, "native/native_levels");
+      const { code, stdout, stderr } = await execute([...emulated, "-cpu", processor, program]);
+      expect(stdout, stderr).toBe(`ok   native kernels of level ${level}\n`);
+      expect(code).toBe(0);
+    });
+  }
+});
+
 describe(`the library for ${machine}`, () => {
   test("kernels match their references", async () => {
     // One of each family: QEMU takes minutes for all of them.
     const families =
-      "rmsnorm_f32|softmax_f32|silu_mul_f32|rope_half_f32|argmax_f32|embed_q8_0|convert_q8_0_f16|kv_store_f16|matvec_rows_f32|matmul_f16";
+      "rmsnorm_f32|softmax_f32|silu_mul_f32|rope_half_f32|argmax_f32|embed_q8_0|convert_q8_0_f16|kv_store_f16|matvec_rows_f32|matmul_f16|matmul_q4_k";
     await runTests("test/kernels", "-t", `\\b(${families}) matches`);
   });
 

@@ -10,7 +10,9 @@ setDefaultTimeout(300_000);
 
 /** Those of a kind of machine, of which each has the first two. */
 const levels: readonly string[] =
-  process.arch === "x64" ? ["msl", "x86-64-v2", "avx2", "avx512vnni", "amx"] : ["msl", "neon"];
+  process.arch === "x64"
+    ? ["msl", "x86-64-v2", "avx2", "avx512vnni", "amx"]
+    : ["msl", "neon", "dotprod", "i8mm"];
 const cases = join(import.meta.dirname, "../kernels/kernels.test.ts");
 
 function testKernels(level: string): Promise<Finished> {

@@ -62,14 +62,18 @@ struct alignas(64) ActivationGroup {
   float scales32[8], sums32[8];
 };
 
+/** The high and the low halves of numbers of 16 bits: q is 256 high + low, with low in -128 .. 127. */
+INLINE HalfBytes high_halves(Shorts q) { return __builtin_convertvector((q + 128) >> 8, HalfBytes); }
+INLINE HalfBytes low_halves(Shorts q) { return __builtin_convertvector(q, HalfBytes); }
+
 /** The two vectors of each part. */
 INLINE void arrange(const int16_t *quants, int8_t *parts) {
-#ifdef NATIVE_AVX512VNNI
-  for (uint32_t i = 0; i < GroupElements; i += 32) {
+#if defined(NATIVE_AVX512VNNI) || defined(NATIVE_DOTPROD)
+  for (uint32_t i = 0; i < GroupElements; i += 2 * Lanes) {
     const Shorts q = load<Shorts>(quants + i);
-    int8_t *part = parts + i / 64 * 128 + i % 64;
-    store(part, __builtin_convertvector((q + 128) >> 8, HalfBytes)); // q is 256 high + low, with low in -128 .. 127
-    store(part + 64, __builtin_convertvector(q, HalfBytes));
+    int8_t *part = parts + i / PartElements * 2 * PartElements + i % PartElements;
+    store(part, high_halves(q));
+    store(part + PartElements, low_halves(q));
   }
 #else
   for (uint32_t p = 0; p < Parts; p++) {
@@ -109,27 +113,57 @@ static void make_activations(const float *x, uint32_t n, ActivationGroup *groups
   }
 }
 
+/** Weights are bytes -128 .. 127, as SDOT takes them, or 0 .. 255: then what has a sign is so much more than it should be. */
+#ifdef NATIVE_DOTPROD
+constexpr bool haveBytesSigns = true;
+#else
+constexpr bool haveBytesSigns = false;
+#endif
+constexpr uint8_t ByteOffset = haveBytesSigns ? 0 : 128;
+
 /**
- * Of each four elements of a part, sum of weight * quant; which four, is the level's affair, but they are of one run. The
- * weights are 0 .. 255: the sum is less than 2^25.
+ * dot(weights, parts): of each four elements of a part, sum of weight * quant, and that of `Count` parts of one run; which
+ * four, is the level's affair. Weights are bytes: the sum is less than 2^26.
  */
-INLINE Ints dot(Ubytes weights, const int8_t *part) {
-#ifdef NATIVE_AVX512VNNI
-  const __m512i w = (__m512i)weights;
-  const __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, _mm512_load_si512(part));
-  return (Ints)_mm512_dpbusd_epi32(_mm512_slli_epi32(high, 8), w, _mm512_load_si512(part + 64));
+#if defined(NATIVE_AVX512VNNI) || defined(NATIVE_DOTPROD)
+/** Of each four bytes, sum of weight * quant, added to `sum`. */
+INLINE Ints add_products(Ints sum, Ubytes weights, const int8_t *quants) {
+#ifdef NATIVE_DOTPROD
+  return (Ints)vdotq_s32((int32x4_t)sum, (int8x16_t)weights, load<int8x16_t>(quants));
 #else
-  const Shorts even = (Shorts)((Ushorts)weights & 255), odd = (Shorts)((Ushorts)weights >> 8);
-  const Shorts x0 = load<Shorts>(part), x1 = load<Shorts>(part + sizeof(Shorts));
+  return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)weights, _mm512_load_si512(quants));
+#endif
+}
+
+template <uint32_t Count> INLINE Ints dot(const Ubytes (&weights)[Count], const int8_t *parts) {
+  Ints sum = {};
+  for (uint32_t i = 0; i < Count; i++) sum = add_products(sum, weights[i], parts + 2 * PartElements * i);
+  sum <<= 8;
+  for (uint32_t i = 0; i < Count; i++) sum = add_products(sum, weights[i], parts + 2 * PartElements * i + PartElements);
+  return sum;
+}
+#else
+/** Sum of even weight * quant and odd weight * quant, of each two, added to `sum`. */
+INLINE Ints add_products(Ints sum, Shorts even, Shorts odd, Shorts x0, Shorts x1) {
 #if defined(NATIVE_AVX2)
-  return (Ints)_mm256_add_epi32(_mm256_madd_epi16((__m256i)even, (__m256i)x0), _mm256_madd_epi16((__m256i)odd, (__m256i)x1));
+  return sum + (Ints)_mm256_add_epi32(_mm256_madd_epi16((__m256i)even, (__m256i)x0), _mm256_madd_epi16((__m256i)odd, (__m256i)x1));
 #elif defined(__x86_64__)
-  return (Ints)_mm_add_epi32(_mm_madd_epi16((__m128i)even, (__m128i)x0), _mm_madd_epi16((__m128i)odd, (__m128i)x1));
+  return sum + (Ints)_mm_add_epi32(_mm_madd_epi16((__m128i)even, (__m128i)x0), _mm_madd_epi16((__m128i)odd, (__m128i)x1));
 #else
-  int32x4_t sums = vmull_s16(vget_low_s16((int16x8_t)even), vget_low_s16((int16x8_t)x0));
+  int32x4_t sums = vmlal_s16((int32x4_t)sum, vget_low_s16((int16x8_t)even), vget_low_s16((int16x8_t)x0));
   sums = vmlal_high_s16(sums, (int16x8_t)even, (int16x8_t)x0);
   sums = vmlal_s16(sums, vget_low_s16((int16x8_t)odd), vget_low_s16((int16x8_t)x1));
   return (Ints)vmlal_high_s16(sums, (int16x8_t)odd, (int16x8_t)x1);
 #endif
-#endif
 }
+
+template <uint32_t Count> INLINE Ints dot(const Ubytes (&weights)[Count], const int8_t *parts) {
+  Ints sum = {};
+  for (uint32_t i = 0; i < Count; i++) {
+    const Shorts even = (Shorts)((Ushorts)weights[i] & 255), odd = (Shorts)((Ushorts)weights[i] >> 8);
+    const int8_t *part = parts + 2 * PartElements * i;
+    sum = add_products(sum, even, odd, load<Shorts>(part), load<Shorts>(part + sizeof(Shorts)));
+  }
+  return sum;
+}
+#endif

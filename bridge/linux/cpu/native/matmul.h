@@ -9,6 +9,9 @@
 namespace many_rows {
 #include "matmul_panel.h"
 
+#ifdef NATIVE_DOTPROD
+#include "matmul_bytes.h"
+#endif
 #include "matmul_activations.h"
 #include "matmul_blocks.h"
 #include "matmul_float.h"

@@ -182,7 +182,7 @@ template <typename Type> struct Quantised {
     for (uint32_t pair = 0; pair < count / 2; pair++) {
       for (uint32_t v = 0; v < PanelVectors; v++) {
         const Ints both = (Ints)wholes->weights[pair][v];
-        const Floats scale = wholes->scales[Shape::hasBlockScales ? pair / TileRows : 0][v];
+        const Floats scale = wholes->scales[Shape::hasStepScales ? pair / TileRows : 0][v];
         const Floats minimum = minimums > 0 ? wholes->minimums[pair / pairsOfMinimum][v] : Floats{};
         const Floats even = floats_of(both << 16 >> 16), odd = floats_of(both >> 16);
         if (minimums > 0) panel->weights.put(pair, v, fma(even, scale, minimum), fma(odd, scale, minimum));

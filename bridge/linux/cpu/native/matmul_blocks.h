@@ -3,12 +3,12 @@
  */
 
 /**
- * How a panel is to be summed: after `Step` elements sums of whole numbers become floats; blocks of 32 have scales of their
- * own, or the slice has one; a slice has so many minimums.
+ * How a panel is to be summed: after `Step` elements sums of whole numbers become floats; steps have scales of their own, or
+ * the slice has one; a slice has so many minimums.
  */
-template <uint32_t Step, bool HasBlockScales, uint32_t Minimums> struct PanelShape {
+template <uint32_t Step, bool HasStepScales, uint32_t Minimums> struct PanelShape {
   enum : uint32_t { step = Step, minimums = Minimums };
-  enum : bool { hasBlockScales = HasBlockScales };
+  enum : bool { hasStepScales = HasStepScales };
 };
 
 template <uint32_t Minimums> struct SmallBlocks {

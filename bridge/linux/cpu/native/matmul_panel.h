@@ -1,5 +1,5 @@
 /*
- * matmul_panel.h: a tile of a quantised weight matrix as whole numbers of 16 bits, the same for all types. Part of matmul.h.
+ * matmul_panel.h: a tile of a quantised weight matrix as whole numbers, the same for all types. Part of matmul.h.
  *
  * A panel has PanelRows weight rows by SliceLength elements of k. A lane is a weight row: a vector has two elements of each
  * of `Lanes` rows, so that one instruction adds two products to the sum of each row. Making a panel costs as much as a few
@@ -7,6 +7,9 @@
  *
  * The elements of four consecutive k are two vectors, (0, 2) and (1, 3): so they come out of the bytes of a word by shifts.
  * Activations are in that order, too (matmul_activations.h).
+ *
+ * That is of numbers of 16 bits. Where there are products of bytes (matmul_bytes.h) the numbers have 8, and the elements of
+ * four consecutive k are one vector.
  */
 enum : uint32_t {
   SliceLength = 256, // a block of the types with blocks of 256
@@ -15,10 +18,19 @@ enum : uint32_t {
   PanelRows = PanelVectors * Lanes,
 };
 
-/** Of a row: sum over k of x[k] weights[k] scales[k / 32] + sum over k of x[k] minimums[k / 32 or 16]. */
+#ifdef NATIVE_DOTPROD
+constexpr bool havePanelsBytes = true;
+typedef Bytes PanelVector;
+#else
+constexpr bool havePanelsBytes = false;
+typedef Shorts PanelVector;
+#endif
+constexpr uint32_t VectorElements = havePanelsBytes ? 4 : 2; // of each row
+
+/** Of a row: sum over k of x[k] weights[k] scales[k / 32 or 16] + sum over k of x[k] minimums[k / 32 or 16]. */
 struct Panel {
-  Shorts weights[SliceLength / 2][PanelVectors];
-  Floats scales[SliceBlocks][PanelVectors]; // or [0] alone, of the whole slice
+  PanelVector weights[SliceLength / VectorElements][PanelVectors];
+  Floats scales[2 * SliceBlocks][PanelVectors]; // or [0] alone, of the whole slice
   Floats minimums[2 * SliceBlocks][PanelVectors];
 };
 
@@ -115,16 +127,22 @@ INLINE Shorts bits_of(Ints words, int shift, int mask) { return (Shorts)((words 
 
 #define METHOD inline __attribute__((always_inline)) // of objects
 
-/** The place of a vector's two elements among the weights of its rows. */
+/** The place of the elements of a vector among the weights of its rows. */
 struct PanelWriter {
-  Shorts *weights; // of the first element
+  PanelVector *weights; // of the first element
 
+#ifdef NATIVE_DOTPROD
+  METHOD void put(uint32_t group, Shorts even, Shorts odd) const { put_bytes(group, (Ints)((even & 255) | odd << 8)); }
+  METHOD void put_bytes(uint32_t group, Ints words) const { weights[group * PanelVectors] = (Bytes)words; }
+#else
+  /** The elements 4 group and + 2, and + 1 and + 3, of each row. */
   METHOD void put(uint32_t group, Shorts even, Shorts odd) const {
     weights[2 * group * PanelVectors] = arranged(even);
     weights[(2 * group + 1) * PanelVectors] = arranged(odd);
   }
   /** Four signed bytes of each row, elements 4 group .. */
   METHOD void put_bytes(uint32_t group, Ints words) const { put(group, ((Shorts)words << 8) >> 8, (Shorts)words >> 8); }
+#endif
 };
 
 /** Bytes of a table of 16, at the lower halves of bytes. Their upper halves are 0. */
@@ -148,6 +166,6 @@ INLINE Ints looked_up(const int8_t *table, Ints indices) {
 template <typename Type> INLINE void fill_panel(const LaneRows *rows, uint64_t start, uint32_t count, Panel *panel) {
   for (uint32_t v = 0; v < PanelVectors; v++)
     for (uint32_t i = 0; i < count; i += Type::elements)
-      Type::expand(rows[v], (start + i) / Type::elements * Type::bytes, {&panel->weights[i / 2][v]}, &panel->scales[i / 32][v],
-                   &panel->minimums[i / 32][v]);
+      Type::expand(rows[v], (start + i) / Type::elements * Type::bytes, {&panel->weights[i / VectorElements][v]},
+                   &panel->scales[i / 32][v], &panel->minimums[i / 32][v]);
 }

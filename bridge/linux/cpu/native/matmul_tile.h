@@ -2,13 +2,16 @@
  * matmul_tile.h: a panel of quantised weights times a few rows of activations. Part of matmul.h.
  */
 enum : uint32_t {
-#if NATIVE_LANES == 16 || defined(NATIVE_NEON)
-  QuantisedTileRows = 8, // times PanelVectors: sums in registers, of 32
+#if defined(NATIVE_DOTPROD)
+  QuantisedTileRows = 6, // times PanelVectors: sums in registers, of 32, beside as many floats
+#elif NATIVE_LANES == 16 || defined(NATIVE_NEON)
+  QuantisedTileRows = 8, // and without them
 #else
   QuantisedTileRows = 4, // of 16
 #endif
 };
 
+#ifndef NATIVE_DOTPROD
 /** Two consecutive activations for all lanes, and the sum of each lane's two products with them added to `sum`. */
 #ifdef __x86_64__
 typedef Ints ActivationPair;
@@ -38,6 +41,22 @@ template <int... I> INLINE Ints dot_halves(Shorts weights, ActivationPair x, Int
 INLINE Ints dot(Shorts weights, ActivationPair x, Ints sum) { return dot_halves(weights, x, sum, Indices<Lanes>{}); }
 #endif
 
+/** wholes[row] = weights * x[row] of Rows rows and Step elements. */
+template <uint32_t Step, uint32_t Rows>
+INLINE void multiply_step(const Shorts (*weights)[PanelVectors], const int16_t *x, Ints (&wholes)[Rows][PanelVectors]) {
+#pragma clang loop unroll_count(4)
+  for (uint32_t i = 0; i < Step / 2; i++) {
+#pragma clang loop unroll(full)
+    for (uint32_t r = 0; r < Rows; r++) {
+      const ActivationPair pair = pair_at(x + r * SliceLength + 2 * i);
+#pragma clang loop unroll(full)
+      for (uint32_t v = 0; v < PanelVectors; v++) wholes[r][v] = dot(weights[i][v], pair, wholes[r][v]);
+    }
+  }
+}
+INLINE const int16_t *quants_from(const int16_t *x, uint32_t element) { return x + element; }
+#endif
+
 /**
  * sums[row] += panel * x[row], or = where `isFirst`, for Rows rows; the slice has `blocks` blocks of 32.
  *
@@ -47,28 +66,18 @@ INLINE Ints dot(Shorts weights, ActivationPair x, Ints sum) { return dot_halves(
 template <typename Shape, uint32_t Rows>
 __attribute__((noinline)) static void multiply_quantised(const Panel &panel, const QuantisedSlice &x, uint32_t blocks, bool isFirst,
                                Floats (*sums)[PanelVectors]) {
-  constexpr uint32_t pairs = Shape::step / 2;
   Floats floats[Rows][PanelVectors] = {};
-  const Shorts (*weights)[PanelVectors] = panel.weights;
-  for (uint32_t step = 0; step < blocks * 32 / Shape::step; step++, weights += pairs) {
-    const int16_t *quants = x.quants + step * Shape::step;
+  const PanelVector (*weights)[PanelVectors] = panel.weights;
+  for (uint32_t step = 0; step < blocks * 32 / Shape::step; step++, weights += Shape::step / VectorElements) {
     Ints wholes[Rows][PanelVectors] = {};
-#pragma clang loop unroll_count(4)
-    for (uint32_t i = 0; i < pairs; i++) {
-#pragma clang loop unroll(full)
-      for (uint32_t r = 0; r < Rows; r++) {
-        const ActivationPair pair = pair_at(quants + r * SliceLength + 2 * i);
-#pragma clang loop unroll(full)
-        for (uint32_t v = 0; v < PanelVectors; v++) wholes[r][v] = dot(weights[i][v], pair, wholes[r][v]);
-      }
-    }
-    const uint32_t block = step * Shape::step / 32;
+    multiply_step<Shape::step>(weights, quants_from(x.quants, step * Shape::step), wholes);
+    const uint32_t block = step * Shape::step / ActivationBlock;
 #pragma clang loop unroll(full)
     for (uint32_t r = 0; r < Rows; r++) {
       const Floats scale = splat(x.scales[r * SliceBlocks + block]);
 #pragma clang loop unroll(full)
       for (uint32_t v = 0; v < PanelVectors; v++)
-        floats[r][v] = fma(floats_of(wholes[r][v]), Shape::hasBlockScales ? scale * panel.scales[block][v] : scale, floats[r][v]);
+        floats[r][v] = fma(floats_of(wholes[r][v]), Shape::hasStepScales ? scale * panel.scales[step][v] : scale, floats[r][v]);
     }
   }
 #pragma clang loop unroll(full)
@@ -76,7 +85,7 @@ __attribute__((noinline)) static void multiply_quantised(const Panel &panel, con
 #pragma clang loop unroll(full)
     for (uint32_t v = 0; v < PanelVectors; v++) {
       const Floats before = isFirst ? Floats{} : sums[r][v];
-      floats[r][v] = Shape::hasBlockScales ? before + floats[r][v] : fma(floats[r][v], panel.scales[0][v], before);
+      floats[r][v] = Shape::hasStepScales ? before + floats[r][v] : fma(floats[r][v], panel.scales[0][v], before);
     }
   }
   for (uint32_t m = 0; m < Shape::minimums * blocks / SliceBlocks; m++) {
@@ -107,7 +116,13 @@ template <typename Type> struct Quantised {
     smallTileRows = QuantisedTileRows - 2,
     rowBytes = SliceLength * 2, // of what is next to each other
   };
+#if defined(NATIVE_I8MM)
+  static constexpr float nanoseconds = 0.012f;
+#elif defined(NATIVE_DOTPROD)
+  static constexpr float nanoseconds = 0.02f;
+#else
   static constexpr float nanoseconds = 0.16f / NATIVE_LANES;
+#endif
 
   INLINE uint64_t activation_bytes() { return Slice::bytes_of_row(Type::minimums); }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice, Type::minimums); }
@@ -118,6 +133,9 @@ template <typename Type> struct Quantised {
 
   __attribute__((noinline)) static void expand(const LaneRows *rows, uint64_t start, uint32_t count, Panel *panel) {
     fill_panel<Type>(rows, start, count, panel);
+#ifdef NATIVE_DOTPROD
+    pair_rows(panel, count);
+#endif
   }
   template <uint32_t Rows>
   INLINE void multiply(const Panel &panel, const Slice &x, uint32_t count, bool isFirst, Floats (*sums)[PanelVectors]) {

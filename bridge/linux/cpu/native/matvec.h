@@ -8,18 +8,29 @@
 /** Weights ahead of those in use that are asked for: what arrives while memory answers. */
 enum : uint32_t { BytesAhead = 2048 };
 
+/** Parts that have the scale of one run. */
+template <typename Runs>
+constexpr uint32_t PartsOfRun = sizeof(Runs) * PartElements > GroupElements * sizeof(float)
+                                    ? 1 : GroupElements * sizeof(float) / sizeof(Runs) / PartElements;
+
 /** Adds the parts of a group from `part` on to the lanes' sums. */
 template <typename W, uint32_t R, uint32_t M, uint32_t part>
 INLINE void add_parts(const uint8_t *const (&groups)[R], const ActivationGroup *const (&x)[M],
                       const typename W::Runs (&scales)[R][M], Floats (&sums)[R][M]) {
+  constexpr uint32_t count = PartsOfRun<typename W::Runs>;
+  static_assert(count <= 2);
+#pragma clang loop unroll(full)
   for (uint32_t r = 0; r < R; r++) {
-    const Ubytes weights = W::template weights<part>(groups[r]);
+    Ubytes weights[count];
+    weights[0] = W::template weights<part>(groups[r]);
+    if constexpr (count > 1) weights[1] = W::template weights<part + 1>(groups[r]);
+#pragma clang loop unroll(full)
     for (uint32_t m = 0; m < M; m++) {
       const Ints products = dot(weights, x[m]->quants + 2 * PartElements * part);
       sums[r][m] = fma(__builtin_convertvector(products, Floats), lanes_of<part>(scales[r][m]), sums[r][m]);
     }
   }
-  if constexpr (part + 1 < Parts) add_parts<W, R, M, part + 1>(groups, x, scales, sums);
+  if constexpr (part + count < Parts) add_parts<W, R, M, part + count>(groups, x, scales, sums);
 }
 
 INLINE const Eight *scales_of(const ActivationGroup *x, Eight) { return (const Eight *)x->scales32; }
@@ -38,7 +49,7 @@ INLINE void add_group(const uint8_t *const (&groups)[R], const ActivationGroup *
     W::scales(groups[r], dots, factors);
     for (uint32_t m = 0; m < M; m++) {
       scales[r][m] = dots * *scales_of(x[m], Runs{});
-      offsets[r][m] += factors * *sums_of(x[m], Runs{});
+      if constexpr (W::SumFactor != 0) offsets[r][m] += factors * *sums_of(x[m], Runs{});
     }
   }
   add_parts<W, R, M, 0>(groups, x, scales, sums);

@@ -109,7 +109,8 @@ template <typename W> static bool plan_product(const Product &p, NativePlan *pla
   if (pieces > UINT32_MAX || plan->threadBytes > MostThreadBytes) return false;
   const float outputs = float(cut.outputs) * (p.second ? 2 : 1);
   const float reading = outputs * float(cut.rowBytes) / 12;
-  const float multiplying = outputs * float(p.k) * float(cut.rows) / float(Lanes);
+  const float perNanosecond = haveBytesSigns && !isFloat<W> ? 16 : float(Lanes);
+  const float multiplying = outputs * float(p.k) * float(cut.rows) / perNanosecond;
   plan->phaseCount = 1;
   plan->phases[0] = {uint32_t(pieces), 10 + (reading > multiplying ? reading : multiplying)};
   return true;

@@ -20,8 +20,8 @@ INLINE SixteenBytes sixteen_bytes(uint64_t first, uint64_t second) {
 struct Q2_K : Blocks256<84, 16> {
   static constexpr float SumFactor = -1;
   INLINE void scales(const uint8_t *group, Sixteen &dots, Sixteen &sums) {
-    // The bits of odd stripes stay where they are.
-    constexpr float a = 1, b = 0x1p-2f, c = 0x1p-4f, d = 0x1p-6f;
+    // The bits of stripes stay where they are; uppermost ones, only where bytes have no signs.
+    constexpr float a = 1, b = 0x1p-2f, c = 0x1p-4f, d = haveBytesSigns ? 1 : 0x1p-6f;
     constexpr Sixteen places = {a, a, b, b, c, c, d, d, a, a, b, b, c, c, d, d};
     const SixteenBytes both = load<SixteenBytes>(group);
     const float scale = float_of(group + 80), minimum = float_of(group + 82);
@@ -30,6 +30,7 @@ struct Q2_K : Blocks256<84, 16> {
   }
   template <uint32_t part> INLINE Ubytes weights(const uint8_t *group) {
     constexpr uint32_t first = 3 << (2 * (part * PartElements / 32 % 4));
+    if constexpr (haveBytesSigns && first == 0xc0) return stripe<2, part>(group + 16) >> 6;
     return stripe<2, part>(group + 16) & (Ubytes)halves(fours(first), fours(first << 2 & 255));
   }
 };
@@ -74,10 +75,11 @@ struct Q4_K : Blocks256<144, 8> {
   INLINE void scales(const uint8_t *group, Eight &dots, Eight &sums) {
     constexpr Eight places = {1, 0x1p-4f, 1, 0x1p-4f, 1, 0x1p-4f, 1, 0x1p-4f}; // odd stripes stay where they are
     scales_and_minimums(group, dots, sums);
-    dots *= places;
+    if (!haveBytesSigns) dots *= places;
   }
   template <uint32_t part> INLINE Ubytes weights(const uint8_t *group) {
     constexpr bool isOdd = part * PartElements / 32 % 2;
+    if constexpr (haveBytesSigns && isOdd) return stripe<4, part>(group + 16) >> 4;
     return stripe<4, part>(group + 16) & (Ubytes)halves(fours(isOdd ? 0xf0 : 0x0f), fours(0xf0));
   }
 };
@@ -108,7 +110,7 @@ struct Q6_K : Blocks256<210, 16> {
 
 /** scale * (s - 32) * (step of q): half scale, upper bits of s, lower bits of s, eight times nibbles as in Q4_0 */
 struct IQ4_XS : Blocks256<136, 8> {
-  static constexpr float SumFactor = -128;
+  static constexpr float SumFactor = -ByteOffset;
   INLINE void scales(const uint8_t *group, Eight &dots, Eight &sums) {
     const EightInts places = {0, 2, 4, 6, 8, 10, 12, 14}, nibbles = {0, 4, 8, 12, 16, 20, 24, 28};
     const EightInts high = (EightInts{} + int32_t(load<uint16_t>(group + 2))) >> places & 3;

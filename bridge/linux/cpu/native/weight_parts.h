@@ -1,9 +1,10 @@
 /*
  * weight_parts.h: bits of quantised weights, as vectors. Part of level.h.
  *
- * The weights of a part (activations.h) are bytes 0 .. 255 in the order of the elements; what they are above the weight's
- * whole number is made good by the sums of the activations. Where quants of four bits lie side by side in a byte, the upper
- * one need not be shifted down: masked where it is, it is 16 times as much, and the scale of its run a 16th.
+ * The weights of a part (activations.h) are bytes in the order of the elements; what they are above the weight's whole number
+ * is made good by the sums of the activations. Where quants of four bits lie side by side in a byte, the upper
+ * one need not be shifted down: masked where it is, it is 16 times as much, and the scale of its run a 16th. Where bytes have
+ * a sign, they have no place for that, and it is shifted.
  */
 #pragma clang diagnostic ignored "-Wpsabi" // how vectors longer than a register are passed: never, all is inlined
 typedef float Four __attribute__((vector_size(16)));
@@ -152,7 +153,11 @@ template <uint32_t part> INLINE Ubytes nibbles(const uint8_t *first, uint32_t st
 
 /** The same, shifted down to 0 .. 15. */
 template <uint32_t part> INLINE Ubytes nibbles_shifted(const uint8_t *first, uint32_t stride) {
+#if NATIVE_LANES == 4
+  return part % 2 ? nibbles<part>(first, stride) >> 4 : nibbles<part>(first, stride) & 15;
+#else
   return (Ubytes)((Uints)nibbles<part>(first, stride) >> runs<part>(0, 4)) & 15;
+#endif
 }
 
 /** Of stripes of 32 bytes, with `bits` bits of 256 / bits elements, the bytes in which the part's elements are. */
