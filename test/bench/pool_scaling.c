@@ -1,6 +1,7 @@
 /*
  * pool_scaling: how the CPU device's threads scale on this machine. `make build/bench/pool_scaling`, then
  *   build/bench/pool_scaling [--threads 1,2,4] [--model 1.1b] [--type q4_k] [--layers 22] [--depth 128] [--rows 128] [--rounds 9] [--busy 0]
+ *     [--profile 1]
  *
  * For each number of threads, in a process of its own:
  * - empty: a job without work, to all threads and back; `called`: until the last thread has begun, where all look for work, and
@@ -8,6 +9,7 @@
  * - token: the dispatches of a token with native kernels, weights from memory; prompt: those of so many rows through four
  *   layers. Milliseconds, the least of the rounds; how many times as fast as with the first number of threads; and for the
  *   token how much memory it reads. With --busy N so many other processes keep processors busy meanwhile, and the mean counts.
+ * With --profile 1 the dispatches run one by one, and what each kind takes is printed, in milliseconds of the best round.
  * The environment's BUN_METAL_CPU_NATIVE chooses the instructions.
  */
 #include "cpu/pool.h"
@@ -24,7 +26,7 @@ enum { PromptLayers = 4, MostRounds = 1000, EmptyRounds = 2000, CalledRounds = 3
 typedef struct Options {
   const ModelShape *shape;
   const WeightType *type;
-  uint32_t layers, depth, rows, rounds, busy;
+  uint32_t layers, depth, rows, rounds, busy, profile;
 } Options;
 
 typedef struct Figures {
@@ -102,6 +104,33 @@ static double timeStep(const ModelStep *step, uint32_t rounds, bool isMean) {
   return isMean ? sum / rounds : least;
 }
 
+/** What each kind of dispatch takes, of the round that takes least of it; the names are those of the step. */
+static void profileStep(const char *title, const ModelStep *step, uint32_t rounds) {
+  enum { MostKinds = 32 };
+  const char *kinds[MostKinds];
+  double least[MostKinds];
+  uint32_t count = 0;
+  for (uint32_t round = 0; round <= rounds; round++) {
+    double sums[MostKinds] = {0};
+    fillStep(step);
+    for (uint32_t i = 0; i < step->count; i++) {
+      char *message = NULL;
+      uint32_t kind = 0;
+      while (kind < count && strcmp(kinds[kind], step->what[i]) != 0) kind++;
+      if (kind == MostKinds) continue;
+      if (kind == count) kinds[count] = step->what[i], least[count++] = INFINITY;
+      const double start = now();
+      if (!cpuDriver.execute(0, &step->commands[i], 1, &message)) exit(1);
+      sums[kind] += now() - start;
+    }
+    for (uint32_t kind = 0; round > 0 && kind < count; kind++) least[kind] = fmin(least[kind], sums[kind]);
+  }
+  printf("%s:", title);
+  for (uint32_t kind = 0; kind < count; kind++) printf("%s %s %.2f", kind ? "," : "", kinds[kind], 1e3 * least[kind]);
+  printf("\n");
+  fflush(stdout);
+}
+
 /** Random weights: a stretch of them again and again. */
 static uint8_t *makeWeights(const WeightType *type, uint64_t bytes) {
   const uint64_t stretch = (uint64_t)65536 * type->bytes;
@@ -120,6 +149,8 @@ static Figures measure(const Options *o) {
   const uint32_t layers = o->layers < PromptLayers ? o->layers : PromptLayers;
   const ModelStep prompt = modelStep(o->shape, o->type, layers, o->rows, 0, weights);
   f.prompt = timeStep(&prompt, o->rounds / 3 + 1, o->busy > 0);
+  if (o->profile) profileStep("token", &token, o->rounds);
+  if (o->profile) profileStep("prompt", &prompt, o->rounds / 3 + 1);
   return f;
 }
 
@@ -185,6 +216,7 @@ int main(int count, char **arguments) {
     else if (strcmp(name, "--rows") == 0) o.rows = number;
     else if (strcmp(name, "--rounds") == 0) o.rounds = number;
     else if (strcmp(name, "--busy") == 0) o.busy = number;
+    else if (strcmp(name, "--profile") == 0) o.profile = number;
     else if (strcmp(name, "--threads") == 0) {
       char *at = arguments[i];
       for (counts = 0; counts < MostCounts && at && *at; at = *at ? at + 1 : at) threads[counts++] = (uint32_t)strtoul(at, &at, 10);
