@@ -43,7 +43,7 @@ else
   # nodelete: the CPU device has threads of its own, which run code of this library.
   LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -Wl,-z,nodelete -lobjc -lpthread -ldl -lm
   PROGRAM_LDFLAGS := -fuse-ld=lld -lobjc -lpthread -ldl -lm
-  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects cpu cpu/native,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
+  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects msl cpu cpu/native,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
   SHADERS := $(OUT)/shaders.metallib
   NATIVE_SOURCES := $(wildcard test/native/*_test.[cm])
@@ -56,7 +56,9 @@ BRIDGE_OBJECTS := $(call object,$(BRIDGE))
 LAYER_OBJECTS := $(call object,$(LAYER)) $(if $(LAYER),$(call native_objects,$(ARCH)))
 UNPOOLED_OBJECTS := $(patsubst %,$(OUT)/obj-without-pools/%.o,$(BRIDGE))
 NATIVE_TESTS := $(patsubst test/native/%_test,$(OUT)/native/%,$(basename $(NATIVE_SOURCES)))
-MSL_HEADERS := $(shell find bridge/linux/cpu/metal -type f 2>/dev/null)
+# The headers that compiling MSL takes: those of all devices, and in a directory each those of one.
+MSL_HEADERS := $(shell find bridge/linux/msl/metal bridge/linux/cpu/metal -type f 2>/dev/null)
+install_msl_headers = rm -rf $(1) && mkdir -p $(1) && cp -R bridge/linux/msl/metal/. $(1) && cp -R bridge/linux/cpu/metal/library $(1)/cpu
 
 .DEFAULT_GOAL := help
 .PHONY: help deps bun-deps build artifacts run test test-artifacts native-tests without-pools lint format clean
@@ -117,14 +119,14 @@ $(WITHOUT_POOLS): $(UNPOOLED_OBJECTS) $(LAYER_OBJECTS)
 	@$(CLANG) $^ $(LDFLAGS) -o $@
 
 # The compiler alone, without what runs its results.
-MSLC_SOURCES := $(foreach n,compile diagnostics fault image library mslc_main process shader% text tokens toolchain,$(filter bridge/linux/cpu/$(n).c,$(wildcard bridge/linux/cpu/*.c)))
+MSLC_SOURCES := $(wildcard bridge/linux/msl/*.c) $(wildcard bridge/linux/cpu/fault.c bridge/linux/cpu/library.c)
 $(OUT)/mslc: $(call object,$(MSLC_SOURCES)) $(OUT)/metal/.stamp
 	@echo "  link    $@"
 	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lpthread -ldl -lm -o $@
 
 # The Metal Shading Language's headers, where the compiler looks for them: beside the library.
 $(OUT)/metal/.stamp: $(MSL_HEADERS)
-	@rm -rf $(dir $@) && mkdir -p $(dir $@) && cp -R bridge/linux/cpu/metal/. $(dir $@) && touch $@
+	@$(call install_msl_headers,$(@D)) && touch $@
 
 $(OUT)/shaders.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $@"

@@ -65,7 +65,7 @@ dist/$(1)/libobjc.LICENSE.txt: scripts/libobjc_license.sh dist/$(1)/libobjc.so.4
 	@sh $$< $$(call dist_libobjc,$(DIST_TRIPLE_$(1))) >$$@
 
 $(DIST_BUILD)/$(1)/metal.stamp: $(MSL_HEADERS)
-	@rm -rf dist/$(1)/metal && mkdir -p dist/$(1)/metal $$(dir $$@) && cp -R bridge/linux/cpu/metal/. dist/$(1)/metal && touch $$@
+	@$$(call install_msl_headers,dist/$(1)/metal) && mkdir -p $$(dir $$@) && touch $$@
 
 dist/$(1)/shaders-%.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $$@"

@@ -3,7 +3,7 @@
 #include "check.h"
 #include "fiber.h"
 #include "pool.h"
-#include "text.h"
+#include "../msl/text.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -77,7 +77,7 @@ bool cpuDispatch(const DriverCommand *command, char **message) {
     if (command->dispatch.threads[k] == 0 || size == 0) return true;
     d.groups[k] = (uint32_t)((command->dispatch.threads[k] + size - 1) / size);
     if (command->dispatch.threads[k] > UINT32_MAX || count > (uint64_t)1 << 40) {
-      *message = cpuFormat("The grid of kernel '%s' is too large", command->dispatch.function->name);
+      *message = mslFormat("The grid of kernel '%s' is too large", command->dispatch.function->name);
       return false;
     }
     count *= d.groups[k];
@@ -105,6 +105,6 @@ bool cpuDispatch(const DriverCommand *command, char **message) {
   if (shared) cpuPoolRun(runGroups, &d, done, count, (float)taken / (float)done);
   free(d.order);
   const char *error = atomic_load(&d.error);
-  if (error) *message = cpuFormat("Kernel '%s' failed: %s", command->dispatch.function->name, error);
+  if (error) *message = mslFormat("Kernel '%s' failed: %s", command->dispatch.function->name, error);
   return !error;
 }

@@ -3,14 +3,14 @@
  */
 #include "../driver.h"
 #include "check.h"
-#include "compile.h"
+#include "../msl/compile.h"
 #include "group.h"
-#include "image.h"
+#include "../msl/image.h"
 #include "library.h"
 #include "native/native.h"
 #include "pool.h"
 #include "profile.h"
-#include "toolchain.h"
+#include "../msl/toolchain.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -111,20 +111,20 @@ static DriverLibrary *withNativeKernels(DriverLibrary *library) {
 
 static DriverLibrary *compile(uint32_t device, const char *source, size_t length, const char *name, char **message) {
   (void)device;
-  CpuText image = {0}, messages = {0};
+  MslText image = {0}, messages = {0};
   const MslInput input = {.name = name && *name ? name : "source", .text = source ? source : "", .length = length};
   DriverLibrary *library = NULL;
   *message = NULL;
   if (mslCompile(&input, 1, NULL, &image, &messages)) {
     library = cpuLibraryLoadBytes(image.bytes, image.length, input.name, message);
-    if (library) library->identity = cpuImageHash(input.text, input.length);
+    if (library) library->identity = mslImageHash(input.text, input.length);
     withNativeKernels(library);
-    if (library && messages.length) *message = cpuTextTake(&messages);
+    if (library && messages.length) *message = mslTextTake(&messages);
   } else {
-    *message = cpuTextTake(&messages);
+    *message = mslTextTake(&messages);
   }
-  cpuTextFree(&image);
-  cpuTextFree(&messages);
+  mslTextFree(&image);
+  mslTextFree(&messages);
   return library;
 }
 
@@ -144,7 +144,7 @@ static bool runExecute(const DriverCommand *command, char **message) {
   const uint32_t count = command->execute.count, *range = command->execute.range;
   if (!range) return run(command->execute.commands, count, message);
   if (range[0] > count || range[1] > count - range[0]) {
-    *message = cpuFormat("%u indirect commands from %u on are outside of %u", range[1], range[0], count);
+    *message = mslFormat("%u indirect commands from %u on are outside of %u", range[1], range[0], count);
     return false;
   }
   return run(command->execute.commands + range[0], range[1], message);

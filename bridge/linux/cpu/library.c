@@ -1,7 +1,7 @@
 /* library.c: see library.h. */
 #include "library.h"
 #include "fault.h"
-#include "image.h"
+#include "../msl/image.h"
 #include "metal/library/abi.h"
 
 #include <dlfcn.h>
@@ -38,14 +38,14 @@ static void *openObject(const char *bytes, size_t length, const char *name, int 
   }
   void *object = NULL;
   if (fd < 0 || at < length) {
-    *message = cpuFormat("Cannot load '%s': %s", name, strerror(errno));
+    *message = mslFormat("Cannot load '%s': %s", name, strerror(errno));
   } else {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!object) {
       const char *why = dlerror();
-      *message = cpuFormat("Cannot load '%s': %s", name, why ? why : "the system refused it");
+      *message = mslFormat("Cannot load '%s': %s", name, why ? why : "the system refused it");
     }
   }
   return object;
@@ -75,7 +75,7 @@ static bool describe(Library *library, uint32_t index, const CpuKernel *kernel, 
     if (a->kind != CpuArgumentBuffer && a->kind != CpuArgumentThreadgroup) continue;
     if (a->index >= CpuBufferCount || (used[a->kind] >> a->index & 1)) {
       *message =
-          cpuFormat("Kernel '%s' in '%s': argument '%s' has index %u, which is %s", f->name, name,
+          mslFormat("Kernel '%s' in '%s': argument '%s' has index %u, which is %s", f->name, name,
                     (const char *)(uintptr_t)a->name, a->index, a->index >= CpuBufferCount ? "above 30" : "taken");
       ok = false;
       break;
@@ -98,7 +98,7 @@ static bool describe(Library *library, uint32_t index, const CpuKernel *kernel, 
 DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char *name, char **message) {
   *message = NULL;
   size_t objectLength = 0;
-  *message = cpuImageCheck(bytes, length, name, &objectLength);
+  *message = mslImageCheck(bytes, length, name, &objectLength);
   if (*message) return NULL;
   Library *library = calloc(1, sizeof *library);
   if (!library) return NULL;
@@ -121,13 +121,13 @@ DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char 
     }
     if (ok) {
       cpuFaultCatchDivisions();
-      library->base.identity = cpuImageHash(bytes, objectLength);
+      library->base.identity = mslImageHash(bytes, objectLength);
       library->base.functions = library->functions;
       library->base.implementation = library;
       return &library->base;
     }
   }
-  if (!*message) *message = cpuFormat("'%s' is no shader library of this layer", name);
+  if (!*message) *message = mslFormat("'%s' is no shader library of this layer", name);
   library->base.implementation = library;
   cpuLibraryUnload(&library->base);
   return NULL;
@@ -138,15 +138,15 @@ DriverLibrary *cpuLibraryLoadFile(const char *path, char **message) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   struct stat info;
   if (fd < 0 || fstat(fd, &info) != 0) {
-    *message = cpuFormat("Cannot read the shader library '%s': %s", path, strerror(errno));
+    *message = mslFormat("Cannot read the shader library '%s': %s", path, strerror(errno));
     if (fd >= 0) close(fd);
     return NULL;
   }
   DriverLibrary *library = NULL;
   if (!S_ISREG(info.st_mode)) {
-    *message = cpuFormat("Cannot read the shader library '%s': it is not a file", path);
+    *message = mslFormat("Cannot read the shader library '%s': it is not a file", path);
   } else if (info.st_size > (off_t)1 << 30) {
-    *message = cpuFormat("'%s' is not a shader library: it has %lld bytes", path, (long long)info.st_size);
+    *message = mslFormat("'%s' is not a shader library: it has %lld bytes", path, (long long)info.st_size);
   } else {
     char *bytes = malloc((size_t)info.st_size + 1);
     size_t length = 0;
@@ -161,7 +161,7 @@ DriverLibrary *cpuLibraryLoadFile(const char *path, char **message) {
       library = cpuLibraryLoadBytes(bytes, length, path, message);
     else
       *message =
-          cpuFormat("Cannot read the shader library '%s': %s", path, bytes ? strerror(errno) : "out of memory");
+          mslFormat("Cannot read the shader library '%s': %s", path, bytes ? strerror(errno) : "out of memory");
     free(bytes);
   }
   close(fd);

@@ -17,15 +17,15 @@ static uint32_t endOf(const MslShader *shader, uint32_t i) {
 /** The last token of a type that may be a vector, when one starts at token i: float4, T, vec<T, 4>; 0 otherwise. */
 static uint32_t vectorTypeEnd(const MslShader *shader, uint32_t i) {
   if (mslFacts(shader, i) & (MslWordVector | MslWordAlias))
-    return mslIs(shader, i + 1, "<") ? cpuTokensCloseAngle(&shader->tokens, i + 1) : i;
-  if (mslIs(shader, i, "vec") && mslIs(shader, i + 1, "<")) return cpuTokensCloseAngle(&shader->tokens, i + 1);
+    return mslIs(shader, i + 1, "<") ? mslTokensCloseAngle(&shader->tokens, i + 1) : i;
+  if (mslIs(shader, i, "vec") && mslIs(shader, i + 1, "<")) return mslTokensCloseAngle(&shader->tokens, i + 1);
   return 0;
 }
 
 /** float4(a, b) and T(x) become calls of metal::detail::construct, which converts as MSL does. */
 static void rewriteConstructor(MslShader *shader, uint32_t i) {
   static const char *const notTypes[] = {"struct", "class", "typename", "operator", ".", "->", "using", "enum", NULL};
-  if (cpuTokenIsOneOf(&shader->tokens, i - 1, notTypes)) return;
+  if (mslTokenIsOneOf(&shader->tokens, i - 1, notTypes)) return;
   if (mslIs(shader, i - 1, "::") && !mslIs(shader, i - 2, "metal")) return;
   const uint32_t last = vectorTypeEnd(shader, i);
   if (!last) return;
@@ -40,9 +40,9 @@ static void rewriteConstructor(MslShader *shader, uint32_t i) {
   } else if (shader->inFunction[i] && mslIsWord(shader, open) && mslIs(shader, open + 1, "(") &&
              !mslIs(shader, open, "operator")) {
     /* float4 v(a, b) */
-    char *type = cpuTokensCopy(&shader->tokens, i, last + 1);
+    char *type = mslTokensCopy(&shader->tokens, i, last + 1);
     mslEdit(shader, endOf(shader, open), endOf(shader, open), UINT32_MAX,
-            type ? cpuFormat(" = metal::detail::construct<%s>", type) : NULL);
+            type ? mslFormat(" = metal::detail::construct<%s>", type) : NULL);
     free(type);
   }
 }
@@ -56,7 +56,7 @@ static void rewriteCast(MslShader *shader, uint32_t i) {
   const uint32_t type = isStatic ? i + 2 : i + 1;
   const uint32_t last = vectorTypeEnd(shader, type);
   if (!last) return;
-  const uint32_t close = isStatic ? cpuTokensCloseAngle(&shader->tokens, i + 1) : mslMatch(shader, i);
+  const uint32_t close = isStatic ? mslTokensCloseAngle(&shader->tokens, i + 1) : mslMatch(shader, i);
   if (close != last + 1 || !mslIs(shader, close + 1, "(")) return;
   mslEdit(shader, startOf(shader, i), startOf(shader, type), UINT32_MAX, strdup("metal::detail::construct<"));
   mslEdit(shader, startOf(shader, close), endOf(shader, close), UINT32_MAX, strdup(">"));
@@ -78,7 +78,7 @@ static void rewriteConstantArray(MslShader *shader, uint32_t i) {
     return;
   char *word = mslWord(shader, i);
   mslEdit(shader, startOf(shader, i), endOf(shader, i), UINT32_MAX,
-          word ? cpuFormat("metal::detail::inConstantSpace(%s)", word) : NULL);
+          word ? mslFormat("metal::detail::inConstantSpace(%s)", word) : NULL);
   free(word);
 }
 
@@ -86,9 +86,9 @@ static void rewriteConstantArray(MslShader *shader, uint32_t i) {
 
 /** A template's parameters as arguments: "< T , n , rest ... >"; "" for a plain function. */
 static char *templateArguments(const MslShader *shader, const MslFunction *f) {
-  CpuText text = {0};
-  cpuTextPuts(&text, "");
-  if (!f->templateOpen) return cpuTextTake(&text);
+  MslText text = {0};
+  mslTextPuts(&text, "");
+  if (!f->templateOpen) return mslTextTake(&text);
   for (uint32_t from = f->templateOpen + 1; from < f->templateClose;) {
     uint32_t to = from, name = 0;
     bool isPack = false, isDefault = false;
@@ -97,25 +97,25 @@ static char *templateArguments(const MslShader *shader, const MslFunction *f) {
       if (mslIs(shader, to, "=")) isDefault = true;
       if (mslIsWord(shader, to) && !isDefault) name = to;
       if (mslIs(shader, to, "<")) {
-        const uint32_t close = cpuTokensCloseAngle(&shader->tokens, to);
+        const uint32_t close = mslTokensCloseAngle(&shader->tokens, to);
         if (close && close < f->templateClose) to = close;
       } else if (mslMatch(shader, to) > to) {
         to = mslMatch(shader, to);
       }
     }
-    cpuTextPuts(&text, text.length ? ", " : "<");
-    if (name) cpuTextAppend(&text, shader->tokens.source + startOf(shader, name), shader->tokens.tokens[name].length);
-    if (isPack) cpuTextPuts(&text, "...");
+    mslTextPuts(&text, text.length ? ", " : "<");
+    if (name) mslTextAppend(&text, shader->tokens.source + startOf(shader, name), shader->tokens.tokens[name].length);
+    if (isPack) mslTextPuts(&text, "...");
     from = to + 1;
   }
-  cpuTextPuts(&text, text.length ? ">" : "<>");
-  return cpuTextTake(&text);
+  mslTextPuts(&text, text.length ? ">" : "<>");
+  return mslTextTake(&text);
 }
 
-static void putTokens(const MslShader *shader, CpuText *text, uint32_t from, uint32_t to) {
-  char *copy = cpuTokensCopy(&shader->tokens, from, to);
+static void putTokens(const MslShader *shader, MslText *text, uint32_t from, uint32_t to) {
+  char *copy = mslTokensCopy(&shader->tokens, from, to);
   if (copy)
-    cpuTextPuts(text, copy);
+    mslTextPuts(text, copy);
   else
     text->failed = true;
   free(copy);
@@ -130,7 +130,7 @@ static bool isThreadgroupVariable(const MslShader *shader, const MslFunction *f,
   for (uint32_t k = i + 1; k < f->end; k++) {
     if (mslIs(shader, k, "*") || mslIs(shader, k, "&")) return false;
     if (mslIs(shader, k, "<")) {
-      const uint32_t close = cpuTokensCloseAngle(&shader->tokens, k);
+      const uint32_t close = mslTokensCloseAngle(&shader->tokens, k);
       if (close) k = close;
     } else if (mslIs(shader, k, ";")) {
       *end = k;
@@ -143,7 +143,7 @@ static bool isThreadgroupVariable(const MslShader *shader, const MslFunction *f,
 }
 
 typedef struct Layout {
-  CpuText places; /* of the layout function: a type and a place for each variable */
+  MslText places; /* of the layout function: a type and a place for each variable */
   uint32_t count;
   bool *needed; /* by word: a size depends on it */
 } Layout;
@@ -156,7 +156,7 @@ static void need(const MslShader *shader, Layout *layout, uint32_t from, uint32_
 /** Rewrites one declaration: `threadgroup T a[n], b;` with `threadgroup` at token i and the semicolon at `end`. */
 static void rewriteThreadgroup(MslShader *shader, const MslFunction *f, uint32_t kernel, const char *arguments,
                                uint32_t i, uint32_t end, Layout *layout) {
-  CpuText here = {0};
+  MslText here = {0};
   uint32_t alignFrom = 0, alignTo = 0, typeFrom = i + 1;
   if (mslIs(shader, typeFrom, "alignas") && mslIs(shader, typeFrom + 1, "(")) {
     alignFrom = typeFrom + 2;
@@ -169,7 +169,7 @@ static void rewriteThreadgroup(MslShader *shader, const MslFunction *f, uint32_t
     if (mslIs(shader, k, "[") || mslIs(shader, k, ",") || mslIs(shader, k, "=") || mslIs(shader, k, "{")) break;
     if (mslIsWord(shader, k)) name = k;
     if (mslIs(shader, k, "<")) {
-      const uint32_t close = cpuTokensCloseAngle(&shader->tokens, k);
+      const uint32_t close = mslTokensCloseAngle(&shader->tokens, k);
       if (close) k = close;
     }
   }
@@ -193,31 +193,31 @@ static void rewriteThreadgroup(MslShader *shader, const MslFunction *f, uint32_t
     need(shader, layout, declarator + 1, to);
     const uint32_t n = layout->count++;
     char *word = mslWord(shader, declarator);
-    cpuTextPuts(&here, "typedef ");
+    mslTextPuts(&here, "typedef ");
     putTokens(shader, &here, typeFrom, typeTo);
-    cpuTextPrint(&here, " bm_type_%u ", n);
+    mslTextPrint(&here, " bm_type_%u ", n);
     putTokens(shader, &here, declarator + 1, to);
-    cpuTextPrint(&here, "; threadgroup bm_type_%u &%s = *(threadgroup bm_type_%u *)(bm_arena + bm_layout_%u%s(%u));",
+    mslTextPrint(&here, "; threadgroup bm_type_%u &%s = *(threadgroup bm_type_%u *)(bm_arena + bm_layout_%u%s(%u));",
                  n, word ? word : "", n, kernel, arguments, n);
     free(word);
-    cpuTextPuts(&layout->places, "typedef ");
+    mslTextPuts(&layout->places, "typedef ");
     putTokens(shader, &layout->places, typeFrom, typeTo);
-    cpuTextPrint(&layout->places, " bm_type_%u ", n);
+    mslTextPrint(&layout->places, " bm_type_%u ", n);
     putTokens(shader, &layout->places, declarator + 1, to);
-    cpuTextPrint(&layout->places, "; end = metal::detail::placeAfter<bm_type_%u>(end, ", n);
+    mslTextPrint(&layout->places, "; end = metal::detail::placeAfter<bm_type_%u>(end, ", n);
     if (alignTo > alignFrom)
       putTokens(shader, &layout->places, alignFrom, alignTo);
     else
-      cpuTextPuts(&layout->places, "1");
-    cpuTextPrint(&layout->places, "); if (bm_variable == %u) return end; end += sizeof(bm_type_%u); ", n, n);
+      mslTextPuts(&layout->places, "1");
+    mslTextPrint(&layout->places, "); if (bm_variable == %u) return end; end += sizeof(bm_type_%u); ", n, n);
     declarator = to < end ? to + 1 : end;
   }
   (void)f;
-  mslEdit(shader, startOf(shader, i), endOf(shader, end), end + 1, cpuTextTake(&here));
+  mslEdit(shader, startOf(shader, i), endOf(shader, end), end + 1, mslTextTake(&here));
 }
 
 /** Declarations in the kernel's body that the sizes of its threadgroup variables depend on, in order. */
-static void copyNeeded(MslShader *shader, const MslFunction *f, uint32_t last, Layout *layout, CpuText *out) {
+static void copyNeeded(MslShader *shader, const MslFunction *f, uint32_t last, Layout *layout, MslText *out) {
   static const char *const heads[] = {"constexpr", "const", "typedef", "using", "enum", "struct", NULL};
   uint32_t capacity = 0, count = 0;
   uint32_t(*statements)[2] = NULL;
@@ -227,7 +227,7 @@ static void copyNeeded(MslShader *shader, const MslFunction *f, uint32_t last, L
       i = mslMatch(shader, i);
       continue;
     }
-    if (!atStart || !cpuTokenIsOneOf(&shader->tokens, i, heads)) continue;
+    if (!atStart || !mslTokenIsOneOf(&shader->tokens, i, heads)) continue;
     uint32_t end = i;
     while (end < last && !mslIs(shader, end, ";"))
       end = (mslMatch(shader, end) > end ? mslMatch(shader, end) : end) + 1;
@@ -246,7 +246,7 @@ static void copyNeeded(MslShader *shader, const MslFunction *f, uint32_t last, L
     for (uint32_t i = from; i < to && !taken[k]; i++) {
       static const char *const behind[] = {"=", ";", "{", "[", NULL};
       taken[k] =
-          mslIsWord(shader, i) && layout->needed[shader->words[i]] && cpuTokenIsOneOf(&shader->tokens, i + 1, behind);
+          mslIsWord(shader, i) && layout->needed[shader->words[i]] && mslTokenIsOneOf(&shader->tokens, i + 1, behind);
       if (mslIs(shader, i, "=")) break;
     }
     if (taken[k]) need(shader, layout, from, to);
@@ -254,7 +254,7 @@ static void copyNeeded(MslShader *shader, const MslFunction *f, uint32_t last, L
   for (uint32_t k = 0; taken && k < count; k++)
     if (taken[k]) {
       putTokens(shader, out, statements[k][0], statements[k][1]);
-      cpuTextPuts(out, " ");
+      mslTextPuts(out, " ");
     }
   free(taken);
   free(statements);
@@ -281,30 +281,30 @@ static void rewriteKernel(MslShader *shader, uint32_t index) {
     }
   kernel->threadgroupVariables = layout.count;
 
-  CpuText text = {0};
+  MslText text = {0};
   if (layout.count > 0 || kernel->maxThreadsTo) {
     if (f->templateOpen) {
-      cpuTextPuts(&text, "template ");
+      mslTextPuts(&text, "template ");
       putTokens(shader, &text, f->templateOpen, f->templateClose + 1);
     }
-    cpuTextPrint(&text, " constexpr unsigned bm_layout_%u(int bm_variable) { unsigned end = 0; ", index);
+    mslTextPrint(&text, " constexpr unsigned bm_layout_%u(int bm_variable) { unsigned end = 0; ", index);
     if (kernel->maxThreadsTo) {
-      cpuTextPuts(&text, "if (bm_variable == -2) return (");
+      mslTextPuts(&text, "if (bm_variable == -2) return (");
       putTokens(shader, &text, kernel->maxThreadsFrom, kernel->maxThreadsTo);
-      cpuTextPuts(&text, "); ");
+      mslTextPuts(&text, "); ");
     }
     if (layout.count > 0) copyNeeded(shader, f, last, &layout, &text);
-    if (layout.places.bytes) cpuTextPuts(&text, layout.places.bytes);
-    cpuTextPuts(&text, "return end; } ");
-    mslEdit(shader, startOf(shader, f->start), startOf(shader, f->start), UINT32_MAX, cpuTextTake(&text));
+    if (layout.places.bytes) mslTextPuts(&text, layout.places.bytes);
+    mslTextPuts(&text, "return end; } ");
+    mslEdit(shader, startOf(shader, f->start), startOf(shader, f->start), UINT32_MAX, mslTextTake(&text));
   }
   if (layout.count > 0) {
     const uint32_t close = mslMatch(shader, f->parameters);
     mslEdit(shader, startOf(shader, close), startOf(shader, close), UINT32_MAX,
-            cpuFormat("%sthreadgroup char *bm_arena", kernel->argumentCount ? ", " : ""));
+            mslFormat("%sthreadgroup char *bm_arena", kernel->argumentCount ? ", " : ""));
   }
-  cpuTextFree(&text);
-  cpuTextFree(&layout.places);
+  mslTextFree(&text);
+  mslTextFree(&layout.places);
   free(layout.needed);
   free(arguments);
 }
@@ -320,42 +320,42 @@ static int compareEdits(const void *a, const void *b) {
 }
 
 /** A line marker for the line of token i. */
-static void putMarker(const MslShader *shader, CpuText *out, uint32_t i) {
+static void putMarker(const MslShader *shader, MslText *out, uint32_t i) {
   if (i >= shader->tokens.count) return;
-  const CpuToken *t = &shader->tokens.tokens[i];
-  cpuTextPrint(out, "\n# %u \"", t->line);
+  const MslToken *t = &shader->tokens.tokens[i];
+  mslTextPrint(out, "\n# %u \"", t->line);
   for (const char *c = t->file < shader->tokens.fileCount ? shader->tokens.files[t->file] : "source"; *c; c++) {
-    if (*c == '"' || *c == '\\') cpuTextAppend(out, "\\", 1);
-    cpuTextAppend(out, c, 1);
+    if (*c == '"' || *c == '\\') mslTextAppend(out, "\\", 1);
+    mslTextAppend(out, c, 1);
   }
-  cpuTextPuts(out, "\"\n");
+  mslTextPuts(out, "\"\n");
 }
 
-static void applyEdits(MslShader *shader, CpuText *out) {
+static void applyEdits(MslShader *shader, MslText *out) {
   const char *source = shader->tokens.source;
   qsort(shader->edits, shader->editCount, sizeof *shader->edits, compareEdits);
   uint32_t at = 0;
   for (uint32_t i = 0; i < shader->editCount; i++) {
     const MslEdit *edit = &shader->edits[i];
     if (edit->start < at) continue; /* inside of what an earlier edit replaced */
-    cpuTextAppend(out, source + at, edit->start - at);
-    cpuTextPuts(out, edit->text);
+    mslTextAppend(out, source + at, edit->start - at);
+    mslTextPuts(out, edit->text);
     if (edit->token != UINT32_MAX && memchr(source + edit->start, '\n', edit->end - edit->start))
       putMarker(shader, out, edit->token);
     at = edit->end;
   }
-  cpuTextAppend(out, source + at, shader->tokens.length - at);
+  mslTextAppend(out, source + at, shader->tokens.length - at);
 }
 
 static const char *const sources[] = {"fromBuffer", "fromThreadgroup", "fromValue"};
 
 /** The code behind one host name: its entry, its description, its line in the library's table. */
-static void putEntry(MslShader *shader, CpuText *out, uint32_t n) {
+static void putEntry(MslShader *shader, MslText *out, uint32_t n) {
   const MslEntry *entry = &shader->entries[n];
   const MslKernel *kernel = &shader->kernels[entry->kernel];
   const MslFunction *f = &shader->functions[kernel->function];
   char *word = mslWord(shader, f->name);
-  char *function = word ? cpuFormat("%s%s%s", f->scope, word, entry->templateArguments) : NULL;
+  char *function = word ? mslFormat("%s%s%s", f->scope, word, entry->templateArguments) : NULL;
   free(word);
   if (!function) {
     shader->outOfMemory = true;
@@ -363,38 +363,38 @@ static void putEntry(MslShader *shader, CpuText *out, uint32_t n) {
   }
   const bool perThread = mslShaderSynchronises(shader, entry->kernel);
   putMarker(shader, out, entry->token);
-  cpuTextPrint(out, "static void bm_entry_%u(const CpuLaunch *launch%s) { metal::detail::%s(%s, *launch%s", n,
+  mslTextPrint(out, "static void bm_entry_%u(const CpuLaunch *launch%s) { metal::detail::%s(%s, *launch%s", n,
                perThread ? ", const CpuThread *lane" : "", perThread ? "runThread" : "runThreadgroup", function,
                perThread ? ", *lane" : "");
   for (uint32_t i = 0; i < kernel->argumentCount; i++)
-    cpuTextPrint(out, ", metal::detail::Tag{metal::detail::%s, %s}", sources[kernel->arguments[i].source],
+    mslTextPrint(out, ", metal::detail::Tag{metal::detail::%s, %s}", sources[kernel->arguments[i].source],
                  kernel->arguments[i].index ? kernel->arguments[i].index : "0");
-  if (kernel->threadgroupVariables) cpuTextPuts(out, ", metal::detail::Tag{metal::detail::fromArena, 0}");
-  cpuTextPuts(out, "); }");
+  if (kernel->threadgroupVariables) mslTextPuts(out, ", metal::detail::Tag{metal::detail::fromArena, 0}");
+  mslTextPuts(out, "); }");
 
   putMarker(shader, out, entry->token);
-  cpuTextPrint(out, "static void bm_describe_%u(CpuKernelInfo *info) { metal::detail::describeKernel(%s, info, ", n,
+  mslTextPrint(out, "static void bm_describe_%u(CpuKernelInfo *info) { metal::detail::describeKernel(%s, info, ", n,
                function);
   if (kernel->maxThreadsTo)
-    cpuTextPrint(out, "%sbm_layout_%u%s(-2), ", f->scope, entry->kernel, entry->templateArguments);
+    mslTextPrint(out, "%sbm_layout_%u%s(-2), ", f->scope, entry->kernel, entry->templateArguments);
   else
-    cpuTextPuts(out, "0, ");
+    mslTextPuts(out, "0, ");
   if (kernel->threadgroupVariables)
-    cpuTextPrint(out, "%sbm_layout_%u%s(-1)", f->scope, entry->kernel, entry->templateArguments);
+    mslTextPrint(out, "%sbm_layout_%u%s(-1)", f->scope, entry->kernel, entry->templateArguments);
   else
-    cpuTextPuts(out, "0");
+    mslTextPuts(out, "0");
   for (uint32_t i = 0; i < kernel->argumentCount; i++) {
     char *name = mslWord(shader, kernel->arguments[i].name);
-    cpuTextPrint(out, ", metal::detail::NamedTag{metal::detail::%s, %s, \"%s\"}",
+    mslTextPrint(out, ", metal::detail::NamedTag{metal::detail::%s, %s, \"%s\"}",
                  sources[kernel->arguments[i].source], kernel->arguments[i].index ? kernel->arguments[i].index : "0",
                  name ? name : "");
     free(name);
   }
-  if (kernel->threadgroupVariables) cpuTextPuts(out, ", metal::detail::NamedTag{metal::detail::fromArena, 0, \"\"}");
-  cpuTextPuts(out, "); }");
+  if (kernel->threadgroupVariables) mslTextPuts(out, ", metal::detail::NamedTag{metal::detail::fromArena, 0, \"\"}");
+  mslTextPuts(out, "); }");
 
   putMarker(shader, out, entry->token);
-  cpuTextPrint(out,
+  mslTextPrint(out,
                "static __constant char bm_name_%u[] = \"%s\"; static __global const CpuKernel bm_kernel_%u "
                "__attribute__((section(\"bun_metal_kernels\"), used)) = {(ulong)&bm_name_%u, (ulong)&bm_describe_%u, "
                "(ulong)&bm_entry_%u, %d};",
@@ -414,11 +414,11 @@ char *mslShaderWrite(MslShader *shader) {
   if (shader->outOfMemory || shader->errorCount) return NULL;
 
   /* Nothing in a shader can be seen from another file: helpers of one name in two files do not meet. */
-  CpuText out = {0};
-  cpuTextPuts(&out, shader->extendsMetal ? "" : "namespace {");
-  cpuTextPuts(&out, "\n# 1 \"source\"\n");
+  MslText out = {0};
+  mslTextPuts(&out, shader->extendsMetal ? "" : "namespace {");
+  mslTextPuts(&out, "\n# 1 \"source\"\n");
   applyEdits(shader, &out);
   for (uint32_t i = 0; i < shader->entryCount; i++) putEntry(shader, &out, i);
-  cpuTextPuts(&out, shader->extendsMetal ? "\n" : "\n}\n");
-  return shader->outOfMemory ? NULL : cpuTextTake(&out);
+  mslTextPuts(&out, shader->extendsMetal ? "\n" : "\n}\n");
+  return shader->outOfMemory ? NULL : mslTextTake(&out);
 }

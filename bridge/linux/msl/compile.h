@@ -4,8 +4,8 @@
  * For each source: clang preprocesses it, shader.h rewrites it into C++ for OpenCL, clang compiles that; then one
  * link makes a shared object of all, and image.h signs it.
  */
-#ifndef BUN_METAL_CPU_COMPILE_H
-#define BUN_METAL_CPU_COMPILE_H
+#ifndef BUN_METAL_MSL_COMPILE_H
+#define BUN_METAL_MSL_COMPILE_H
 
 #include "text.h"
 
@@ -31,6 +31,6 @@ enum { MslMaxSource = 16 << 20, MslMaxPreprocessed = 64 << 20 };
 
 /** Compiles all sources into one library. True with its bytes in `image`, maybe warnings in `messages`; false with
  *  errors in `messages`: a line each, "file:line: error: what". */
-bool mslCompile(const MslInput *inputs, uint32_t count, const MslOptions *options, CpuText *image, CpuText *messages);
+bool mslCompile(const MslInput *inputs, uint32_t count, const MslOptions *options, MslText *image, MslText *messages);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * mslc: compiles Metal Shading Language for the CPU device of this layer.
  */
+#include "../cpu/library.h"
 #include "compile.h"
-#include "library.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,8 +65,8 @@ static int list(const char *path) {
 }
 
 /** Writes beside the goal and renames, so that nobody ever sees half a library. */
-static bool writeLibrary(const char *path, const CpuText *image) {
-  char *temporary = cpuFormat("%s.%ld.tmp", path, (long)getpid());
+static bool writeLibrary(const char *path, const MslText *image) {
+  char *temporary = mslFormat("%s.%ld.tmp", path, (long)getpid());
   const int fd = temporary ? open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
   bool ok = fd >= 0;
   size_t at = 0;
@@ -159,12 +159,12 @@ int main(int argc, char **argv) {
       status = list(line.listed);
     } else if (status == 0) {
       const MslOptions options = {line.includes, line.includeCount, line.defines, line.defineCount, line.level};
-      CpuText image = {0}, messages = {0};
+      MslText image = {0}, messages = {0};
       const bool ok = mslCompile(line.inputs, line.inputCount, &options, &image, &messages);
       if (messages.bytes) fputs(messages.bytes, stderr);
       status = ok && writeLibrary(line.output, &image) ? 0 : 1;
-      cpuTextFree(&image);
-      cpuTextFree(&messages);
+      mslTextFree(&image);
+      mslTextFree(&messages);
     }
   }
   free(line.includes);

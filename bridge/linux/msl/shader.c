@@ -85,7 +85,7 @@ static uint8_t typeFacts(const char *word, size_t length) {
 
 /** Gives each different word a number from 1, and what the language says about it. */
 static bool numberWords(MslShader *shader) {
-  const CpuTokens *t = &shader->tokens;
+  const MslTokens *t = &shader->tokens;
   size_t size = 64;
   while (size < (size_t)t->count * 2) size *= 2;
   uint32_t *table = calloc(size, sizeof *table); /* token + 1 of the first of each word */
@@ -97,14 +97,14 @@ static bool numberWords(MslShader *shader) {
     return false;
   }
   for (uint32_t i = 0; i < t->count; i++) {
-    if (t->tokens[i].kind != CpuTokenWord) continue;
+    if (t->tokens[i].kind != MslTokenWord) continue;
     const char *word = t->source + t->tokens[i].start;
     const size_t length = t->tokens[i].length;
     uint64_t hash = 14695981039346656037ull; /* FNV-1a */
     for (size_t k = 0; k < length; k++) hash = (hash ^ (unsigned char)word[k]) * 1099511628211ull;
     size_t slot = (hash ^ hash >> 32) & (size - 1);
     while (table[slot]) {
-      const CpuToken *other = &t->tokens[table[slot] - 1];
+      const MslToken *other = &t->tokens[table[slot] - 1];
       if (other->length == length && memcmp(t->source + other->start, word, length) == 0) break;
       slot = (slot + 1) & (size - 1);
     }
@@ -127,22 +127,22 @@ static bool numberWords(MslShader *shader) {
 void mslError(MslShader *shader, uint32_t token, const char *format, ...) {
   shader->errorCount++;
   if (shader->errorCount > MaxErrors) return;
-  const CpuTokens *t = &shader->tokens;
+  const MslTokens *t = &shader->tokens;
   if (token >= t->count && t->count > 0) token = t->count - 1;
   if (token < t->count) {
-    const CpuToken *at = &t->tokens[token];
-    cpuTextPrint(&shader->errors, "%s:%u: error: ", at->file < t->fileCount ? t->files[at->file] : "source",
+    const MslToken *at = &t->tokens[token];
+    mslTextPrint(&shader->errors, "%s:%u: error: ", at->file < t->fileCount ? t->files[at->file] : "source",
                  at->line);
   }
   char *message;
   va_list list;
   va_start(list, format);
   if (vasprintf(&message, format, list) >= 0) {
-    cpuTextPuts(&shader->errors, message);
+    mslTextPuts(&shader->errors, message);
     free(message);
   }
   va_end(list);
-  cpuTextPuts(&shader->errors, "\n");
+  mslTextPuts(&shader->errors, "\n");
 }
 
 void *mslGrow(MslShader *shader, void *array, uint32_t *count, uint32_t *capacity, size_t size) {
@@ -180,15 +180,15 @@ uint8_t mslFacts(const MslShader *shader, uint32_t token) {
   return token < shader->tokens.count ? shader->facts[shader->words[token]] : 0;
 }
 bool mslIs(const MslShader *shader, uint32_t token, const char *text) {
-  return cpuTokenIs(&shader->tokens, token, text);
+  return mslTokenIs(&shader->tokens, token, text);
 }
-bool mslIsWord(const MslShader *shader, uint32_t token) { return cpuTokenIsWord(&shader->tokens, token); }
+bool mslIsWord(const MslShader *shader, uint32_t token) { return mslTokenIsWord(&shader->tokens, token); }
 uint32_t mslMatch(const MslShader *shader, uint32_t token) {
   return token < shader->tokens.count ? shader->tokens.tokens[token].match : token;
 }
 
 char *mslWord(MslShader *shader, uint32_t token) {
-  char *word = token < shader->tokens.count ? cpuTokensCopy(&shader->tokens, token, token + 1) : strdup("");
+  char *word = token < shader->tokens.count ? mslTokensCopy(&shader->tokens, token, token + 1) : strdup("");
   if (!word) shader->outOfMemory = true;
   return word;
 }
@@ -200,7 +200,7 @@ bool mslIsAttribute(const MslShader *shader, uint32_t token) {
 
 bool mslIsAddressSpace(const MslShader *shader, uint32_t token) {
   static const char *const spaces[] = {"device", "constant", "threadgroup", "thread", NULL};
-  return cpuTokenIsOneOf(&shader->tokens, token, spaces);
+  return mslTokenIsOneOf(&shader->tokens, token, spaces);
 }
 
 /** Marks, until nothing changes, the words whose bodies use a word that synchronises. */
@@ -223,9 +223,9 @@ static void spread(MslShader *shader) {
 
 bool mslShaderRead(MslShader *shader, const char *source, size_t length) {
   *shader = (MslShader){0};
-  char *error = cpuTokensRead(&shader->tokens, source, length);
+  char *error = mslTokensRead(&shader->tokens, source, length);
   if (error) {
-    cpuTextPuts(&shader->errors, error);
+    mslTextPuts(&shader->errors, error);
     free(error);
     return false;
   }
@@ -235,12 +235,12 @@ bool mslShaderRead(MslShader *shader, const char *source, size_t length) {
   if (!shader->outOfMemory) mslReadKernels(shader);
   if (!shader->outOfMemory) mslCheckRules(shader);
   if (shader->outOfMemory || shader->errors.failed) {
-    cpuTextFree(&shader->errors);
-    cpuTextPuts(&shader->errors, "error: out of memory while reading the shader\n");
+    mslTextFree(&shader->errors);
+    mslTextPuts(&shader->errors, "error: out of memory while reading the shader\n");
     return false;
   }
   if (shader->errorCount > MaxErrors)
-    cpuTextPrint(&shader->errors, "error: %u more errors\n", shader->errorCount - MaxErrors);
+    mslTextPrint(&shader->errors, "error: %u more errors\n", shader->errorCount - MaxErrors);
   return shader->errorCount == 0;
 }
 
@@ -268,8 +268,8 @@ void mslShaderFree(MslShader *shader) {
   free(shader->words);
   free(shader->facts);
   free(shader->inFunction);
-  cpuTokensFree(&shader->tokens);
-  cpuTextFree(&shader->errors);
+  mslTokensFree(&shader->tokens);
+  mslTextFree(&shader->errors);
   *shader = (MslShader){0};
 }
 

@@ -21,7 +21,7 @@ enum { MaxArguments = 256, MaxJobs = 64 };
 /** One source on its way. */
 typedef struct Unit {
   const MslInput *input;
-  CpuText messages;
+  MslText messages;
   MslShader shader;
   char *preprocessed;
   char *path; /* without its ending: the unit's files in the temporary directory */
@@ -29,7 +29,7 @@ typedef struct Unit {
 } Unit;
 
 typedef struct Compilation {
-  CpuToolchain toolchain;
+  MslToolchain toolchain;
   const MslOptions *options;
   char *directory; /* temporary, ours alone */
   Unit *units;
@@ -53,7 +53,7 @@ static void add(Arguments *a, const char *text) {
     a->failed = true;
 }
 static void addPath(Arguments *a, const char *before, const char *path, const char *after) {
-  char *text = cpuFormat("%s%s%s", before, path, after);
+  char *text = mslFormat("%s%s%s", before, path, after);
   if (text)
     add(a, text);
   else
@@ -64,35 +64,35 @@ static void freeArguments(Arguments *a) {
   for (uint32_t i = 0; i < a->count; i++) free(a->list[i]);
 }
 
-static bool readFile(const char *path, size_t limit, CpuText *out, char **message) {
+static bool readFile(const char *path, size_t limit, MslText *out, char **message) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   struct stat info;
   if (fd < 0 || fstat(fd, &info) != 0) {
-    *message = cpuFormat("error: cannot read '%s': %s\n", path, strerror(errno));
+    *message = mslFormat("error: cannot read '%s': %s\n", path, strerror(errno));
   } else if (!S_ISREG(info.st_mode)) {
-    *message = cpuFormat("error: '%s' is not a file\n", path);
+    *message = mslFormat("error: '%s' is not a file\n", path);
   } else {
     char bytes[65536];
     ssize_t n;
     while ((n = read(fd, bytes, sizeof bytes)) != 0) {
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) {
-        *message = cpuFormat("error: cannot read '%s': %s\n", path, strerror(errno));
+        *message = mslFormat("error: cannot read '%s': %s\n", path, strerror(errno));
         break;
       }
       if (out->length + (size_t)n > limit) {
-        *message = cpuFormat("error: '%s' is larger than %zu bytes\n", path, limit);
+        *message = mslFormat("error: '%s' is larger than %zu bytes\n", path, limit);
         break;
       }
-      cpuTextAppend(out, bytes, (size_t)n);
+      mslTextAppend(out, bytes, (size_t)n);
     }
-    if (!*message && out->failed) *message = cpuFormat("error: out of memory\n");
+    if (!*message && out->failed) *message = mslFormat("error: out of memory\n");
   }
   if (fd >= 0) close(fd);
   return !*message;
 }
 
-static bool writeFile(const char *path, const char *bytes, size_t length, CpuText *messages) {
+static bool writeFile(const char *path, const char *bytes, size_t length, MslText *messages) {
   const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   bool ok = fd >= 0;
   while (ok && length > 0) {
@@ -106,32 +106,32 @@ static bool writeFile(const char *path, const char *bytes, size_t length, CpuTex
   }
   const int error = errno;
   if (fd >= 0 && close(fd) != 0) ok = false;
-  if (!ok) cpuTextPrint(messages, "error: cannot write a temporary file: %s\n", strerror(error));
+  if (!ok) mslTextPrint(messages, "error: cannot write a temporary file: %s\n", strerror(error));
   return ok;
 }
 
 /** Runs clang for a unit; its messages are cleaned and kept. */
-static bool runClang(Compilation *c, Unit *unit, Arguments *a, CpuText *out) {
+static bool runClang(Compilation *c, Unit *unit, Arguments *a, MslText *out) {
   if (a->failed) {
-    cpuTextPuts(&unit->messages, "error: out of memory, or too many options\n");
+    mslTextPuts(&unit->messages, "error: out of memory, or too many options\n");
     return false;
   }
-  CpuProcess process;
-  cpuProcessRun(&process, a->list, MslMaxPreprocessed);
-  if (process.errors.bytes) cpuDiagnostics(&unit->messages, process.errors.bytes, c->toolchain.headers, c->directory);
+  MslProcess process;
+  mslProcessRun(&process, a->list, MslMaxPreprocessed);
+  if (process.errors.bytes) mslDiagnostics(&unit->messages, process.errors.bytes, c->toolchain.headers, c->directory);
   bool ok = process.status == 0 && !process.truncated;
   if (process.truncated)
-    cpuTextPrint(&unit->messages, "%s:1: error: the source has more than %d bytes after preprocessing\n",
+    mslTextPrint(&unit->messages, "%s:1: error: the source has more than %d bytes after preprocessing\n",
                  unit->input->name, MslMaxPreprocessed);
   else if (process.status >= 128 || (!ok && !unit->messages.length))
-    cpuTextPrint(&unit->messages, "%s:1: error: the compiler '%s' failed on this source (status %d)%s%s\n",
+    mslTextPrint(&unit->messages, "%s:1: error: the compiler '%s' failed on this source (status %d)%s%s\n",
                  unit->input->name, c->toolchain.clang, process.status, process.errors.length ? ": " : "",
                  process.errors.bytes && process.errors.length < 400 ? process.errors.bytes : "");
   if (ok && out) {
     *out = process.out;
-    process.out = (CpuText){0};
+    process.out = (MslText){0};
   }
-  cpuProcessFree(&process);
+  mslProcessFree(&process);
   return ok;
 }
 
@@ -159,43 +159,43 @@ static void preprocess(Compilation *c, Unit *unit) {
   addPath(&a, "-isystem", c->toolchain.headers, "/include");
   bool ok = true;
   if (unit->input->text) {
-    CpuText source = {0};
-    cpuTextPuts(&source, "#line 1 \"");
+    MslText source = {0};
+    mslTextPuts(&source, "#line 1 \"");
     for (const char *s = unit->input->name; *s; s++) {
-      if (*s == '"' || *s == '\\') cpuTextAppend(&source, "\\", 1);
-      if (*s != '\n') cpuTextAppend(&source, s, 1);
+      if (*s == '"' || *s == '\\') mslTextAppend(&source, "\\", 1);
+      if (*s != '\n') mslTextAppend(&source, s, 1);
     }
-    cpuTextPuts(&source, "\"\n");
-    cpuTextAppend(&source, unit->input->text, unit->input->length);
-    char *path = cpuFormat("%s.metal", unit->path);
+    mslTextPuts(&source, "\"\n");
+    mslTextAppend(&source, unit->input->text, unit->input->length);
+    char *path = mslFormat("%s.metal", unit->path);
     ok = path && !source.failed && writeFile(path, source.bytes, source.length, &unit->messages);
     if (path) add(&a, path);
     free(path);
-    cpuTextFree(&source);
+    mslTextFree(&source);
   } else {
     struct stat info;
     char *message = NULL;
     if (stat(unit->input->name, &info) != 0)
-      message = cpuFormat("error: cannot read '%s': %s\n", unit->input->name, strerror(errno));
+      message = mslFormat("error: cannot read '%s': %s\n", unit->input->name, strerror(errno));
     else if (!S_ISREG(info.st_mode))
-      message = cpuFormat("error: '%s' is not a file\n", unit->input->name);
+      message = mslFormat("error: '%s' is not a file\n", unit->input->name);
     else if (info.st_size > MslMaxSource)
-      message = cpuFormat("error: '%s' is larger than %d bytes\n", unit->input->name, MslMaxSource);
-    if (message) cpuTextPuts(&unit->messages, message);
+      message = mslFormat("error: '%s' is larger than %d bytes\n", unit->input->name, MslMaxSource);
+    if (message) mslTextPuts(&unit->messages, message);
     ok = !message;
     free(message);
     addPath(&a, unit->input->name[0] == '-' ? "./" : "", unit->input->name, "");
   }
-  CpuText out = {0};
+  MslText out = {0};
   ok = ok && runClang(c, unit, &a, &out);
   freeArguments(&a);
   if (ok) {
     const size_t length = out.length;
-    unit->preprocessed = cpuTextTake(&out);
+    unit->preprocessed = mslTextTake(&out);
     ok = unit->preprocessed && mslShaderRead(&unit->shader, unit->preprocessed, length);
-    if (!ok && unit->shader.errors.bytes) cpuTextPuts(&unit->messages, unit->shader.errors.bytes);
+    if (!ok && unit->shader.errors.bytes) mslTextPuts(&unit->messages, unit->shader.errors.bytes);
   }
-  cpuTextFree(&out);
+  mslTextFree(&out);
   unit->failed = !ok;
 }
 
@@ -235,7 +235,7 @@ static const char *const armOptions[] = {
     "-mno-outline-atomics", /* whose functions are in the compiler's library, which is not linked */
     NULL};
 
-static void addTarget(Arguments *a, const CpuToolchain *toolchain) {
+static void addTarget(Arguments *a, const MslToolchain *toolchain) {
   add(a, "-target");
   add(a, toolchain->target);
 }
@@ -243,12 +243,12 @@ static void addTarget(Arguments *a, const CpuToolchain *toolchain) {
 /** Second step: our C++ for OpenCL to an object file. */
 static void compileUnit(Compilation *c, Unit *unit) {
   char *text = mslShaderWrite(&unit->shader);
-  char *path = cpuFormat("%s.clcpp", unit->path);
+  char *path = mslFormat("%s.clcpp", unit->path);
   unit->failed = true;
   if (!text && unit->shader.errors.bytes) {
-    cpuTextPuts(&unit->messages, unit->shader.errors.bytes);
+    mslTextPuts(&unit->messages, unit->shader.errors.bytes);
   } else if (!text || !path) {
-    cpuTextPuts(&unit->messages, "error: out of memory\n");
+    mslTextPuts(&unit->messages, "error: out of memory\n");
   } else if (writeFile(path, text, strlen(text), &unit->messages)) {
     Arguments a = {0};
     add(&a, c->toolchain.clang);
@@ -262,6 +262,7 @@ static void compileUnit(Compilation *c, Unit *unit) {
     add(&a, "-include");
     addPath(&a, "", c->toolchain.headers, "/library/library.h");
     addPath(&a, "-I", c->toolchain.headers, "/library");
+    addPath(&a, "-I", c->toolchain.headers, "/cpu");
     add(&a, path);
     add(&a, "-o");
     addPath(&a, "", unit->path, ".o");
@@ -310,11 +311,11 @@ static bool checkNames(Compilation *c) {
       for (uint32_t v = 0; v < u; v++)
         for (uint32_t f = 0; f < c->units[v].shader.entryCount; f++)
           if (strcmp(c->units[u].shader.entries[e].hostName, c->units[v].shader.entries[f].hostName) == 0) {
-            const CpuText before = c->units[u].shader.errors;
+            const MslText before = c->units[u].shader.errors;
             mslError(&c->units[u].shader, c->units[u].shader.entries[e].token, "the host name '%s' is taken in '%s'",
                      c->units[u].shader.entries[e].hostName, c->units[v].input->name);
             if (c->units[u].shader.errors.bytes)
-              cpuTextPuts(&c->units[u].messages, c->units[u].shader.errors.bytes + before.length);
+              mslTextPuts(&c->units[u].messages, c->units[u].shader.errors.bytes + before.length);
             c->units[u].failed = true;
           }
   for (uint32_t u = 0; u < c->count; u++)
@@ -322,7 +323,7 @@ static bool checkNames(Compilation *c) {
   return true;
 }
 
-static bool linkLibrary(Compilation *c, CpuText *image, CpuText *messages) {
+static bool linkLibrary(Compilation *c, MslText *image, MslText *messages) {
   Arguments a = {0};
   add(&a, c->toolchain.clang);
   static const char *const options[] = {
@@ -333,25 +334,25 @@ static bool linkLibrary(Compilation *c, CpuText *image, CpuText *messages) {
   if (c->toolchain.hasLld) add(&a, "-fuse-ld=lld");
   for (uint32_t i = 0; i < c->count; i++) addPath(&a, "", c->units[i].path, ".o");
   add(&a, "-o");
-  char *path = cpuFormat("%s/library.so", c->directory);
+  char *path = mslFormat("%s/library.so", c->directory);
   add(&a, path ? path : "");
   bool ok = path && !a.failed;
   if (ok) {
-    CpuProcess process;
-    cpuProcessRun(&process, a.list, 1 << 20);
+    MslProcess process;
+    mslProcessRun(&process, a.list, 1 << 20);
     ok = process.status == 0;
     if (!ok)
-      cpuTextPrint(messages, "error: the linker failed (status %d): %s\n", process.status,
+      mslTextPrint(messages, "error: the linker failed (status %d): %s\n", process.status,
                    process.errors.bytes ? process.errors.bytes : "");
-    cpuProcessFree(&process);
+    mslProcessFree(&process);
   }
   char *message = NULL;
   if (ok) ok = readFile(path, (size_t)1 << 30, image, &message);
-  if (message) cpuTextPuts(messages, message);
+  if (message) mslTextPuts(messages, message);
   free(message);
   free(path);
   freeArguments(&a);
-  if (ok) cpuImageSign(image, c->toolchain.level);
+  if (ok) mslImageSign(image, c->toolchain.level);
   return ok && !image->failed;
 }
 
@@ -360,61 +361,61 @@ static void removeFiles(Compilation *c) {
   static const char *const endings[] = {".metal", ".clcpp", ".o"};
   for (uint32_t i = 0; i < c->count; i++)
     for (size_t e = 0; e < sizeof endings / sizeof *endings && c->units[i].path; e++) {
-      char *path = cpuFormat("%s%s", c->units[i].path, endings[e]);
+      char *path = mslFormat("%s%s", c->units[i].path, endings[e]);
       if (path) unlink(path);
       free(path);
     }
-  char *library = cpuFormat("%s/library.so", c->directory);
+  char *library = mslFormat("%s/library.so", c->directory);
   if (library) unlink(library);
   free(library);
   rmdir(c->directory);
   free(c->directory);
 }
 
-static bool makeDirectory(Compilation *c, CpuText *messages) {
+static bool makeDirectory(Compilation *c, MslText *messages) {
   const char *parent = getenv("TMPDIR");
-  c->directory = cpuFormat("%s/bun-metal-XXXXXX", parent && *parent ? parent : "/tmp");
+  c->directory = mslFormat("%s/bun-metal-XXXXXX", parent && *parent ? parent : "/tmp");
   if (c->directory && mkdtemp(c->directory)) return true;
-  cpuTextPrint(messages, "error: cannot make a temporary directory '%s': %s\n", c->directory ? c->directory : "",
+  mslTextPrint(messages, "error: cannot make a temporary directory '%s': %s\n", c->directory ? c->directory : "",
                strerror(errno));
   free(c->directory);
   c->directory = NULL;
   return false;
 }
 
-bool mslCompile(const MslInput *inputs, uint32_t count, const MslOptions *options, CpuText *image,
-                CpuText *messages) {
+bool mslCompile(const MslInput *inputs, uint32_t count, const MslOptions *options, MslText *image,
+                MslText *messages) {
   static const MslOptions none;
   Compilation c = {.options = options ? options : &none, .count = count};
-  char *missing = cpuToolchainFind(&c.toolchain, c.options->level);
+  char *missing = mslToolchainFind(&c.toolchain, c.options->level);
   bool ok = !missing;
-  if (missing) cpuTextPuts(messages, missing);
+  if (missing) mslTextPuts(messages, missing);
   free(missing);
   for (uint32_t i = 0; ok && i < count; i++)
     if (inputs[i].text && inputs[i].length > MslMaxSource) {
-      cpuTextPrint(messages, "%s:1: error: the source is larger than %d bytes\n", inputs[i].name, MslMaxSource);
+      mslTextPrint(messages, "%s:1: error: the source is larger than %d bytes\n", inputs[i].name, MslMaxSource);
       ok = false;
     }
   c.units = ok ? calloc(count ? count : 1, sizeof *c.units) : NULL;
   ok = ok && c.units && makeDirectory(&c, messages);
   for (uint32_t i = 0; ok && i < count; i++) {
     c.units[i].input = &inputs[i];
-    c.units[i].path = cpuFormat("%s/%u", c.directory, i);
+    c.units[i].path = mslFormat("%s/%u", c.directory, i);
     ok = c.units[i].path != NULL;
   }
   ok = ok && runStep(&c, true) && checkNames(&c) && runStep(&c, false);
   for (uint32_t i = 0; c.units && i < count; i++)
-    if (c.units[i].messages.bytes) cpuTextPuts(messages, c.units[i].messages.bytes);
+    if (c.units[i].messages.bytes) mslTextPuts(messages, c.units[i].messages.bytes);
   ok = ok && linkLibrary(&c, image, messages);
-  if (!ok && messages->length == 0) cpuTextPuts(messages, "error: out of memory\n");
+  if (!ok && messages->length == 0) mslTextPuts(messages, "error: out of memory\n");
   removeFiles(&c);
   for (uint32_t i = 0; c.units && i < count; i++) {
     mslShaderFree(&c.units[i].shader);
-    cpuTextFree(&c.units[i].messages);
+    mslTextFree(&c.units[i].messages);
     free(c.units[i].preprocessed);
     free(c.units[i].path);
   }
   free(c.units);
-  cpuToolchainFree(&c.toolchain);
+  mslToolchainFree(&c.toolchain);
   return ok;
 }

@@ -75,7 +75,7 @@ static void markDeclaredTypes(MslShader *shader) {
         if (mslMatch(shader, k) > k) k = mslMatch(shader, k);
       }
       markType(shader, name, MslWordAlias);
-    } else if (cpuTokenIsOneOf(&shader->tokens, i, heads)) {
+    } else if (mslTokenIsOneOf(&shader->tokens, i, heads)) {
       uint32_t name = i + 1;
       while (mslIsAttribute(shader, name)) name = mslMatch(shader, name) + 1;
       if (mslIs(shader, name, "...") || mslIs(shader, name, "class") || mslIs(shader, name, "struct")) name++;
@@ -87,26 +87,26 @@ static void markDeclaredTypes(MslShader *shader) {
 
 static uint32_t readNamespace(Scan *scan, const Range *range, uint32_t i) {
   MslShader *shader = scan->shader;
-  CpuText scope = {0};
-  cpuTextPuts(&scope, range->scope);
+  MslText scope = {0};
+  mslTextPuts(&scope, range->scope);
   if (mslIs(shader, i + 1, "metal") && range->scope[0] == 0) shader->extendsMetal = true;
   uint32_t k = i + 1;
   for (; k < range->to && !mslIs(shader, k, "{") && !mslIs(shader, k, ";"); k++) {
     if (mslIs(shader, k, "=")) { /* namespace alias */
-      cpuTextFree(&scope);
+      mslTextFree(&scope);
       return findOutside(shader, k, range->to, ";") + 1;
     }
     if (mslIsWord(shader, k) && !mslIs(shader, k, "inline")) {
       char *word = mslWord(shader, k);
-      if (word) cpuTextPrint(&scope, "%s::", word);
+      if (word) mslTextPrint(&scope, "%s::", word);
       free(word);
     }
   }
   if (!mslIs(shader, k, "{")) {
-    cpuTextFree(&scope);
+    mslTextFree(&scope);
     return k + 1;
   }
-  pushRange(scan, k + 1, mslMatch(shader, k), cpuTextTake(&scope), false, 0);
+  pushRange(scan, k + 1, mslMatch(shader, k), mslTextTake(&scope), false, 0);
   return mslMatch(shader, k) + 1;
 }
 
@@ -127,7 +127,7 @@ static uint32_t readRecord(Scan *scan, const Range *range, uint32_t i) {
       else if (!mslIs(shader, k, "final"))
         return k; /* struct P p */
     } else if (mslIs(shader, k, "<")) {
-      const uint32_t close = cpuTokensCloseAngle(&shader->tokens, k);
+      const uint32_t close = mslTokensCloseAngle(&shader->tokens, k);
       if (!close) return k;
       k = close;
     } else if (mslIs(shader, k, "::")) {
@@ -150,7 +150,7 @@ static uint32_t readRecord(Scan *scan, const Range *range, uint32_t i) {
 static uint32_t skipFunctionSuffix(const MslShader *shader, uint32_t i, uint32_t to, bool inStruct) {
   static const char *const words[] = {"const", "volatile", "noexcept", "override", "final", "&", NULL};
   for (; i < to; i++) {
-    if (cpuTokenIsOneOf(&shader->tokens, i, words) || mslIsAddressSpace(shader, i)) continue;
+    if (mslTokenIsOneOf(&shader->tokens, i, words) || mslIsAddressSpace(shader, i)) continue;
     if (mslIsAttribute(shader, i)) {
       i = mslMatch(shader, i);
     } else if (mslIs(shader, i, "__attribute__") && mslIs(shader, i + 1, "(")) {
@@ -228,7 +228,7 @@ static void readVariable(MslShader *shader, uint32_t from, uint32_t end) {
       isArray = true;
       i = mslMatch(shader, i);
     } else if (mslIs(shader, i, "<")) {
-      const uint32_t close = cpuTokensCloseAngle(&shader->tokens, i);
+      const uint32_t close = mslTokensCloseAngle(&shader->tokens, i);
       if (close) i = close;
     } else if (mslIs(shader, i, "constant")) {
       space = i + 1;
@@ -245,7 +245,7 @@ static void readVariable(MslShader *shader, uint32_t from, uint32_t end) {
     free(word);
     return;
   }
-  const CpuToken *t = &shader->tokens.tokens[space - 1];
+  const MslToken *t = &shader->tokens.tokens[space - 1];
   mslEdit(shader, t->start, t->start + t->length, UINT32_MAX, strdup("const __global"));
   if (isArray) shader->facts[shader->words[name]] |= MslWordConstantArray;
 }
@@ -283,7 +283,7 @@ static uint32_t readDeclaration(Scan *scan, const Range *range, uint32_t i) {
       return end + 1;
     }
     templateOpen = i + 1;
-    templateClose = cpuTokensCloseAngle(&shader->tokens, templateOpen);
+    templateClose = mslTokensCloseAngle(&shader->tokens, templateOpen);
     if (!templateClose) {
       mslError(shader, i, "the template's parameter list is not closed");
       return range->to;
@@ -325,11 +325,11 @@ static uint32_t readDeclaration(Scan *scan, const Range *range, uint32_t i) {
       const uint32_t end = readFunction(scan, range, start, name, open, templateOpen, templateClose);
       return end ? end : findOutside(shader, open, range->to, ";") + 1;
     } else if (mslIs(shader, k, "<")) {
-      const uint32_t close = cpuTokensCloseAngle(&shader->tokens, k);
+      const uint32_t close = mslTokensCloseAngle(&shader->tokens, k);
       k = close ? close + 1 : k + 1;
     } else if (mslIs(shader, k, "(")) {
       static const char *const notFunctions[] = {"decltype", "alignas", "__attribute__", "static_assert", NULL};
-      if (cpuTokenIsOneOf(&shader->tokens, k - 1, notFunctions)) {
+      if (mslTokenIsOneOf(&shader->tokens, k - 1, notFunctions)) {
         k = mslMatch(shader, k) + 1;
         continue;
       }

@@ -65,7 +65,7 @@ static int valueOf(const MslShader *shader, uint32_t i) {
 
 /** Takes MSL's attributes out of the source, and refuses what nobody knows. */
 static void stripAttributes(MslShader *shader) {
-  const CpuToken *tokens = shader->tokens.tokens;
+  const MslToken *tokens = shader->tokens.tokens;
   for (uint32_t i = 0; i < shader->tokens.count; i++) {
     if (mslIs(shader, i, "kernel")) {
       if (!mslIs(shader, i - 1, "[") && !mslIs(shader, i - 1, ",") && !mslIs(shader, i - 1, ".") &&
@@ -79,19 +79,19 @@ static void stripAttributes(MslShader *shader) {
     for (uint32_t k = i + 2; k + 1 < close; k++) {
       if (!mslIsWord(shader, k)) continue;
       char *word = mslWord(shader, k);
-      if (cpuTokenIsOneOf(&shader->tokens, k, standard)) {
+      if (mslTokenIsOneOf(&shader->tokens, k, standard)) {
         ours = false;
         k = close;
-      } else if (cpuTokenIsOneOf(&shader->tokens, k, unsupported)) {
+      } else if (mslTokenIsOneOf(&shader->tokens, k, unsupported)) {
         mslError(shader, k, "attribute '%s' is not supported by this layer", word ? word : "");
-      } else if (!cpuTokenIsOneOf(&shader->tokens, k, known) && valueOf(shader, k) < 0) {
+      } else if (!mslTokenIsOneOf(&shader->tokens, k, known) && valueOf(shader, k) < 0) {
         mslError(shader, k, "unknown attribute '%s'", word ? word : "");
       }
       free(word);
       if (k < close && mslIs(shader, k + 1, "(")) k = mslMatch(shader, k + 1);
     }
     if (ours) {
-      const CpuToken *last = &tokens[close];
+      const MslToken *last = &tokens[close];
       mslEdit(shader, tokens[i].start, last->start + last->length, close + 1, strdup(""));
     }
     i = close;
@@ -116,17 +116,17 @@ static uint32_t findAttribute(const MslShader *shader, uint32_t from, uint32_t t
 static char *hostName(MslShader *shader, uint32_t from, uint32_t to) {
   const uint32_t i = findAttribute(shader, from, to, "host_name");
   if (!i) return NULL;
-  CpuText name = {0};
-  cpuTextPuts(&name, "");
+  MslText name = {0};
+  mslTextPuts(&name, "");
   /* "a" "b" is "ab" */
-  for (uint32_t k = i + 2; k < shader->tokens.count && shader->tokens.tokens[k].kind == CpuTokenString; k++) {
-    const CpuToken *t = &shader->tokens.tokens[k];
+  for (uint32_t k = i + 2; k < shader->tokens.count && shader->tokens.tokens[k].kind == MslTokenString; k++) {
+    const MslToken *t = &shader->tokens.tokens[k];
     if (shader->tokens.source[t->start] != '"' || memchr(shader->tokens.source + t->start, '\\', t->length)) break;
-    cpuTextAppend(&name, shader->tokens.source + t->start + 1, t->length - 2);
+    mslTextAppend(&name, shader->tokens.source + t->start + 1, t->length - 2);
   }
   if (name.length == 0) mslError(shader, i, "host_name needs a name in quotation marks");
   const bool empty = name.length == 0;
-  char *text = cpuTextTake(&name);
+  char *text = mslTextTake(&name);
   if (!text) shader->outOfMemory = true;
   if (!empty) return text;
   free(text);
@@ -163,7 +163,7 @@ static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, ui
     else if (mslIs(shader, i, "device") || mslIs(shader, i, "constant"))
       isMemory = true;
     else if (mslIs(shader, i, "<")) {
-      const uint32_t close = cpuTokensCloseAngle(&shader->tokens, i);
+      const uint32_t close = mslTokensCloseAngle(&shader->tokens, i);
       if (close) i = close;
     } else if (mslIsWord(shader, i)) {
       if (mslIs(shader, i, "size_t") || mslIs(shader, i, "ptrdiff_t")) isSize = true;
@@ -187,7 +187,7 @@ static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, ui
   const int value = attribute ? valueOf(shader, attribute) : -1;
   if (value >= 0) {
     argument->source = MslFromValue;
-    argument->index = cpuFormat("metal::detail::value_%s", values[value].name);
+    argument->index = mslFormat("metal::detail::value_%s", values[value].name);
     int count = 0;
     static const char *const types[] = {"uint",  "ushort",  "uint2",    "ushort2",
                                         "uint3", "ushort3", "uint32_t", "uint16_t"};
@@ -224,9 +224,9 @@ static void readArgument(MslShader *shader, MslKernel *kernel, uint32_t from, ui
       if (!mslIs(shader, open, "(") || mslMatch(shader, open) <= open + 1)
         mslError(shader, attribute, "[[%s(n)]] needs an index", wanted);
       else
-        argument->index = cpuTokensCopy(&shader->tokens, open + 1, mslMatch(shader, open));
+        argument->index = mslTokensCopy(&shader->tokens, open + 1, mslMatch(shader, open));
     } else {
-      argument->index = cpuFormat("%d", next[isThreadgroup]);
+      argument->index = mslFormat("%d", next[isThreadgroup]);
     }
     const int index = argument->index ? literalIndex(argument->index) : -1;
     if (index > 30) mslError(shader, name, "'%s' has index %d: the highest is 30", word ? word : "", index);
@@ -273,7 +273,7 @@ static void readKernel(MslShader *shader, uint32_t index) {
     uint32_t to = from;
     for (; to < close && !mslIs(shader, to, ","); to++) {
       if (mslIs(shader, to, "<")) {
-        const uint32_t angle = cpuTokensCloseAngle(&shader->tokens, to);
+        const uint32_t angle = mslTokensCloseAngle(&shader->tokens, to);
         if (angle && angle < close) to = angle;
       } else if (mslMatch(shader, to) > to) {
         to = mslMatch(shader, to);
@@ -319,7 +319,7 @@ static void readInstantiation(MslShader *shader, uint32_t i, const char *scope) 
       break;
     } else if (mslIs(shader, k, "<")) {
       if (angle) break;
-      const uint32_t close = cpuTokensCloseAngle(&shader->tokens, k);
+      const uint32_t close = mslTokensCloseAngle(&shader->tokens, k);
       if (!close || !(mslFacts(shader, k - 1) & MslWordKernel)) {
         k = close ? close : k;
         continue;
@@ -353,12 +353,12 @@ static void readInstantiation(MslShader *shader, uint32_t i, const char *scope) 
     mslError(shader, name, "an instantiated kernel needs a name for the host: [[host_name(\"...\")]]");
   } else {
     addEntry(shader, shader->functions[function].kernel, name, host,
-             cpuTokensCopy(&shader->tokens, angle, cpuTokensCloseAngle(&shader->tokens, angle) + 1));
+             mslTokensCopy(&shader->tokens, angle, mslTokensCloseAngle(&shader->tokens, angle) + 1));
     host = NULL;
   }
   free(host);
   /* The entry instantiates it; clang would refuse the attributes. */
-  const CpuToken *t = shader->tokens.tokens;
+  const MslToken *t = shader->tokens.tokens;
   mslEdit(shader, t[i].start, end < shader->tokens.count ? t[end].start : t[end - 1].start + t[end - 1].length, end,
           strdup(""));
 }
@@ -372,7 +372,7 @@ void mslReadKernels(MslShader *shader) {
     if (f->templateOpen) continue;
     char *word = mslWord(shader, f->name);
     char *name = shader->kernels[i].hostName ? strdup(shader->kernels[i].hostName)
-                                             : cpuFormat("%s%s", f->scope, word ? word : "");
+                                             : mslFormat("%s%s", f->scope, word ? word : "");
     addEntry(shader, i, f->name, name, strdup(""));
     free(word);
   }

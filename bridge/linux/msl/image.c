@@ -1,6 +1,6 @@
 /* image.c: see image.h. */
 #include "image.h"
-#include "metal/library/abi.h"
+#include "../cpu/metal/library/abi.h"
 #include "toolchain.h"
 
 #include <stdint.h>
@@ -17,7 +17,7 @@ typedef struct Signature {
 
 static const char magic[12] = "bun-metalcpu";
 
-uint64_t cpuImageHash(const char *bytes, size_t length) {
+uint64_t mslImageHash(const char *bytes, size_t length) {
   uint64_t hash = 14695981039346656037ull ^ length;
   for (size_t i = 0; i < length; i += 8) {
     uint64_t word = 0;
@@ -28,35 +28,35 @@ uint64_t cpuImageHash(const char *bytes, size_t length) {
   return hash;
 }
 
-void cpuImageSign(CpuText *image, const char *level) {
-  Signature s = {.objectLength = image->length, .hash = cpuImageHash(image->bytes, image->length), .abi = CPU_ABI_VERSION};
+void mslImageSign(MslText *image, const char *level) {
+  Signature s = {.objectLength = image->length, .hash = mslImageHash(image->bytes, image->length), .abi = CPU_ABI_VERSION};
   snprintf(s.level, sizeof s.level, "%s", level);
   memcpy(s.magic, magic, sizeof magic);
-  cpuTextAppend(image, (const char *)&s, sizeof s);
+  mslTextAppend(image, (const char *)&s, sizeof s);
 }
 
-char *cpuImageCheck(const char *bytes, size_t length, const char *name, size_t *objectLength) {
+char *mslImageCheck(const char *bytes, size_t length, const char *name, size_t *objectLength) {
   Signature s;
   if (length <= sizeof s)
-    return cpuFormat("'%s' is not a shader library: it has %zu bytes; make one with mslc", name, length);
+    return mslFormat("'%s' is not a shader library: it has %zu bytes; make one with mslc", name, length);
   memcpy(&s, bytes + length - sizeof s, sizeof s);
   if (memcmp(s.magic, magic, sizeof magic) != 0) {
     if (memcmp(bytes, "MTLB", 4) == 0)
-      return cpuFormat(
+      return mslFormat(
           "'%s' is a library of Apple's Metal compiler, which only Apple's devices can read: compile the "
           "shaders with mslc",
           name);
-    return cpuFormat("'%s' is not a shader library, or only a part of one; make one with mslc", name);
+    return mslFormat("'%s' is not a shader library, or only a part of one; make one with mslc", name);
   }
   s.level[sizeof s.level - 1] = 0;
   if (s.abi != CPU_ABI_VERSION)
-    return cpuFormat(
+    return mslFormat(
         "'%s' was compiled for version %u of this layer, which is version %u: compile it again with mslc", name,
         s.abi, (unsigned)CPU_ABI_VERSION);
-  if (s.objectLength != length - sizeof s || s.hash != cpuImageHash(bytes, length - sizeof s))
-    return cpuFormat("'%s' is damaged: compile it again with mslc", name);
+  if (s.objectLength != length - sizeof s || s.hash != mslImageHash(bytes, length - sizeof s))
+    return mslFormat("'%s' is damaged: compile it again with mslc", name);
   if (!cpuHasLevel(s.level))
-    return cpuFormat(
+    return mslFormat(
         "'%s' was compiled for %s, which this machine lacks: compile it again here, or with "
         "BUN_METAL_CPU_LEVEL set to a lower level",
         name, s.level);

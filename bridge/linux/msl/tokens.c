@@ -9,7 +9,7 @@
 enum { MaxDepth = 4096 };
 
 typedef struct Reader {
-  CpuTokens *out;
+  MslTokens *out;
   uint32_t at, line, file;
   uint32_t capacity;
   uint32_t stack[MaxDepth];
@@ -22,7 +22,7 @@ static const char *fileName(const Reader *r) {
 }
 
 static void fail(Reader *r, const char *what) {
-  if (!r->error) r->error = cpuFormat("%s:%u: error: %s\n", fileName(r), r->line, what);
+  if (!r->error) r->error = mslFormat("%s:%u: error: %s\n", fileName(r), r->line, what);
 }
 
 /** Interns the name in a line marker, with its escapes undone. */
@@ -88,11 +88,11 @@ static void readDirective(Reader *r) {
   r->at = i;
 }
 
-static void push(Reader *r, CpuTokenKind kind, uint32_t start, uint32_t end) {
-  CpuTokens *out = r->out;
+static void push(Reader *r, MslTokenKind kind, uint32_t start, uint32_t end) {
+  MslTokens *out = r->out;
   if (out->count + 1 >= r->capacity) {
     const uint32_t capacity = r->capacity ? r->capacity * 2 : 4096;
-    CpuToken *tokens = realloc(out->tokens, capacity * sizeof *tokens);
+    MslToken *tokens = realloc(out->tokens, capacity * sizeof *tokens);
     if (!tokens) {
       fail(r, "out of memory");
       return;
@@ -101,9 +101,9 @@ static void push(Reader *r, CpuTokenKind kind, uint32_t start, uint32_t end) {
     r->capacity = capacity;
   }
   const uint32_t index = out->count++;
-  out->tokens[index] = (CpuToken){
+  out->tokens[index] = (MslToken){
       .start = start, .length = end - start, .line = r->line, .file = r->file, .match = index, .kind = kind};
-  if (kind != CpuTokenPunctuation || end - start != 1) return;
+  if (kind != MslTokenPunctuation || end - start != 1) return;
   const char c = out->source[start];
   if (c == '(' || c == '[' || c == '{') {
     if (r->depth == MaxDepth)
@@ -168,26 +168,26 @@ static void readToken(Reader *r) {
       fail(r, "raw strings are not part of MSL");
       i = length;
     }
-    push(r, CpuTokenWord, start, i);
+    push(r, MslTokenWord, start, i);
   } else if (isdigit((unsigned char)c) || (c == '.' && i + 1 < length && isdigit((unsigned char)s[i + 1]))) {
     while (i < length &&
            (isWordPart(s[i]) || s[i] == '.' || (s[i] == '\'' && i + 1 < length && isWordPart(s[i + 1])) ||
             ((s[i] == '+' || s[i] == '-') && strchr("eEpP", s[i - 1]) != NULL)))
       i++;
-    push(r, CpuTokenNumber, start, i);
+    push(r, MslTokenNumber, start, i);
   } else if (c == '"' || c == '\'') {
     i = literalEnd(r, i);
-    push(r, CpuTokenString, start, i);
+    push(r, MslTokenString, start, i);
   } else {
     i += operatorLength(s + i, length - i);
-    push(r, CpuTokenPunctuation, start, i);
+    push(r, MslTokenPunctuation, start, i);
   }
   r->at = i;
 }
 
-char *cpuTokensRead(CpuTokens *out, const char *source, size_t length) {
-  *out = (CpuTokens){.source = source, .length = length};
-  if (length >= UINT32_MAX / 2) return cpuFormat("error: the preprocessed source is too large\n");
+char *mslTokensRead(MslTokens *out, const char *source, size_t length) {
+  *out = (MslTokens){.source = source, .length = length};
+  if (length >= UINT32_MAX / 2) return mslFormat("error: the preprocessed source is too large\n");
   Reader *r = calloc(1, sizeof *r);
   if (!r) return NULL;
   r->out = out;
@@ -210,63 +210,63 @@ char *cpuTokensRead(CpuTokens *out, const char *source, size_t length) {
     }
   }
   if (!r->error && r->depth > 0) {
-    const CpuToken *open = &out->tokens[r->stack[r->depth - 1]];
+    const MslToken *open = &out->tokens[r->stack[r->depth - 1]];
     r->line = open->line;
     r->file = open->file;
     char text[32] = "'x' is not closed";
     text[1] = source[open->start];
     fail(r, text);
   }
-  push(r, CpuTokenEnd, (uint32_t)length, (uint32_t)length);
+  push(r, MslTokenEnd, (uint32_t)length, (uint32_t)length);
   if (out->count > 0) out->count--;
   char *error = r->error;
   free(r);
   return error;
 }
 
-void cpuTokensFree(CpuTokens *tokens) {
+void mslTokensFree(MslTokens *tokens) {
   for (uint32_t i = 0; i < tokens->fileCount; i++) free(tokens->files[i]);
   free(tokens->files);
   free(tokens->tokens);
-  *tokens = (CpuTokens){0};
+  *tokens = (MslTokens){0};
 }
 
-bool cpuTokenIs(const CpuTokens *tokens, uint32_t i, const char *text) {
+bool mslTokenIs(const MslTokens *tokens, uint32_t i, const char *text) {
   if (i >= tokens->count) return false;
-  const CpuToken *t = &tokens->tokens[i];
+  const MslToken *t = &tokens->tokens[i];
   return strlen(text) == t->length && memcmp(tokens->source + t->start, text, t->length) == 0;
 }
 
-bool cpuTokenIsWord(const CpuTokens *tokens, uint32_t i) {
-  return i < tokens->count && tokens->tokens[i].kind == CpuTokenWord;
+bool mslTokenIsWord(const MslTokens *tokens, uint32_t i) {
+  return i < tokens->count && tokens->tokens[i].kind == MslTokenWord;
 }
 
-bool cpuTokenIsOneOf(const CpuTokens *tokens, uint32_t i, const char *const *list) {
+bool mslTokenIsOneOf(const MslTokens *tokens, uint32_t i, const char *const *list) {
   for (; *list; list++)
-    if (cpuTokenIs(tokens, i, *list)) return true;
+    if (mslTokenIs(tokens, i, *list)) return true;
   return false;
 }
 
-char *cpuTokensCopy(const CpuTokens *tokens, uint32_t from, uint32_t to) {
-  CpuText text = {0};
+char *mslTokensCopy(const MslTokens *tokens, uint32_t from, uint32_t to) {
+  MslText text = {0};
   for (uint32_t i = from; i < to && i < tokens->count; i++) {
-    if (i > from) cpuTextPuts(&text, " ");
-    cpuTextAppend(&text, tokens->source + tokens->tokens[i].start, tokens->tokens[i].length);
+    if (i > from) mslTextPuts(&text, " ");
+    mslTextAppend(&text, tokens->source + tokens->tokens[i].start, tokens->tokens[i].length);
   }
-  return cpuTextTake(&text);
+  return mslTextTake(&text);
 }
 
-uint32_t cpuTokensCloseAngle(const CpuTokens *tokens, uint32_t i) {
+uint32_t mslTokensCloseAngle(const MslTokens *tokens, uint32_t i) {
   uint32_t depth = 0;
   for (uint32_t k = i; k < tokens->count; k++) {
-    const CpuToken *t = &tokens->tokens[k];
-    if (t->kind != CpuTokenPunctuation) continue;
-    if (cpuTokenIs(tokens, k, "<"))
+    const MslToken *t = &tokens->tokens[k];
+    if (t->kind != MslTokenPunctuation) continue;
+    if (mslTokenIs(tokens, k, "<"))
       depth++;
-    else if (cpuTokenIs(tokens, k, ">")) {
+    else if (mslTokenIs(tokens, k, ">")) {
       if (--depth == 0) return k;
-    } else if (cpuTokenIs(tokens, k, ";") || cpuTokenIs(tokens, k, "{") || cpuTokenIs(tokens, k, "}") ||
-               cpuTokenIs(tokens, k, ")") || cpuTokenIs(tokens, k, "]"))
+    } else if (mslTokenIs(tokens, k, ";") || mslTokenIs(tokens, k, "{") || mslTokenIs(tokens, k, "}") ||
+               mslTokenIs(tokens, k, ")") || mslTokenIs(tokens, k, "]"))
       return 0;
     else if (t->match > k)
       k = t->match;

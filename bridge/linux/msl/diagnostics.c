@@ -41,23 +41,23 @@ static const Replacement replacements[] = {
 };
 
 /** "float __attribute__((ext_vector_type(4)))" and "__private float __attribute__..." become "float4". */
-static void putVectorTypes(CpuText *out, const char *text, size_t length) {
+static void putVectorTypes(MslText *out, const char *text, size_t length) {
   static const char marker[] = " __attribute__((ext_vector_type(";
   for (size_t i = 0; i < length;) {
     const char *at = memmem(text + i, length - i, marker, sizeof marker - 1);
     if (!at) {
-      cpuTextAppend(out, text + i, length - i);
+      mslTextAppend(out, text + i, length - i);
       return;
     }
-    cpuTextAppend(out, text + i, (size_t)(at - text) - i);
+    mslTextAppend(out, text + i, (size_t)(at - text) - i);
     i = (size_t)(at - text) + sizeof marker - 1;
-    while (i < length && isalnum((unsigned char)text[i])) cpuTextAppend(out, text + i++, 1);
+    while (i < length && isalnum((unsigned char)text[i])) mslTextAppend(out, text + i++, 1);
     while (i < length && text[i] == ')') i++;
   }
 }
 
 /** "'threadgroup bm_type_0' (aka 'threadgroup float[4]')" becomes "'threadgroup float[4]'". */
-static void putOwnTypes(CpuText *out, const char *text, size_t length) {
+static void putOwnTypes(MslText *out, const char *text, size_t length) {
   while (length > 0) {
     const char *type = memmem(text, length, "bm_type_", 8);
     const char *aka = type ? memmem(type, length - (size_t)(type - text), "(aka ", 5) : NULL;
@@ -65,16 +65,16 @@ static void putOwnTypes(CpuText *out, const char *text, size_t length) {
     const char *quote = type;
     while (quote && quote > text && *quote != '\'') quote--;
     if (!close) break;
-    cpuTextAppend(out, text, (size_t)(quote - text));
-    cpuTextAppend(out, aka + 5, (size_t)(close - aka) - 5);
+    mslTextAppend(out, text, (size_t)(quote - text));
+    mslTextAppend(out, aka + 5, (size_t)(close - aka) - 5);
     length -= (size_t)(close + 1 - text);
     text = close + 1;
   }
-  cpuTextAppend(out, text, length);
+  mslTextAppend(out, text, length);
 }
 
-static void putPlain(CpuText *out, const char *message, size_t messageLength) {
-  CpuText vectors = {0}, own = {0};
+static void putPlain(MslText *out, const char *message, size_t messageLength) {
+  MslText vectors = {0}, own = {0};
   putOwnTypes(&own, message, messageLength);
   const char *text = own.bytes ? own.bytes : "";
   size_t length = own.length;
@@ -86,14 +86,14 @@ static void putPlain(CpuText *out, const char *message, size_t messageLength) {
     for (size_t k = 0; k < sizeof replacements / sizeof *replacements && !replaced; k++) {
       const size_t n = strlen(replacements[k].from);
       if (n > length - i || memcmp(s + i, replacements[k].from, n) != 0) continue;
-      cpuTextPuts(out, replacements[k].to);
+      mslTextPuts(out, replacements[k].to);
       i += n;
       replaced = true;
     }
-    if (!replaced) cpuTextAppend(out, s + i++, 1);
+    if (!replaced) mslTextAppend(out, s + i++, 1);
   }
-  cpuTextFree(&vectors);
-  cpuTextFree(&own);
+  mslTextFree(&vectors);
+  mslTextFree(&own);
 }
 
 /** The address space in a quoted type, as a letter; 0 without. The first in the text, or the second. */
@@ -110,20 +110,20 @@ static char spaceOf(const char *text, size_t length, int which) {
 }
 
 /** Says in words what clang shows in types or calls by names of its own. */
-static void putMessage(CpuText *out, const char *text, size_t length) {
+static void putMessage(MslText *out, const char *text, size_t length) {
   unsigned long bytes = 0, limit = 0;
   if (sscanf(text, "stack frame size (%lu) exceeds limit (%lu)", &bytes, &limit) == 2) {
-    cpuTextPrint(out, "a thread's variables take %lu bytes here: it may have %lu", bytes, limit);
+    mslTextPrint(out, "a thread's variables take %lu bytes here: it may have %lu", bytes, limit);
     return;
   }
   if (length >= 41 && strncmp(text, "declaration requires a global constructor", 41) == 0) {
-    cpuTextPuts(out, "a program-scope variable has to be initialised by a constant expression");
+    mslTextPuts(out, "a program-scope variable has to be initialised by a constant expression");
     return;
   }
   putPlain(out, text, length);
   const char from = spaceOf(text, length, 0), to = spaceOf(text, length, 1);
   if (memmem(text, length, "cannot initialize", 17) && from && to && from != to)
-    cpuTextPuts(out, ": address spaces do not convert into each other");
+    mslTextPuts(out, ": address spaces do not convert into each other");
 }
 
 typedef struct Line {
@@ -183,36 +183,36 @@ static size_t trimmed(const char *message, size_t length) {
 
 enum { MaxMessageBytes = 64 << 10 };
 
-static void put(CpuText *out, const Line *where, const Line *what) {
+static void put(MslText *out, const Line *where, const Line *what) {
   const bool isWarning = what->kindLength == 7;
   if (out->length > MaxMessageBytes / (isWarning ? 8 : 1)) return;
-  cpuTextAppend(out, where->file, where->fileLength);
-  cpuTextAppend(out, ":", 1);
-  cpuTextAppend(out, where->number, where->numberLength);
-  cpuTextPuts(out, ": ");
+  mslTextAppend(out, where->file, where->fileLength);
+  mslTextAppend(out, ":", 1);
+  mslTextAppend(out, where->number, where->numberLength);
+  mslTextPuts(out, ": ");
   if (what->kindLength == 11)
-    cpuTextPuts(out, "error");
+    mslTextPuts(out, "error");
   else
-    cpuTextAppend(out, what->kind, what->kindLength);
-  cpuTextPuts(out, ": ");
+    mslTextAppend(out, what->kind, what->kindLength);
+  mslTextPuts(out, ": ");
   putMessage(out, what->message, trimmed(what->message, what->messageLength));
-  cpuTextPuts(out, "\n");
+  mslTextPuts(out, "\n");
 }
 
 /** What was said about our files and led nowhere in the user's. */
-static void putPending(CpuText *out, Line *pending) {
+static void putPending(MslText *out, Line *pending) {
   if (pending->message && pending->kindLength != 7) {
-    cpuTextPuts(out, "error: ");
+    mslTextPuts(out, "error: ");
     putMessage(out, pending->message, trimmed(pending->message, pending->messageLength));
-    cpuTextPuts(out, "\n");
+    mslTextPuts(out, "\n");
   }
   *pending = (Line){0};
 }
 
-void cpuDiagnostics(CpuText *out, const char *raw, const char *headers, const char *temporary) {
+void mslDiagnostics(MslText *out, const char *raw, const char *headers, const char *temporary) {
   Line pending = {0}; /* said about our files, waits for the note that names the user's line */
   const char *end = raw + strlen(raw);
-  CpuText crash = {0};
+  MslText crash = {0};
   while (raw < end) {
     const char *newline = memchr(raw, '\n', (size_t)(end - raw));
     const size_t length = newline ? (size_t)(newline - raw) : (size_t)(end - raw);
@@ -237,11 +237,11 @@ void cpuDiagnostics(CpuText *out, const char *raw, const char *headers, const ch
     } else if (startsWith(raw, length, "clang") || startsWith(raw, length, "error:") ||
                memmem(raw, length, "error: ", 7)) {
       putPlain(&crash, raw, length);
-      cpuTextPuts(&crash, "\n");
+      mslTextPuts(&crash, "\n");
     }
     raw += length + (newline ? 1 : 0);
   }
   putPending(out, &pending);
-  if (out->length == 0 && crash.bytes) cpuTextPuts(out, crash.bytes);
-  cpuTextFree(&crash);
+  if (out->length == 0 && crash.bytes) mslTextPuts(out, crash.bytes);
+  mslTextFree(&crash);
 }

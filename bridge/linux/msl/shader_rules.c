@@ -76,7 +76,7 @@ static void checkWord(MslShader *shader, uint32_t i, bool inFunction) {
       mslError(shader, i, "%s", forbidden[k].message);
       return;
     }
-  if (cpuTokenIsOneOf(&shader->tokens, i, textures) && mslIs(shader, i + 1, mslIs(shader, i, "sampler") ? "" : "<")) {
+  if (mslTokenIsOneOf(&shader->tokens, i, textures) && mslIs(shader, i + 1, mslIs(shader, i, "sampler") ? "" : "<")) {
     mslError(shader, i, "textures, samplers and tables are not supported by this layer");
   } else if (mslIs(shader, i, "sampler") && mslIsWord(shader, i + 1)) {
     mslError(shader, i, "samplers are not supported by this layer");
@@ -91,8 +91,8 @@ static void checkWord(MslShader *shader, uint32_t i, bool inFunction) {
 }
 
 static void renameReserved(MslShader *shader, uint32_t i) {
-  if (!cpuTokenIsOneOf(&shader->tokens, i, reserved)) return;
-  const CpuToken *t = &shader->tokens.tokens[i];
+  if (!mslTokenIsOneOf(&shader->tokens, i, reserved)) return;
+  const MslToken *t = &shader->tokens.tokens[i];
   mslEdit(shader, t->start + t->length, t->start + t->length, UINT32_MAX, strdup("_msl"));
 }
 
@@ -101,7 +101,7 @@ static void checkLambda(MslShader *shader, uint32_t i) {
   if (!mslIs(shader, i, "[") || mslIsAttribute(shader, i) || mslIs(shader, i - 1, "[")) return;
   if (mslIsWord(shader, i - 1) && !mslIs(shader, i - 1, "return")) return;
   static const char *const values[] = {")", "]", ">", "*", "&", NULL};
-  if (i > 0 && cpuTokenIsOneOf(&shader->tokens, i - 1, values)) return;
+  if (i > 0 && mslTokenIsOneOf(&shader->tokens, i - 1, values)) return;
   const uint32_t after = mslMatch(shader, i) + 1;
   if (mslIs(shader, after, "(") || mslIs(shader, after, "{"))
     mslError(shader, i, "lambdas are not part of MSL before 3.2");
@@ -130,7 +130,7 @@ static uint32_t typeStart(const MslShader *shader, uint32_t i, bool *qualified) 
     } else if (mslIs(shader, i, "*") || mslIs(shader, i, "&")) {
       /* device float *const *p: each level has its own */
       return i;
-    } else if (!cpuTokenIsOneOf(&shader->tokens, i, words) && !(mslFacts(shader, i) & MslWordType) &&
+    } else if (!mslTokenIsOneOf(&shader->tokens, i, words) && !(mslFacts(shader, i) & MslWordType) &&
                !mslIs(shader, i + 1, "::") && !mslIs(shader, i + 1, "<")) {
       return i + 1;
     }
@@ -183,7 +183,7 @@ static void checkThreadgroup(MslShader *shader, const MslFunction *f) {
         break;
       }
       if (mslIs(shader, k, "<")) {
-        const uint32_t close = cpuTokensCloseAngle(&shader->tokens, k);
+        const uint32_t close = mslTokensCloseAngle(&shader->tokens, k);
         if (close) k = close;
       }
     }
@@ -199,7 +199,7 @@ static void checkConstantLocal(MslShader *shader, uint32_t i) {
   for (uint32_t k = i + 1; k < shader->tokens.count; k++) {
     if (mslIs(shader, k, "*") || mslIs(shader, k, "&")) return;
     if (mslIs(shader, k, "<")) {
-      const uint32_t close = cpuTokensCloseAngle(&shader->tokens, k);
+      const uint32_t close = mslTokensCloseAngle(&shader->tokens, k);
       if (close) k = close;
       continue;
     }

@@ -2,8 +2,8 @@
  * shader.h: what the MSL tool knows about one source file. shader_scan.c finds declarations, shader_rules.c refuses
  * what MSL refuses, shader_kernel.c reads kernels, shader_rewrite.c writes what clang compiles.
  */
-#ifndef BUN_METAL_CPU_SHADER_H
-#define BUN_METAL_CPU_SHADER_H
+#ifndef BUN_METAL_MSL_SHADER_H
+#define BUN_METAL_MSL_SHADER_H
 
 #include "text.h"
 #include "tokens.h"
@@ -69,7 +69,7 @@ typedef struct MslEdit {
 } MslEdit;
 
 typedef struct MslShader {
-  CpuTokens tokens;
+  MslTokens tokens;
   uint32_t *words; /* id of each token that is a word, else 0 */
   uint8_t *facts;  /* by word id */
   uint32_t wordCount;
@@ -91,7 +91,7 @@ typedef struct MslShader {
 
   bool extendsMetal;       /* declares something in namespace metal */
   bool usesThreadElements; /* of a simdgroup_matrix */
-  CpuText errors;
+  MslText errors;
   uint32_t errorCount;
   bool outOfMemory;
 } MslShader;

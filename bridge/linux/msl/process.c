@@ -17,7 +17,7 @@ enum { CompilerSeconds = 300, ErrorLimit = 1 << 20 };
 static const rlim_t CompilerMemory = (rlim_t)8 << 30;
 
 /** Reads what is there. Returns false at the end of the stream or when the limit was passed. */
-static bool drain(int fd, CpuText *text, size_t limit, bool *over) {
+static bool drain(int fd, MslText *text, size_t limit, bool *over) {
   char bytes[16384];
   const ssize_t n = read(fd, bytes, sizeof bytes);
   if (n < 0) return errno == EINTR || errno == EAGAIN;
@@ -26,7 +26,7 @@ static bool drain(int fd, CpuText *text, size_t limit, bool *over) {
     *over = true;
     return true;
   }
-  cpuTextAppend(text, bytes, (size_t)n);
+  mslTextAppend(text, bytes, (size_t)n);
   return true;
 }
 
@@ -70,15 +70,15 @@ static int start(pid_t *child, char *const argv[], int out, int errors) {
   return error;
 }
 
-void cpuProcessRun(CpuProcess *process, char *const argv[], size_t limit) {
-  *process = (CpuProcess){.status = -1};
+void mslProcessRun(MslProcess *process, char *const argv[], size_t limit) {
+  *process = (MslProcess){.status = -1};
   int out[2], errors[2];
   if (pipe2(out, O_CLOEXEC) != 0) {
-    cpuTextPrint(&process->errors, "cannot make a pipe: %s", strerror(errno));
+    mslTextPrint(&process->errors, "cannot make a pipe: %s", strerror(errno));
     return;
   }
   if (pipe2(errors, O_CLOEXEC) != 0) {
-    cpuTextPrint(&process->errors, "cannot make a pipe: %s", strerror(errno));
+    mslTextPrint(&process->errors, "cannot make a pipe: %s", strerror(errno));
     close(out[0]);
     close(out[1]);
     return;
@@ -88,7 +88,7 @@ void cpuProcessRun(CpuProcess *process, char *const argv[], size_t limit) {
   close(out[1]);
   close(errors[1]);
   if (error != 0) {
-    cpuTextPrint(&process->errors, "cannot start '%s': %s", argv[0], strerror(error));
+    mslTextPrint(&process->errors, "cannot start '%s': %s", argv[0], strerror(error));
   } else {
     bound(child);
     struct pollfd fds[2] = {{.fd = out[0], .events = POLLIN}, {.fd = errors[0], .events = POLLIN}};
@@ -111,7 +111,7 @@ void cpuProcessRun(CpuProcess *process, char *const argv[], size_t limit) {
   close(errors[0]);
 }
 
-void cpuProcessFree(CpuProcess *process) {
-  cpuTextFree(&process->out);
-  cpuTextFree(&process->errors);
+void mslProcessFree(MslProcess *process) {
+  mslTextFree(&process->out);
+  mslTextFree(&process->errors);
 }

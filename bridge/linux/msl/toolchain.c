@@ -53,7 +53,7 @@ const char *cpuLevel(char **message) {
       if (strcmp(levels[i].name, wanted) == 0) return levels[i].name;
     if (message)
       *message =
-          cpuFormat("error: BUN_METAL_CPU_LEVEL is '%s', which is no level of this machine's kind (%s to %s)\n",
+          mslFormat("error: BUN_METAL_CPU_LEVEL is '%s', which is no level of this machine's kind (%s to %s)\n",
                     wanted, levels[FirstOwn].name, levels[LastOwn].name);
     return NULL;
   }
@@ -61,7 +61,7 @@ const char *cpuLevel(char **message) {
     if (hasLevel(i)) return levels[i].name;
   if (message)
     *message =
-        cpuFormat("error: this machine lacks %s, the least that the CPU device needs\n", levels[FirstOwn].name);
+        mslFormat("error: this machine lacks %s, the least that the CPU device needs\n", levels[FirstOwn].name);
   return NULL;
 }
 
@@ -77,7 +77,7 @@ static char *onPath(const char *name) {
   for (const char *from = path; from;) {
     const char *end = strchr(from, ':');
     const size_t length = end ? (size_t)(end - from) : strlen(from);
-    char *candidate = length ? cpuFormat("%.*s/%s", (int)length, from, name) : NULL;
+    char *candidate = length ? mslFormat("%.*s/%s", (int)length, from, name) : NULL;
     if (candidate && isExecutable(candidate)) return candidate;
     free(candidate);
     from = end ? end + 1 : NULL;
@@ -85,22 +85,22 @@ static char *onPath(const char *name) {
   return NULL;
 }
 
-static char *findClang(CpuToolchain *toolchain) {
+static char *findClang(MslToolchain *toolchain) {
   const char *named = getenv("BUN_METAL_CLANG");
   if (named && *named) {
     toolchain->clang = strchr(named, '/') ? strdup(named) : onPath(named);
     if (toolchain->clang && isExecutable(toolchain->clang)) return NULL;
-    return cpuFormat("error: BUN_METAL_CLANG is '%s', which is not a program\n", named);
+    return mslFormat("error: BUN_METAL_CLANG is '%s', which is not a program\n", named);
   }
   static const char *const names[] = {"clang-19", "clang-20", "clang-21", "clang", NULL};
   for (const char *const *name = names; *name && !toolchain->clang; name++) toolchain->clang = onPath(*name);
   if (toolchain->clang) return NULL;
-  return cpuFormat(
+  return mslFormat(
       "error: compiling MSL needs clang, which was not found: install clang-19 and lld-19 (Debian and Ubuntu: "
       "apt install clang-19 lld-19), or set BUN_METAL_CLANG to the path of a clang\n");
 }
 
-static char *findHeaders(CpuToolchain *toolchain) {
+static char *findHeaders(MslToolchain *toolchain) {
   Dl_info info;
   char path[PATH_MAX];
   path[0] = 0;
@@ -115,23 +115,23 @@ static char *findHeaders(CpuToolchain *toolchain) {
   static const char *const places[] = {"/metal", "/../metal", NULL};
   for (const char *const *place = places; *place; place++) {
     free(toolchain->headers);
-    toolchain->headers = cpuFormat("%s%s", path, *place);
-    char *probe = toolchain->headers ? cpuFormat("%s/library/library.h", toolchain->headers) : NULL;
+    toolchain->headers = mslFormat("%s%s", path, *place);
+    char *probe = toolchain->headers ? mslFormat("%s/library/library.h", toolchain->headers) : NULL;
     const bool found = probe && access(probe, R_OK) == 0;
     free(probe);
     if (found) return NULL;
   }
-  return cpuFormat("error: the MSL headers are not where they belong, in '%s/metal'\n", path);
+  return mslFormat("error: the MSL headers are not where they belong, in '%s/metal'\n", path);
 }
 
-char *cpuToolchainFind(CpuToolchain *toolchain, const char *level) {
-  *toolchain = (CpuToolchain){0};
+char *mslToolchainFind(MslToolchain *toolchain, const char *level) {
+  *toolchain = (MslToolchain){0};
   char *message = NULL;
   toolchain->level = level ? level : cpuLevel(&message);
-  if (!toolchain->level) return message ? message : cpuFormat("error: out of memory\n");
+  if (!toolchain->level) return message ? message : mslFormat("error: out of memory\n");
   toolchain->target = cpuLevelTarget(toolchain->level);
   if (!toolchain->target)
-    return cpuFormat("error: '%s' is no level: there are x86-64-v2, x86-64-v3, x86-64-v4 and armv8-a\n", level);
+    return mslFormat("error: '%s' is no level: there are x86-64-v2, x86-64-v3, x86-64-v4 and armv8-a\n", level);
   message = findClang(toolchain);
   if (!message) message = findHeaders(toolchain);
   /* lld of the same release is beside the compiler proper, or on PATH. */
@@ -144,8 +144,8 @@ char *cpuToolchainFind(CpuToolchain *toolchain, const char *level) {
   return message;
 }
 
-void cpuToolchainFree(CpuToolchain *toolchain) {
+void mslToolchainFree(MslToolchain *toolchain) {
   free(toolchain->clang);
   free(toolchain->headers);
-  *toolchain = (CpuToolchain){0};
+  *toolchain = (MslToolchain){0};
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool reserve(CpuText *text, size_t extra) {
+static bool reserve(MslText *text, size_t extra) {
   if (text->failed) return false;
   if (extra > (size_t)1 << 40) {
     text->failed = true;
@@ -25,16 +25,16 @@ static bool reserve(CpuText *text, size_t extra) {
   return true;
 }
 
-void cpuTextAppend(CpuText *text, const char *bytes, size_t length) {
+void mslTextAppend(MslText *text, const char *bytes, size_t length) {
   if (!reserve(text, length)) return;
   if (length) memcpy(text->bytes + text->length, bytes, length);
   text->length += length;
   text->bytes[text->length] = 0;
 }
 
-void cpuTextPuts(CpuText *text, const char *string) { cpuTextAppend(text, string, strlen(string)); }
+void mslTextPuts(MslText *text, const char *string) { mslTextAppend(text, string, strlen(string)); }
 
-static void printList(CpuText *text, const char *format, va_list list) {
+static void printList(MslText *text, const char *format, va_list list) {
   va_list again;
   va_copy(again, list);
   const int length = vsnprintf(NULL, 0, format, list);
@@ -45,31 +45,31 @@ static void printList(CpuText *text, const char *format, va_list list) {
   va_end(again);
 }
 
-void cpuTextPrint(CpuText *text, const char *format, ...) {
+void mslTextPrint(MslText *text, const char *format, ...) {
   va_list list;
   va_start(list, format);
   printList(text, format, list);
   va_end(list);
 }
 
-void cpuTextFree(CpuText *text) {
+void mslTextFree(MslText *text) {
   free(text->bytes);
-  *text = (CpuText){0};
+  *text = (MslText){0};
 }
 
-char *cpuTextTake(CpuText *text) {
-  if (!text->bytes) cpuTextPuts(text, "");
+char *mslTextTake(MslText *text) {
+  if (!text->bytes) mslTextPuts(text, "");
   char *bytes = text->failed ? NULL : text->bytes;
   if (text->failed) free(text->bytes);
-  *text = (CpuText){0};
+  *text = (MslText){0};
   return bytes;
 }
 
-char *cpuFormat(const char *format, ...) {
-  CpuText text = {0};
+char *mslFormat(const char *format, ...) {
+  MslText text = {0};
   va_list list;
   va_start(list, format);
   printList(&text, format, list);
   va_end(list);
-  return cpuTextTake(&text);
+  return mslTextTake(&text);
 }

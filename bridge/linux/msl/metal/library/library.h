@@ -1,0 +1,15 @@
+/*
+ * library.h: the MSL standard library. The compiler driver includes it in front of every shader, after the shader was
+ * preprocessed against the empty headers in ../include. Those of the headers below that are not beside this one are in a
+ * directory for each device: cpu/metal/library, which is installed as ../cpu.
+ */
+#include "spaces.h"
+#include "abi.h"
+#include "types.h"
+#include "math.h"
+#include "common.h"
+#include "matrix.h"
+#include "simdgroup.h"
+#include "simdgroup_matrix.h"
+#include "atomic.h"
+#include "entry.h"
