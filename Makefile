@@ -43,7 +43,7 @@ else
   # nodelete: the CPU device has threads of its own, which run code of this library.
   LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -Wl,-z,nodelete -lobjc -lpthread -ldl -lm
   PROGRAM_LDFLAGS := -fuse-ld=lld -lobjc -lpthread -ldl -lm
-  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects msl cpu cpu/native,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
+  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects msl cpu cpu/native cuda,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
   SHADERS := $(OUT)/shaders.metallib
   NATIVE_SOURCES := $(wildcard test/native/*_test.[cm])
@@ -57,8 +57,9 @@ LAYER_OBJECTS := $(call object,$(LAYER)) $(if $(LAYER),$(call native_objects,$(A
 UNPOOLED_OBJECTS := $(patsubst %,$(OUT)/obj-without-pools/%.o,$(BRIDGE))
 NATIVE_TESTS := $(patsubst test/native/%_test,$(OUT)/native/%,$(basename $(NATIVE_SOURCES)))
 # The headers that compiling MSL takes: those of all devices, and in a directory each those of one.
-MSL_HEADERS := $(shell find bridge/linux/msl/metal bridge/linux/cpu/metal -type f 2>/dev/null)
-install_msl_headers = rm -rf $(1) && mkdir -p $(1) && cp -R bridge/linux/msl/metal/. $(1) && cp -R bridge/linux/cpu/metal/library $(1)/cpu
+MSL_HEADERS := $(shell find bridge/linux/msl/metal bridge/linux/cpu/metal bridge/linux/cuda/metal -type f 2>/dev/null)
+install_msl_headers = rm -rf $(1) && mkdir -p $(1) && cp -R bridge/linux/msl/metal/. $(1) && \
+  cp -R bridge/linux/cpu/metal/library $(1)/cpu && cp -R bridge/linux/cuda/metal/library $(1)/cuda
 
 .DEFAULT_GOAL := help
 .PHONY: help deps bun-deps build artifacts run test test-artifacts native-tests without-pools lint format clean
@@ -119,7 +120,7 @@ $(WITHOUT_POOLS): $(UNPOOLED_OBJECTS) $(LAYER_OBJECTS)
 	@$(CLANG) $^ $(LDFLAGS) -o $@
 
 # The compiler alone, without what runs its results.
-MSLC_SOURCES := $(wildcard bridge/linux/msl/*.c) $(wildcard bridge/linux/cpu/fault.c bridge/linux/cpu/library.c)
+MSLC_SOURCES := $(wildcard bridge/linux/msl/*.c $(foreach n,cpu/fault cpu/library cuda/kernels cuda/ptx,bridge/linux/$(n).c))
 $(OUT)/mslc: $(call object,$(MSLC_SOURCES)) $(OUT)/metal/.stamp
 	@echo "  link    $@"
 	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lpthread -ldl -lm -o $@

@@ -69,7 +69,7 @@ $(DIST_BUILD)/$(1)/metal.stamp: $(MSL_HEADERS)
 
 dist/$(1)/shaders-%.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $$@"
-	@mkdir -p $$(dir $$@) && $(OUT)/mslc --level $$(or $$(DIST_LEVEL_$$*),$$*) $(sort $(wildcard shaders/*.metal)) -o $$@
+	@mkdir -p $$(dir $$@) && $(OUT)/mslc --target $$(or $$(DIST_LEVEL_$$*),$$*) $(sort $(wildcard shaders/*.metal)) -o $$@
 endef
 $(foreach p,$(DIST_PLATFORMS),$(eval $(call dist_platform,$(p))))
 

@@ -10,7 +10,7 @@
 #include "native/native.h"
 #include "pool.h"
 #include "profile.h"
-#include "../msl/toolchain.h"
+#include "../msl/target.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -25,7 +25,7 @@ static const char *problem(void) {
   return ofProfile ? ofProfile : nativeProblem();
 }
 
-static uint32_t deviceCount(void) { return cpuLevel(NULL) ? 1 : 0; }
+static uint32_t deviceCount(void) { return mslTargetOfMachine(NULL) ? 1 : 0; }
 
 static char deviceName[128] = "CPU";
 static char architecture[48]; /* "cpu-", the level of shaders, and behind a "+" that of native kernels */
@@ -44,9 +44,9 @@ static void readMachine(void) {
     break;
   }
   if (file) fclose(file);
-  const char *level = cpuLevel(NULL);
+  const MslTarget *level = mslTargetOfMachine(NULL);
   const char *native = nativeLevelName();
-  snprintf(architecture, sizeof architecture, "cpu-%s%s%s", level ? level : "unknown", native ? "+" : "",
+  snprintf(architecture, sizeof architecture, "cpu-%s%s%s", level ? level->name : "unknown", native ? "+" : "",
            native ? native : "");
   const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
   memoryBytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : (uint64_t)1 << 32;

@@ -6,12 +6,10 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct Library {
@@ -97,13 +95,14 @@ static bool describe(Library *library, uint32_t index, const CpuKernel *kernel, 
 
 DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char *name, char **message) {
   *message = NULL;
-  size_t objectLength = 0;
-  *message = mslImageCheck(bytes, length, name, &objectLength);
-  if (*message) return NULL;
+  MslImage image;
+  *message = mslImageRead(bytes, length, name, &image);
+  const MslSlice *slice = *message ? NULL : mslImageChoose(&image, name, "this machine", mslTargetRank, message);
+  if (!slice) return NULL;
   Library *library = calloc(1, sizeof *library);
   if (!library) return NULL;
   library->file = -1;
-  library->object = openObject(bytes, objectLength, name, &library->file, message);
+  library->object = openObject(slice->bytes, slice->length, name, &library->file, message);
   void (*table)(uint64_t *) =
       library->object ? (void (*)(uint64_t *))dlsym(library->object, "bun_metal_library") : NULL;
   if (table) {
@@ -121,7 +120,7 @@ DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char 
     }
     if (ok) {
       cpuFaultCatchDivisions();
-      library->base.identity = mslImageHash(bytes, objectLength);
+      library->base.identity = mslImageHash(slice->bytes, slice->length);
       library->base.functions = library->functions;
       library->base.implementation = library;
       return &library->base;
@@ -134,37 +133,11 @@ DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char 
 }
 
 DriverLibrary *cpuLibraryLoadFile(const char *path, char **message) {
-  *message = NULL;
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  struct stat info;
-  if (fd < 0 || fstat(fd, &info) != 0) {
-    *message = mslFormat("Cannot read the shader library '%s': %s", path, strerror(errno));
-    if (fd >= 0) close(fd);
-    return NULL;
-  }
+  MslText bytes = {0};
   DriverLibrary *library = NULL;
-  if (!S_ISREG(info.st_mode)) {
-    *message = mslFormat("Cannot read the shader library '%s': it is not a file", path);
-  } else if (info.st_size > (off_t)1 << 30) {
-    *message = mslFormat("'%s' is not a shader library: it has %lld bytes", path, (long long)info.st_size);
-  } else {
-    char *bytes = malloc((size_t)info.st_size + 1);
-    size_t length = 0;
-    ssize_t n = 0;
-    while (bytes && length < (size_t)info.st_size) {
-      n = read(fd, bytes + length, (size_t)info.st_size - length);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;
-      length += (size_t)n;
-    }
-    if (bytes && n >= 0)
-      library = cpuLibraryLoadBytes(bytes, length, path, message);
-    else
-      *message =
-          mslFormat("Cannot read the shader library '%s': %s", path, bytes ? strerror(errno) : "out of memory");
-    free(bytes);
-  }
-  close(fd);
+  if (mslImageLoadFile(path, &bytes, message))
+    library = cpuLibraryLoadBytes(bytes.bytes, bytes.length, path, message);
+  mslTextFree(&bytes);
   return library;
 }
 

@@ -33,4 +33,8 @@ char *cudaKernelsText(const CudaKernels *kernels, uint32_t function);
 /** The entry's name in that module: made of the host name, for people who read a profile. */
 const char *cudaKernelsEntry(const CudaKernels *kernels, uint32_t function);
 
+/** Where the bytes that are bound to a buffer index may go in CudaLaunch.constants, the argument's dataSize of them, with
+ * the bit of CudaLaunch.inlined; CudaNoOffset where they have to be in a buffer. */
+uint32_t cudaKernelsConstantOffset(const CudaKernels *kernels, uint32_t function, uint32_t index);
+
 #endif

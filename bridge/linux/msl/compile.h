@@ -1,8 +1,8 @@
 /*
  * compile.h: from MSL to the bytes of a compiled library.
  *
- * For each source: clang preprocesses it, shader.h rewrites it into C++ for OpenCL, clang compiles that; then one
- * link makes a shared object of all, and image.h signs it.
+ * For each source: clang preprocesses it, shader.h rewrites it into C++ for OpenCL, clang compiles that for each target;
+ * then one link makes a slice of all, and image.h puts the slices together.
  */
 #ifndef BUN_METAL_MSL_COMPILE_H
 #define BUN_METAL_MSL_COMPILE_H
@@ -23,7 +23,8 @@ typedef struct MslOptions {
   uint32_t includeCount;
   const char *const *defines; /* NAME or NAME=VALUE */
   uint32_t defineCount;
-  const char *level; /* what to compile for; NULL: this machine's best */
+  const char *const *targets; /* what to compile for: target.h */
+  uint32_t targetCount;       /* 0: this machine's best */
 } MslOptions;
 
 /** Largest source, and largest source after preprocessing. */

@@ -2,7 +2,9 @@
  * mslc: compiles Metal Shading Language for the CPU device of this layer.
  */
 #include "../cpu/library.h"
+#include "../cuda/kernels.h"
 #include "compile.h"
+#include "target.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,20 +15,22 @@
 
 static const char usage[] =
     "Usage: mslc [options] FILE.metal... -o OUT.metallib\n"
-    "       mslc --list LIBRARY.metallib\n"
+    "       mslc --list LIBRARY.metallib [--target TARGET]\n"
+    "       mslc --ptx LIBRARY.metallib -o DIRECTORY\n"
     "\n"
-    "Compiles Metal Shading Language into a library for the CPU device.\n"
+    "Compiles Metal Shading Language into a library for the CPU device or for CUDA devices.\n"
     "\n"
     "  -o FILE           where to write the library\n"
     "  -I DIRECTORY      look there for #include \"...\"\n"
     "  -D NAME[=VALUE]   define a macro\n"
-    "  --level LEVEL     the instruction set to compile for: x86-64-v2, x86-64-v3, x86-64-v4, or armv8-a\n"
-    "                    (default: the best that this machine has)\n"
+    "  --target TARGET   what to compile for: x86-64-v2, x86-64-v3, x86-64-v4, armv8-a or nvptx64-sm_80; may be\n"
+    "                    there several times (default: the best that this machine's processor has)\n"
     "  --list FILE       list the kernels of a library with their arguments\n"
+    "  --ptx FILE        write the PTX of each kernel of a library into a file\n"
     "  --help            show this\n"
     "\n"
     "Environment: BUN_METAL_CLANG, the clang to use; BUN_METAL_CPU_LEVEL, this machine's level where\n"
-    "--level is not given.\n"
+    "--target is not given.\n"
     "Exit status: 0 when the library was written, 1 when a source was refused, 2 for a mistake on the command line.\n";
 
 static int mistake(const char *format, const char *what) {
@@ -36,32 +40,61 @@ static int mistake(const char *format, const char *what) {
   return 2;
 }
 
-static int list(const char *path) {
+static void listFunction(const DriverFunction *f) {
+  printf("%s\n", f->name);
+  for (uint32_t k = 0; k < f->argumentCount; k++) {
+    const DriverArgument *a = &f->arguments[k];
+    printf("  %s(%u) %s: %s%s, %u bytes%s\n", a->kind == DriverArgumentBuffer ? "buffer" : "threadgroup", a->index,
+           a->name,
+           a->kind == DriverArgumentThreadgroupMemory ? "threadgroup"
+           : a->constantSpace                         ? "constant"
+           : a->writable                              ? "device"
+                                                      : "const device",
+           a->reference ? " reference" : "", a->dataSize, a->reference ? "" : " each");
+  }
+  if (f->staticThreadgroupMemoryLength) printf("  threadgroup memory: %u bytes\n", f->staticThreadgroupMemoryLength);
+}
+
+static int failure(char *message) {
+  fprintf(stderr, "mslc: %s\n", message ? message : "out of memory");
+  free(message);
+  return 1;
+}
+
+/** The kernels of a library for a target; without one, for this machine's processor. */
+static int list(const char *path, const char *target) {
   char *message = NULL;
+  if (target && strcmp(target, CUDA_TARGET) == 0) {
+    CudaKernels *kernels = cudaKernelsLoadFile(path, &message);
+    if (!kernels) return failure(message);
+    for (uint32_t i = 0; i < kernels->functionCount; i++) listFunction(&kernels->functions[i]);
+    cudaKernelsFree(kernels);
+    return 0;
+  }
   DriverLibrary *library = cpuLibraryLoadFile(path, &message);
-  if (!library) {
-    fprintf(stderr, "mslc: %s\n", message ? message : "out of memory");
-    free(message);
-    return 1;
-  }
-  for (uint32_t i = 0; i < library->functionCount; i++) {
-    const DriverFunction *f = &library->functions[i];
-    printf("%s\n", f->name);
-    for (uint32_t k = 0; k < f->argumentCount; k++) {
-      const DriverArgument *a = &f->arguments[k];
-      printf("  %s(%u) %s: %s%s, %u bytes%s\n", a->kind == DriverArgumentBuffer ? "buffer" : "threadgroup", a->index,
-             a->name,
-             a->kind == DriverArgumentThreadgroupMemory ? "threadgroup"
-             : a->constantSpace                         ? "constant"
-             : a->writable                              ? "device"
-                                                        : "const device",
-             a->reference ? " reference" : "", a->dataSize, a->reference ? "" : " each");
-    }
-    if (f->staticThreadgroupMemoryLength)
-      printf("  threadgroup memory: %u bytes\n", f->staticThreadgroupMemoryLength);
-  }
+  if (!library) return failure(message);
+  for (uint32_t i = 0; i < library->functionCount; i++) listFunction(&library->functions[i]);
   cpuLibraryUnload(library);
   return 0;
+}
+
+/** Writes the PTX of each kernel of a library into a file of its own. */
+static int writeTexts(const char *path, const char *directory) {
+  char *message = NULL;
+  CudaKernels *kernels = cudaKernelsLoadFile(path, &message);
+  if (!kernels) return failure(message);
+  int status = 0;
+  for (uint32_t i = 0; i < kernels->functionCount && status == 0; i++) {
+    char *text = cudaKernelsText(kernels, i);
+    char *name = mslFormat("%s/%s.ptx", directory, cudaKernelsEntry(kernels, i));
+    FILE *file = text && name ? fopen(name, "we") : NULL;
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+      status = failure(mslFormat("cannot write '%s': %s", name ? name : directory, strerror(errno)));
+    free(text);
+    free(name);
+  }
+  cudaKernelsFree(kernels);
+  return status;
 }
 
 /** Writes beside the goal and renames, so that nobody ever sees half a library. */
@@ -96,8 +129,9 @@ static bool writeLibrary(const char *path, const MslText *image) {
 typedef struct CommandLine {
   const char **includes, **defines;
   MslInput *inputs;
-  uint32_t includeCount, defineCount, inputCount;
-  const char *output, *listed, *level;
+  const char *targets[MslMaxTargets];
+  uint32_t includeCount, defineCount, inputCount, targetCount;
+  const char *output, *listed, *shown;
 } CommandLine;
 
 /** The value of an option that may be glued to it: -I dir, -Idir. */
@@ -116,9 +150,13 @@ static int parse(CommandLine *line, int argc, char **argv) {
     } else if (strcmp(a, "--list") == 0) {
       if (i + 1 >= argc) return mistake("'%s' needs a library", a);
       line->listed = argv[++i];
-    } else if (strcmp(a, "--level") == 0) {
-      if (i + 1 >= argc) return mistake("'%s' needs a level", a);
-      line->level = argv[++i];
+    } else if (strcmp(a, "--ptx") == 0) {
+      if (i + 1 >= argc) return mistake("'%s' needs a library", a);
+      line->shown = argv[++i];
+    } else if (strcmp(a, "--target") == 0) {
+      if (i + 1 >= argc) return mistake("'%s' needs a target", a);
+      if (line->targetCount == MslMaxTargets) return mistake("'%s' is there too often", a);
+      line->targets[line->targetCount++] = argv[++i];
     } else if (a[1] == 'o' || a[1] == 'I' || a[1] == 'D') {
       const char *v = value(argc, argv, &i);
       if (!v || !*v) return mistake("'%s' needs a value behind it", a);
@@ -135,6 +173,7 @@ static int parse(CommandLine *line, int argc, char **argv) {
     }
   }
   if (line->listed) return 0;
+  if (line->shown) return line->output ? 0 : mistake("say where to write the PTX: %s", "-o DIRECTORY");
   if (line->inputCount == 0) return mistake("no %s to compile", "source");
   if (!line->output) return mistake("say where to write the library: %s", "-o FILE");
   for (uint32_t i = 0; i < line->inputCount; i++)
@@ -156,9 +195,12 @@ int main(int argc, char **argv) {
   if (line.includes && line.defines && line.inputs) {
     status = parse(&line, argc, argv);
     if (status == 0 && line.listed) {
-      status = list(line.listed);
+      status = list(line.listed, line.targetCount ? line.targets[0] : NULL);
+    } else if (status == 0 && line.shown) {
+      status = writeTexts(line.shown, line.output);
     } else if (status == 0) {
-      const MslOptions options = {line.includes, line.includeCount, line.defines, line.defineCount, line.level};
+      const MslOptions options = {line.includes, line.includeCount, line.defines, line.defineCount, line.targets,
+                                  line.targetCount};
       MslText image = {0}, messages = {0};
       const bool ok = mslCompile(line.inputs, line.inputCount, &options, &image, &messages);
       if (messages.bytes) fputs(messages.bytes, stderr);

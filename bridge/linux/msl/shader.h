@@ -1,10 +1,11 @@
 /*
  * shader.h: what the MSL tool knows about one source file. shader_scan.c finds declarations, shader_rules.c refuses
- * what MSL refuses, shader_kernel.c reads kernels, shader_rewrite.c writes what clang compiles.
+ * what MSL refuses, shader_kernel.c reads kernels, shader_rewrite.c and shader_entry.c write what clang compiles.
  */
 #ifndef BUN_METAL_MSL_SHADER_H
 #define BUN_METAL_MSL_SHADER_H
 
+#include "target.h"
 #include "text.h"
 #include "tokens.h"
 
@@ -91,6 +92,7 @@ typedef struct MslShader {
 
   bool extendsMetal;       /* declares something in namespace metal */
   bool usesThreadElements; /* of a simdgroup_matrix */
+  bool isRewritten;
   MslText errors;
   uint32_t errorCount;
   bool outOfMemory;
@@ -103,8 +105,12 @@ void mslShaderFree(MslShader *shader);
 /** Whether a kernel's threads wait for each other. */
 bool mslShaderSynchronises(const MslShader *shader, uint32_t kernel);
 
-/** What clang compiles, as C++ for OpenCL; a malloc'ed string, NULL when out of memory. */
-char *mslShaderWrite(MslShader *shader);
+/** What clang compiles for a kind of device, as C++ for OpenCL; a malloc'ed string, NULL when out of memory or with text in
+ * `errors`. */
+char *mslShaderWrite(MslShader *shader, MslDevice device);
+
+/** The symbol of an entry for CUDA devices, made of its number and its host name; malloc'ed. */
+char *mslEntryName(uint32_t entry, const char *hostName);
 
 /* For the parts of the tool. */
 
@@ -122,6 +128,10 @@ char *mslWord(MslShader *shader, uint32_t token);
 bool mslIsAttribute(const MslShader *shader, uint32_t token);
 bool mslIsAddressSpace(const MslShader *shader, uint32_t token);
 
+/** A line marker for the line of a token. */
+void mslPutMarker(const MslShader *shader, MslText *out, uint32_t token);
+
+void mslWriteEntries(MslShader *shader, MslDevice device, MslText *out);
 void mslScan(MslShader *shader);
 void mslCheckRules(MslShader *shader);
 void mslReadKernels(MslShader *shader);

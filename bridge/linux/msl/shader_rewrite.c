@@ -1,6 +1,6 @@
 /*
  * shader_rewrite.c: writes what clang compiles: the shader with MSL's own constructs replaced in place (no line
- * moves), and behind it an entry for each kernel that the host can find.
+ * moves); behind it stand the entries, shader_entry.c.
  */
 #include "shader.h"
 
@@ -319,18 +319,6 @@ static int compareEdits(const void *a, const void *b) {
   return x->order < y->order ? -1 : x->order > y->order;
 }
 
-/** A line marker for the line of token i. */
-static void putMarker(const MslShader *shader, MslText *out, uint32_t i) {
-  if (i >= shader->tokens.count) return;
-  const MslToken *t = &shader->tokens.tokens[i];
-  mslTextPrint(out, "\n# %u \"", t->line);
-  for (const char *c = t->file < shader->tokens.fileCount ? shader->tokens.files[t->file] : "source"; *c; c++) {
-    if (*c == '"' || *c == '\\') mslTextAppend(out, "\\", 1);
-    mslTextAppend(out, c, 1);
-  }
-  mslTextPuts(out, "\"\n");
-}
-
 static void applyEdits(MslShader *shader, MslText *out) {
   const char *source = shader->tokens.source;
   qsort(shader->edits, shader->editCount, sizeof *shader->edits, compareEdits);
@@ -341,68 +329,16 @@ static void applyEdits(MslShader *shader, MslText *out) {
     mslTextAppend(out, source + at, edit->start - at);
     mslTextPuts(out, edit->text);
     if (edit->token != UINT32_MAX && memchr(source + edit->start, '\n', edit->end - edit->start))
-      putMarker(shader, out, edit->token);
+      mslPutMarker(shader, out, edit->token);
     at = edit->end;
   }
   mslTextAppend(out, source + at, shader->tokens.length - at);
 }
 
-static const char *const sources[] = {"fromBuffer", "fromThreadgroup", "fromValue"};
-
-/** The code behind one host name: its entry, its description, its line in the library's table. */
-static void putEntry(MslShader *shader, MslText *out, uint32_t n) {
-  const MslEntry *entry = &shader->entries[n];
-  const MslKernel *kernel = &shader->kernels[entry->kernel];
-  const MslFunction *f = &shader->functions[kernel->function];
-  char *word = mslWord(shader, f->name);
-  char *function = word ? mslFormat("%s%s%s", f->scope, word, entry->templateArguments) : NULL;
-  free(word);
-  if (!function) {
-    shader->outOfMemory = true;
-    return;
-  }
-  const bool perThread = mslShaderSynchronises(shader, entry->kernel);
-  putMarker(shader, out, entry->token);
-  mslTextPrint(out, "static void bm_entry_%u(const CpuLaunch *launch%s) { metal::detail::%s(%s, *launch%s", n,
-               perThread ? ", const CpuThread *lane" : "", perThread ? "runThread" : "runThreadgroup", function,
-               perThread ? ", *lane" : "");
-  for (uint32_t i = 0; i < kernel->argumentCount; i++)
-    mslTextPrint(out, ", metal::detail::Tag{metal::detail::%s, %s}", sources[kernel->arguments[i].source],
-                 kernel->arguments[i].index ? kernel->arguments[i].index : "0");
-  if (kernel->threadgroupVariables) mslTextPuts(out, ", metal::detail::Tag{metal::detail::fromArena, 0}");
-  mslTextPuts(out, "); }");
-
-  putMarker(shader, out, entry->token);
-  mslTextPrint(out, "static void bm_describe_%u(CpuKernelInfo *info) { metal::detail::describeKernel(%s, info, ", n,
-               function);
-  if (kernel->maxThreadsTo)
-    mslTextPrint(out, "%sbm_layout_%u%s(-2), ", f->scope, entry->kernel, entry->templateArguments);
-  else
-    mslTextPuts(out, "0, ");
-  if (kernel->threadgroupVariables)
-    mslTextPrint(out, "%sbm_layout_%u%s(-1)", f->scope, entry->kernel, entry->templateArguments);
-  else
-    mslTextPuts(out, "0");
-  for (uint32_t i = 0; i < kernel->argumentCount; i++) {
-    char *name = mslWord(shader, kernel->arguments[i].name);
-    mslTextPrint(out, ", metal::detail::NamedTag{metal::detail::%s, %s, \"%s\"}",
-                 sources[kernel->arguments[i].source], kernel->arguments[i].index ? kernel->arguments[i].index : "0",
-                 name ? name : "");
-    free(name);
-  }
-  if (kernel->threadgroupVariables) mslTextPuts(out, ", metal::detail::NamedTag{metal::detail::fromArena, 0, \"\"}");
-  mslTextPuts(out, "); }");
-
-  putMarker(shader, out, entry->token);
-  mslTextPrint(out,
-               "static __constant char bm_name_%u[] = \"%s\"; static __global const CpuKernel bm_kernel_%u "
-               "__attribute__((section(\"bun_metal_kernels\"), used)) = {(ulong)&bm_name_%u, (ulong)&bm_describe_%u, "
-               "(ulong)&bm_entry_%u, %d};",
-               n, entry->hostName, n, n, n, n, perThread);
-  free(function);
-}
-
-char *mslShaderWrite(MslShader *shader) {
+/** Replaces MSL's own constructs, once. */
+static void rewrite(MslShader *shader) {
+  if (shader->isRewritten) return;
+  shader->isRewritten = true;
   for (uint32_t f = 0; f < shader->functionCount; f++)
     for (uint32_t i = shader->functions[f].body; i < shader->functions[f].end; i++) rewriteConstantArray(shader, i);
   for (uint32_t i = 0; i < shader->tokens.count && !shader->outOfMemory; i++) {
@@ -411,6 +347,10 @@ char *mslShaderWrite(MslShader *shader) {
     rewriteBoolVector(shader, i);
   }
   for (uint32_t i = 0; i < shader->kernelCount && !shader->outOfMemory; i++) rewriteKernel(shader, i);
+}
+
+char *mslShaderWrite(MslShader *shader, MslDevice device) {
+  if (!shader->outOfMemory) rewrite(shader);
   if (shader->outOfMemory || shader->errorCount) return NULL;
 
   /* Nothing in a shader can be seen from another file: helpers of one name in two files do not meet. */
@@ -418,7 +358,8 @@ char *mslShaderWrite(MslShader *shader) {
   mslTextPuts(&out, shader->extendsMetal ? "" : "namespace {");
   mslTextPuts(&out, "\n# 1 \"source\"\n");
   applyEdits(shader, &out);
-  for (uint32_t i = 0; i < shader->entryCount; i++) putEntry(shader, &out, i);
+  mslWriteEntries(shader, device, &out);
   mslTextPuts(&out, shader->extendsMetal ? "\n" : "\n}\n");
+  if (shader->outOfMemory) mslTextFree(&out);
   return shader->outOfMemory ? NULL : mslTextTake(&out);
 }

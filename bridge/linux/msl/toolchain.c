@@ -9,62 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/** A level: what clang calls it, and its target. */
-typedef struct Level {
-  const char *name, *target;
-} Level;
-
-static const Level levels[] = {{"x86-64-v2", "x86_64-linux-gnu"},
-                               {"x86-64-v3", "x86_64-linux-gnu"},
-                               {"x86-64-v4", "x86_64-linux-gnu"},
-                               {"armv8-a", "aarch64-linux-gnu"}};
-enum { LevelCount = sizeof levels / sizeof *levels };
-
-/** The levels of this machine's kind, lowest first. */
-#if defined(__x86_64__)
-enum { FirstOwn = 0, LastOwn = 2 };
-static bool hasLevel(int index) {
-  __builtin_cpu_init();
-  if (index == 0) return __builtin_cpu_supports("x86-64-v2");
-  if (index == 1) return __builtin_cpu_supports("x86-64-v3");
-  return __builtin_cpu_supports("x86-64-v4");
-}
-#else
-enum { FirstOwn = 3, LastOwn = 3 };
-static bool hasLevel(int index) { return index == FirstOwn; }
-#endif
-
-bool cpuHasLevel(const char *level) {
-  for (int i = FirstOwn; i <= LastOwn; i++)
-    if (strcmp(levels[i].name, level) == 0) return hasLevel(i);
-  return false;
-}
-
-const char *cpuLevelTarget(const char *level) {
-  for (int i = 0; i < LevelCount; i++)
-    if (strcmp(levels[i].name, level) == 0) return levels[i].target;
-  return NULL;
-}
-
-const char *cpuLevel(char **message) {
-  const char *wanted = getenv("BUN_METAL_CPU_LEVEL");
-  if (wanted && *wanted) {
-    for (int i = FirstOwn; i <= LastOwn; i++)
-      if (strcmp(levels[i].name, wanted) == 0) return levels[i].name;
-    if (message)
-      *message =
-          mslFormat("error: BUN_METAL_CPU_LEVEL is '%s', which is no level of this machine's kind (%s to %s)\n",
-                    wanted, levels[FirstOwn].name, levels[LastOwn].name);
-    return NULL;
-  }
-  for (int i = LastOwn; i >= FirstOwn; i--)
-    if (hasLevel(i)) return levels[i].name;
-  if (message)
-    *message =
-        mslFormat("error: this machine lacks %s, the least that the CPU device needs\n", levels[FirstOwn].name);
-  return NULL;
-}
-
 static bool isExecutable(const char *path) {
   struct stat info;
   return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, X_OK) == 0;
@@ -124,15 +68,9 @@ static char *findHeaders(MslToolchain *toolchain) {
   return mslFormat("error: the MSL headers are not where they belong, in '%s/metal'\n", path);
 }
 
-char *mslToolchainFind(MslToolchain *toolchain, const char *level) {
+char *mslToolchainFind(MslToolchain *toolchain) {
   *toolchain = (MslToolchain){0};
-  char *message = NULL;
-  toolchain->level = level ? level : cpuLevel(&message);
-  if (!toolchain->level) return message ? message : mslFormat("error: out of memory\n");
-  toolchain->target = cpuLevelTarget(toolchain->level);
-  if (!toolchain->target)
-    return mslFormat("error: '%s' is no level: there are x86-64-v2, x86-64-v3, x86-64-v4 and armv8-a\n", level);
-  message = findClang(toolchain);
+  char *message = findClang(toolchain);
   if (!message) message = findHeaders(toolchain);
   /* lld of the same release is beside the compiler proper, or on PATH. */
   static const char *const linkers[] = {"ld.lld-19", "ld.lld", NULL};

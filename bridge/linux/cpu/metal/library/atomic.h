@@ -4,29 +4,10 @@
 #ifndef BUN_METAL_ATOMIC_H
 #define BUN_METAL_ATOMIC_H
 
+#include "atomic_types.h"
+
 namespace metal {
-
-enum memory_order { memory_order_relaxed = 0 };
-
-template <typename T> struct atomic {
-  static_assert(is_same_v<T, int> || is_same_v<T, uint> || is_same_v<T, bool> || is_same_v<T, float> ||
-                    is_same_v<T, ulong>,
-                "atomic types are int, uint, bool, float and ulong");
-  T value;
-};
-/* Macros, because OpenCL has types of its own by these names; qualified or not, they come out right. */
-#define atomic_int atomic<int>
-#define atomic_uint atomic<unsigned int>
-#define atomic_bool atomic<bool>
-#define atomic_float atomic<float>
-#define atomic_ulong atomic<unsigned long>
-
 namespace detail {
-template <typename T> using IfAtomicInteger = enable_if_t<__is_integral(T) && !__is_same(T, bool), T>;
-template <typename T> using IfAtomicNumber = enable_if_t<!__is_same(T, bool), T>;
-template <typename T> struct Same {
-  typedef T type;
-};
 
 /** Repeats a plain operation until nobody came between; for what has no instruction. */
 template <typename Operation, typename T> inline T atomicUpdate(T *object, T operand) {

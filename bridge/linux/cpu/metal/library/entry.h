@@ -11,33 +11,8 @@
 namespace metal {
 namespace detail {
 
-enum Source { fromBuffer = CpuArgumentBuffer, fromThreadgroup = CpuArgumentThreadgroup, fromValue, fromArena };
-
-/** What a value argument is, by the name of its attribute. */
-enum Value {
-  value_thread_position_in_grid,
-  value_threads_per_grid,
-  value_thread_position_in_threadgroup,
-  value_threads_per_threadgroup,
-  value_dispatch_threads_per_threadgroup,
-  value_threadgroup_position_in_grid,
-  value_threadgroups_per_grid,
-  value_thread_index_in_threadgroup,
-  value_thread_index_in_simdgroup,
-  value_simdgroup_index_in_threadgroup,
-  value_simdgroups_per_threadgroup,
-  value_dispatch_simdgroups_per_threadgroup,
-  value_threads_per_simdgroup,
-  value_thread_execution_width,
-  value_thread_index_in_quadgroup,
-  value_quadgroup_index_in_threadgroup,
-  value_quadgroups_per_threadgroup
-};
-
-struct Tag {
-  uint source;
-  uint index; /* of a buffer or of threadgroup memory; a Value */
-};
+static_assert(fromBuffer == CpuArgumentBuffer && fromThreadgroup == CpuArgumentThreadgroup && fromValue == CpuArgumentValue,
+              "kinds of arguments as the device knows them");
 
 struct NamedTag {
   uint source;
@@ -70,19 +45,6 @@ inline uint valueOf(const CpuLaunch &launch, const CpuThread &lane, uint value, 
   }
   return 0;
 }
-
-template <typename T> struct PointeeSize {
-  enum { size = sizeof(T), alignment = alignof(T) };
-};
-template <> struct PointeeSize<void> {
-  enum { size = 1, alignment = 1 };
-};
-template <typename T> struct IsConst {
-  enum { value = 0 };
-};
-template <typename T> struct IsConst<const T> {
-  enum { value = 1 };
-};
 
 /** An argument of type A: fetched once (construction), then given to each thread (get). */
 template <typename A> struct Argument {
@@ -206,13 +168,6 @@ inline void describeKernel(void (*)(A...), CpuKernelInfo *info, uint maxThreads,
     info->arguments[count].index = tags.index, info->arguments[count].name = (ulong)tags.name, count++),
    ...);
   info->argumentCount = count;
-}
-
-/** Where a threadgroup variable of type T goes when the ones before it end at `end`. */
-template <typename T> constexpr uint placeAfter(uint end, uint alignment) {
-  const uint own = alignof(T) > 16 ? (uint)alignof(T) : 16;
-  const uint step = alignment > own ? alignment : own;
-  return (end + step - 1) / step * step;
 }
 
 } // namespace detail

@@ -11,18 +11,6 @@
 
 namespace metal {
 
-enum class mem_flags {
-  mem_none = 0,
-  mem_device = 1,
-  mem_threadgroup = 2,
-  mem_texture = 4,
-  mem_threadgroup_imageblock = 8,
-  mem_object_data = 16,
-  mem_device_and_threadgroup = 3
-};
-constexpr mem_flags operator|(mem_flags a, mem_flags b) { return (mem_flags)((int)a | (int)b); }
-constexpr mem_flags operator&(mem_flags a, mem_flags b) { return (mem_flags)((int)a & (int)b); }
-
 namespace detail {
 
 inline ulong stackPointer() {
@@ -98,12 +86,6 @@ struct Lane {
   template <typename T> T *out() const { return (T *)group->out; }
 };
 
-template <typename T> inline constexpr __constant bool isSimdOperand =
-    sizeof(T) <= CpuSlotBytes && (__is_integral(Element<T>) || isFloating<T>) && !__is_same(Element<T>, bool);
-
-#define METAL_SIMD_OPERAND(T) \
-  static_assert(detail::isSimdOperand<T>, "SIMD-group functions take numbers and vectors of numbers")
-
 /* What the computing lane does for all is not inlined: its registers are free at that point anyway, and the code of a
  * kernel stays small. */
 #define METAL_FOR_ALL __attribute__((noinline))
@@ -132,45 +114,6 @@ template <typename Operation, typename T> inline T reduce(T value) {
   if (active != 0) lane.out<T>()[0] = reduceLanes<Operation, T>(lane.in<T>(), active);
   return lane.out<T>()[0];
 }
-
-struct Sum {
-  template <typename T> static T identity() { return (T)(0); }
-  template <typename T> static T apply(T a, T b) { return a + b; }
-};
-struct Product {
-  template <typename T> static T identity() { return (T)(1); }
-  template <typename T> static T apply(T a, T b) { return a * b; }
-};
-struct Minimum {
-  template <typename T> static T identity() {
-    if constexpr (isFloating<T>)
-      return (T)((Element<T>)INFINITY);
-    else
-      return (T)(numeric_limits<Element<T>>::max());
-  }
-  template <typename T> static T apply(T a, T b) { return __builtin_elementwise_min(a, b); }
-};
-struct Maximum {
-  template <typename T> static T identity() {
-    if constexpr (isFloating<T>)
-      return (T)((Element<T>)-INFINITY);
-    else
-      return (T)(numeric_limits<Element<T>>::min());
-  }
-  template <typename T> static T apply(T a, T b) { return __builtin_elementwise_max(a, b); }
-};
-struct And {
-  template <typename T> static T identity() { return (T)((Element<T>)~0ul); }
-  template <typename T> static T apply(T a, T b) { return a & b; }
-};
-struct Or {
-  template <typename T> static T identity() { return (T)(0); }
-  template <typename T> static T apply(T a, T b) { return a | b; }
-};
-struct Xor {
-  template <typename T> static T identity() { return (T)(0); }
-  template <typename T> static T apply(T a, T b) { return a ^ b; }
-};
 
 template <typename Operation, bool inclusive, typename T>
 METAL_FOR_ALL void scanLanes(const T *in, T *out, uint active, uint width) {
@@ -246,8 +189,15 @@ inline uint vote(bool value, thread uint &active) {
   return (uint)result;
 }
 
-/** Operands of simd_and and the like. */
-template <typename T> using IfSimdInteger = enable_if_t<__is_integral(Element<T>), T>;
+/** The operand of the first lane that takes part. */
+template <typename T> inline T fromFirst(T v) {
+  METAL_SIMD_OPERAND(T);
+  Lane lane;
+  lane.in<T>()[lane.index] = v;
+  const uint active = lane.arrive();
+  if (active != 0) lane.out<T>()[0] = lane.in<T>()[__builtin_ctz(active)];
+  return lane.out<T>()[0];
+}
 
 } // namespace detail
 
@@ -258,166 +208,6 @@ inline void threadgroup_barrier(mem_flags) {
 inline void simdgroup_barrier(mem_flags) {
   detail::Lane lane;
   lane.arrive();
-}
-
-template <typename T> inline T simd_sum(T v) { return detail::reduce<detail::Sum>(v); }
-template <typename T> inline T simd_product(T v) { return detail::reduce<detail::Product>(v); }
-template <typename T> inline T simd_min(T v) { return detail::reduce<detail::Minimum>(v); }
-template <typename T> inline T simd_max(T v) { return detail::reduce<detail::Maximum>(v); }
-template <typename T> inline detail::IfSimdInteger<T> simd_and(T v) { return detail::reduce<detail::And>(v); }
-template <typename T> inline detail::IfSimdInteger<T> simd_or(T v) { return detail::reduce<detail::Or>(v); }
-template <typename T> inline detail::IfSimdInteger<T> simd_xor(T v) { return detail::reduce<detail::Xor>(v); }
-template <typename T> inline T simd_prefix_inclusive_sum(T v) { return detail::scan<detail::Sum, true>(v, 32); }
-template <typename T> inline T simd_prefix_exclusive_sum(T v) { return detail::scan<detail::Sum, false>(v, 32); }
-template <typename T> inline T simd_prefix_inclusive_product(T v) {
-  return detail::scan<detail::Product, true>(v, 32);
-}
-template <typename T> inline T simd_prefix_exclusive_product(T v) {
-  return detail::scan<detail::Product, false>(v, 32);
-}
-
-template <typename T> inline T simd_shuffle(T v, ushort lane) { return detail::Exchange<T>(v).of(lane); }
-template <typename T> inline T simd_broadcast(T v, ushort lane) { return detail::Exchange<T>(v).of(lane); }
-template <typename T> inline T simd_shuffle_xor(T v, ushort mask) {
-  const detail::Exchange<T> all(v);
-  return all.of(all.lane.index ^ mask);
-}
-template <typename T> inline T simd_shuffle_up(T v, ushort delta) {
-  const detail::Exchange<T> all(v);
-  return all.lane.index >= delta ? all.of(all.lane.index - delta) : v;
-}
-template <typename T> inline T simd_shuffle_down(T v, ushort delta) {
-  const detail::Exchange<T> all(v);
-  return all.lane.index + delta < CpuSimdWidth ? all.of(all.lane.index + delta) : v;
-}
-template <typename T> inline T simd_shuffle_rotate_up(T v, ushort delta) {
-  const detail::Exchange<T> all(v);
-  return all.of(all.lane.index - delta);
-}
-template <typename T> inline T simd_shuffle_rotate_down(T v, ushort delta) {
-  const detail::Exchange<T> all(v);
-  return all.of(all.lane.index + delta);
-}
-/** Shifts within each run of `modulo` lanes; the first `delta` lanes of a run get the last ones of `fill`. */
-template <typename T> inline T simd_shuffle_and_fill_up(T v, T fill, ushort delta, ushort modulo = 32) {
-  const detail::Exchange<T> all(v);
-  const uint index = all.lane.index, at = index & (modulo - 1);
-  const T shifted = all.of(index - delta); /* read before the next exchange overwrites it */
-  const detail::Exchange<T> filling(fill);
-  return at >= delta ? shifted : filling.of(index - delta + modulo);
-}
-template <typename T> inline T simd_shuffle_and_fill_down(T v, T fill, ushort delta, ushort modulo = 32) {
-  const detail::Exchange<T> all(v);
-  const uint index = all.lane.index, at = index & (modulo - 1);
-  const T shifted = all.of(index + delta);
-  const detail::Exchange<T> filling(fill);
-  return at + delta < modulo ? shifted : filling.of(index + delta - modulo);
-}
-
-/** A mask of lanes; converts explicitly to an integer. */
-struct simd_vote {
-  typedef ulong vote_t;
-  vote_t mask;
-  simd_vote() : mask(0) {}
-  explicit simd_vote(vote_t m) : mask(m) {}
-  explicit operator ulong() const { return mask; }
-  explicit operator uint() const { return (uint)mask; }
-  bool all() const { return mask == 0xffffffffu; }
-  bool any() const { return mask != 0; }
-};
-inline simd_vote simd_ballot(bool v) {
-  uint active;
-  return simd_vote((ulong)detail::vote(v, active));
-}
-inline bool simd_all(bool v) {
-  uint active;
-  return detail::vote(v, active) == active;
-}
-inline bool simd_any(bool v) {
-  uint active;
-  return detail::vote(v, active) != 0;
-}
-inline simd_vote simd_active_threads_mask() { return simd_ballot(true); }
-inline bool simd_is_first() {
-  uint active;
-  detail::vote(true, active);
-  return (uint)__builtin_ctz(active) == detail::Lane().index;
-}
-template <typename T> inline T simd_broadcast_first(T v) {
-  METAL_SIMD_OPERAND(T);
-  detail::Lane lane;
-  lane.in<T>()[lane.index] = v;
-  const uint active = lane.arrive();
-  if (active != 0) lane.out<T>()[0] = lane.in<T>()[__builtin_ctz(active)];
-  return lane.out<T>()[0];
-}
-
-template <typename T> inline T quad_sum(T v) { return detail::reduceQuad<detail::Sum>(v); }
-template <typename T> inline T quad_product(T v) { return detail::reduceQuad<detail::Product>(v); }
-template <typename T> inline T quad_min(T v) { return detail::reduceQuad<detail::Minimum>(v); }
-template <typename T> inline T quad_max(T v) { return detail::reduceQuad<detail::Maximum>(v); }
-template <typename T> inline detail::IfSimdInteger<T> quad_and(T v) { return detail::reduceQuad<detail::And>(v); }
-template <typename T> inline detail::IfSimdInteger<T> quad_or(T v) { return detail::reduceQuad<detail::Or>(v); }
-template <typename T> inline detail::IfSimdInteger<T> quad_xor(T v) { return detail::reduceQuad<detail::Xor>(v); }
-template <typename T> inline T quad_prefix_inclusive_sum(T v) { return detail::scan<detail::Sum, true>(v, 4); }
-template <typename T> inline T quad_prefix_exclusive_sum(T v) { return detail::scan<detail::Sum, false>(v, 4); }
-template <typename T> inline T quad_prefix_inclusive_product(T v) {
-  return detail::scan<detail::Product, true>(v, 4);
-}
-template <typename T> inline T quad_prefix_exclusive_product(T v) {
-  return detail::scan<detail::Product, false>(v, 4);
-}
-template <typename T> inline T quad_shuffle(T v, ushort lane) {
-  const detail::Exchange<T> all(v);
-  return all.of((all.lane.index & ~3u) | (lane & 3));
-}
-template <typename T> inline T quad_broadcast(T v, ushort lane) { return quad_shuffle(v, lane); }
-template <typename T> inline T quad_shuffle_xor(T v, ushort mask) {
-  const detail::Exchange<T> all(v);
-  return all.of(all.lane.index ^ (mask & 3));
-}
-template <typename T> inline T quad_shuffle_up(T v, ushort delta) {
-  const detail::Exchange<T> all(v);
-  return (all.lane.index & 3) >= delta ? all.of(all.lane.index - delta) : v;
-}
-template <typename T> inline T quad_shuffle_down(T v, ushort delta) {
-  const detail::Exchange<T> all(v);
-  return (all.lane.index & 3) + delta < 4 ? all.of(all.lane.index + delta) : v;
-}
-template <typename T> inline T quad_shuffle_rotate_up(T v, ushort delta) {
-  const detail::Exchange<T> all(v);
-  return all.of((all.lane.index & ~3u) | ((all.lane.index - delta) & 3));
-}
-template <typename T> inline T quad_shuffle_rotate_down(T v, ushort delta) {
-  const detail::Exchange<T> all(v);
-  return all.of((all.lane.index & ~3u) | ((all.lane.index + delta) & 3));
-}
-typedef simd_vote quad_vote;
-inline quad_vote quad_ballot(bool v) {
-  uint active;
-  return quad_vote((ulong)(detail::vote(v, active) >> (detail::Lane().index & ~3u) & 15));
-}
-inline bool quad_all(bool v) {
-  uint active;
-  const uint yes = detail::vote(v, active);
-  return ((yes ^ active) >> (detail::Lane().index & ~3u) & 15) == 0;
-}
-inline bool quad_any(bool v) {
-  uint active;
-  return (detail::vote(v, active) >> (detail::Lane().index & ~3u) & 15) != 0;
-}
-inline quad_vote quad_active_threads_mask() { return quad_ballot(true); }
-inline bool quad_is_first() {
-  uint active;
-  detail::vote(true, active);
-  const uint index = detail::Lane().index;
-  return (uint)__builtin_ctz(active >> (index & ~3u) & 15) == (index & 3);
-}
-template <typename T> inline T quad_broadcast_first(T v) {
-  uint active;
-  detail::vote(true, active);
-  const uint quad = detail::Lane().index & ~3u;
-  return detail::Exchange<T>(v).of(quad + (uint)__builtin_ctz(active >> quad & 15));
 }
 
 } // namespace metal

@@ -2,7 +2,7 @@
  * abi.h: what the CUDA device and the code that clang makes of MSL have in common.
  *
  * Read by two compilers: as C11 by the device (../../dispatch.c) and as C++ for OpenCL in front of every shader. A kernel
- * is `.visible .entry NAME(.param .align 8 .b8 [sizeof(CudaLaunch)])`: one struct, by value.
+ * is `.visible .entry NAME(.param .align 16 .b8 [sizeof(CudaLaunch)])`: one struct, by value.
  */
 #ifndef BUN_METAL_CUDA_ABI_H
 #define BUN_METAL_CUDA_ABI_H
@@ -19,7 +19,15 @@ typedef uint32_t CudaU32;
 typedef uint64_t CudaU64;
 #endif
 
-enum { CudaSimdWidth = 32, CudaBufferCount = 31, CudaMaxArguments = 64 };
+enum {
+  CudaSimdWidth = 32,
+  CudaBufferCount = 31,
+  CudaMaxArguments = 64,
+  CudaConstantBytes = 256, /* of small constants that travel with a launch */
+  CudaConstantLargest = 128,
+  CudaConstantAlignment = 16,
+  CudaNoOffset = 0xffffffff
+};
 
 /**
  * One dispatch. The launch's blocks are `requested` threads, in the same three dimensions, and its grid has as many blocks
@@ -39,11 +47,15 @@ typedef struct CudaLaunch {
   /** Position of the launch's first threadgroup. CUDA's grids have at most 65535 blocks in y and z: larger ones are
    * several launches. */
   CudaU32 origin[3];
-  CudaU32 paddingAtEnd;
+  /** Bit i: what is bound to buffer i is in `constants`, at its argument's place, and buffers[i] is not read. For arguments
+   * `constant T &` with such a place, whose bytes are known before the launch (setBytes). It saves every thread a wait for
+   * memory before it can begin. */
+  CudaU32 inlined;
+  unsigned char constants[CudaConstantBytes] __attribute__((aligned(16)));
 } CudaLaunch;
 
 #ifndef __OPENCL_CPP_VERSION__
-_Static_assert(sizeof(CudaLaunch) == 416, "the size is part of every entry's signature");
+_Static_assert(sizeof(CudaLaunch) == 672, "the size is part of every entry's signature");
 #endif
 
 /** Kinds of arguments, as in DriverArgumentKind; a value is none of them. */
@@ -58,6 +70,7 @@ typedef struct CudaArgument {
   CudaU32 reference;
   CudaU32 dataSize;
   CudaU32 alignment;
+  CudaU32 constantOffset; /* in CudaLaunch.constants; CudaNoOffset where it has no place there */
 } CudaArgument;
 
 typedef struct CudaKernelInfo {
