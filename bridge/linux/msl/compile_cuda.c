@@ -14,14 +14,39 @@ static const char *const codeOptions[] = {"-S", "-nocudalib",
                                           /* Addresses in shared memory have 32 bits. */
                                           "-Xclang", "-fcuda-short-ptr", "-mllvm", "-nvptx-short-ptr",
                                           /* a / b within 2 ulp, as Metal has it. */
-                                          "-mllvm", "-nvptx-prec-divf32=1", NULL};
+                                          "-mllvm", "-nvptx-prec-divf32=1",
+                                          /* Arrays are in registers only where loops over them are unrolled. */
+                                          "-mllvm", "-unroll-threshold=1000", NULL};
+
+static bool compile(MslCompilation *c, MslUnit *unit, const char *option) {
+  MslArguments a = {0};
+  bool ok = mslAddSource(c, unit, &a, ".ptx");
+  mslAddAll(&a, codeOptions);
+  if (option) mslAdd(&a, option);
+  ok = ok && mslRunClang(c, unit, &a, NULL);
+  mslArgumentsFree(&a);
+  return ok;
+}
+
+static bool readOutput(MslUnit *unit, MslText *text) {
+  char *path = mslFormat("%s.ptx", unit->path), *message = NULL;
+  const bool ok = path && mslReadFile(path, (size_t)1 << 30, text, &message) && text->bytes;
+  if (message) mslTextPuts(&unit->messages, message);
+  free(message);
+  free(path);
+  return ok;
+}
 
 void mslCompileForCuda(MslCompilation *c, MslUnit *unit) {
-  MslArguments a = {0};
-  unit->failed = !mslAddSource(c, unit, &a, ".ptx");
-  mslAddAll(&a, codeOptions);
-  if (!unit->failed) unit->failed = !mslRunClang(c, unit, &a, NULL);
-  mslArgumentsFree(&a);
+  MslText text = {0};
+  unit->failed = !compile(c, unit, NULL) || !readOutput(unit, &text);
+  /* Copies of constants that did not end up in registers would be read as if they were in device memory: entry.h. It is the
+   * only place where an address is turned into one of device memory. */
+  if (!unit->failed && strstr(text.bytes, "cvta.to.global")) {
+    mslTextFree(&unit->messages);
+    unit->failed = !compile(c, unit, "-DMETAL_CONSTANTS_IN_MEMORY=1");
+  }
+  mslTextFree(&text);
 }
 
 /** The parts of a slice while it grows. */
@@ -125,13 +150,12 @@ static bool putKernel(MslUnit *unit, uint32_t n, const PtxModule *module, uint32
 static bool putUnit(MslUnit *unit, Slice *slice) {
   MslText text = {0};
   PtxModule module = {0};
-  char *path = mslFormat("%s.ptx", unit->path), *message = NULL;
-  bool ok = path && mslReadFile(path, (size_t)1 << 30, &text, &message);
-  if (ok) {
-    message = ptxRead(&module, text.bytes ? text.bytes : "", text.length);
-    ok = !message;
+  bool ok = readOutput(unit, &text);
+  char *message = ok ? ptxRead(&module, text.bytes, text.length) : NULL;
+  if (message) {
+    mslTextPuts(&unit->messages, message);
+    ok = false;
   }
-  if (message) mslTextPuts(&unit->messages, message);
   free(message);
   uint32_t *numbers = ok ? calloc((size_t)module.count + 1, sizeof *numbers) : NULL;
   ok = ok && numbers;
@@ -139,7 +163,6 @@ static bool putUnit(MslUnit *unit, Slice *slice) {
   free(numbers);
   ptxFree(&module);
   mslTextFree(&text);
-  free(path);
   return ok;
 }
 

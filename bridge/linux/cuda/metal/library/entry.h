@@ -122,10 +122,19 @@ template <typename T> struct Argument<constant T *> {
   }
   static constexpr CudaArgument describe() { return describePointee<T, true, false>(); }
 };
-/** Small ones may come with the launch, and are copied: the compiler keeps the copy in registers. */
+/**
+ * Small ones may come with the launch, and are copied: the compiler keeps the copy in registers, and so no address of it is
+ * left. Where one is (an array in it with a variable index), the driver of the compiler sees that and compiles again with
+ * METAL_CONSTANTS_IN_MEMORY: the copy is not in device memory, as its type says.
+ */
 template <typename T> struct Argument<constant T &> {
-  enum : uint { isSmall = sizeof(T) <= CudaConstantLargest && alignof(T) <= CudaConstantAlignment };
-  enum : uint { constantBytes = isSmall ? (sizeof(T) + CudaConstantAlignment - 1) / CudaConstantAlignment * CudaConstantAlignment : 0 };
+  enum : uint { step = CudaConstantAlignment };
+#if defined(METAL_CONSTANTS_IN_MEMORY)
+  enum : uint { isSmall = 0 };
+#else
+  enum : uint { isSmall = sizeof(T) <= CudaConstantLargest && alignof(T) <= step };
+#endif
+  enum : uint { constantBytes = isSmall ? (sizeof(T) + step - 1) / step * step : 0 };
   static constexpr CudaArgument describe() { return describePointee<T, true, true>(); }
 };
 template <typename T> struct Argument<threadgroup T *> {
