@@ -45,7 +45,7 @@ else
   PROGRAM_LDFLAGS := -fuse-ld=lld -lobjc -lpthread -ldl -lm
   LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects msl cpu cpu/native cuda,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
-  SHADERS := $(OUT)/shaders.metallib
+  SHADERS := $(OUT)/shaders.metallib $(OUT)/shaders-cuda.metallib
   NATIVE_SOURCES := $(wildcard test/native/*_test.[cm])
 endif
 
@@ -132,6 +132,11 @@ $(OUT)/metal/.stamp: $(MSL_HEADERS)
 $(OUT)/shaders.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $@"
 	@$(OUT)/mslc $(sort $(wildcard shaders/*.metal)) -o $@
+
+# For CUDA devices, of which none has to be there.
+$(OUT)/shaders-cuda.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
+	@echo "  mslc    $@"
+	@$(OUT)/mslc --target nvptx64-sm_80 $(sort $(wildcard shaders/*.metal)) -o $@
 
 LINKED_HEADERS := $(if $(OBJC_HEADERS),$(OUT)/include/objc)
 $(LINKED_HEADERS): $(OBJC_HEADERS)

@@ -1,7 +1,7 @@
 # What ships for Linux, and the npm package. Apple's part is apple.mk's.
 #
 # dist/linux-x64 and dist/linux-arm64 hold the native library, GCC's Objective-C runtime, which it needs beside it, the
-# compiled shaders, one file per instruction level, and the headers for compiling MSL at run time. Nothing in them
+# compiled shaders, one file per instruction level and one for CUDA devices, and the headers for compiling MSL at run time. Nothing in them
 # depends on the building machine or the directory: two builds give the same bytes. The other architecture is
 # cross-compiled against Debian's packages for that (scripts/deps.sh dist).
 
@@ -47,7 +47,7 @@ dist-linux: $(foreach p,$(DIST_PLATFORMS),dist-$(p))
 define dist_platform
 .PHONY: dist-$(1)
 dist-$(1): dist/$(1)/libbun_metal.so dist/$(1)/libobjc.so.4 dist/$(1)/libobjc.LICENSE.txt $(DIST_BUILD)/$(1)/metal.stamp \
-           $(foreach s,$(DIST_SHADERS_$(1)),dist/$(1)/shaders-$(s).metallib)
+           $(foreach s,$(DIST_SHADERS_$(1)) cuda,dist/$(1)/shaders-$(s).metallib)
 
 $(DIST_BUILD)/$(1)/obj/%.o: % Makefile make/dist.mk | $(DIST_BUILD)/include/objc
 	@echo "  compile $$< ($(1))"
@@ -66,6 +66,9 @@ dist/$(1)/libobjc.LICENSE.txt: scripts/libobjc_license.sh dist/$(1)/libobjc.so.4
 
 $(DIST_BUILD)/$(1)/metal.stamp: $(MSL_HEADERS)
 	@$$(call install_msl_headers,dist/$(1)/metal) && mkdir -p $$(dir $$@) && touch $$@
+
+dist/$(1)/shaders-cuda.metallib: $(OUT)/shaders-cuda.metallib
+	@mkdir -p $$(dir $$@) && cp $$< $$@
 
 dist/$(1)/shaders-%.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $$@"

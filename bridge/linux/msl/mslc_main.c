@@ -44,14 +44,15 @@ static void listFunction(const DriverFunction *f) {
   printf("%s\n", f->name);
   for (uint32_t k = 0; k < f->argumentCount; k++) {
     const DriverArgument *a = &f->arguments[k];
-    printf("  %s(%u) %s: %s%s, %u bytes%s\n", a->kind == DriverArgumentBuffer ? "buffer" : "threadgroup", a->index,
+    printf("  %s(%u) %s: %s%s, %u bytes%s, aligned to %u\n", a->kind == DriverArgumentBuffer ? "buffer" : "threadgroup", a->index,
            a->name,
            a->kind == DriverArgumentThreadgroupMemory ? "threadgroup"
            : a->constantSpace                         ? "constant"
            : a->writable                              ? "device"
                                                       : "const device",
-           a->reference ? " reference" : "", a->dataSize, a->reference ? "" : " each");
+           a->reference ? " reference" : "", a->dataSize, a->reference ? "" : " each", a->alignment);
   }
+  if (f->maxTotalThreadsPerThreadgroup < 1024) printf("  at most %u threads\n", f->maxTotalThreadsPerThreadgroup);
   if (f->staticThreadgroupMemoryLength) printf("  threadgroup memory: %u bytes\n", f->staticThreadgroupMemoryLength);
 }
 
