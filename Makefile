@@ -45,7 +45,7 @@ else
   PROGRAM_LDFLAGS := -fuse-ld=lld -lobjc -lpthread -ldl -lm
   LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects msl cpu cpu/native cuda,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
-  SHADERS := $(OUT)/shaders.metallib $(OUT)/shaders-cuda.metallib
+  SHADERS := $(OUT)/shaders.metallib build/cuda/shaders.metallib
   NATIVE_SOURCES := $(wildcard test/native/*_test.[cm])
 endif
 
@@ -120,7 +120,7 @@ $(WITHOUT_POOLS): $(UNPOOLED_OBJECTS) $(LAYER_OBJECTS)
 	@$(CLANG) $^ $(LDFLAGS) -o $@
 
 # The compiler alone, without what runs its results.
-MSLC_SOURCES := $(wildcard bridge/linux/msl/*.c $(foreach n,cpu/fault cpu/library cuda/kernels cuda/ptx,bridge/linux/$(n).c))
+MSLC_SOURCES := $(wildcard bridge/linux/msl/*.c $(foreach n,cpu/fault cpu/library cuda/compression cuda/kernels cuda/ptx,bridge/linux/$(n).c))
 $(OUT)/mslc: $(call object,$(MSLC_SOURCES)) $(OUT)/metal/.stamp
 	@echo "  link    $@"
 	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lpthread -ldl -lm -o $@
@@ -133,10 +133,10 @@ $(OUT)/shaders.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $@"
 	@$(OUT)/mslc $(sort $(wildcard shaders/*.metal)) -o $@
 
-# For CUDA devices, of which none has to be there.
-$(OUT)/shaders-cuda.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
+# For CUDA devices, of which none has to be there, and for machines of every kind.
+build/cuda/shaders.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $@"
-	@$(OUT)/mslc --target nvptx64-sm_80 $(sort $(wildcard shaders/*.metal)) -o $@
+	@mkdir -p $(@D) && $(OUT)/mslc --target nvptx64-sm_80 $(sort $(wildcard shaders/*.metal)) -o $@
 
 LINKED_HEADERS := $(if $(OBJC_HEADERS),$(OUT)/include/objc)
 $(LINKED_HEADERS): $(OBJC_HEADERS)

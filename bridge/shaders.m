@@ -47,13 +47,13 @@ static id<MTLLibrary> newLibraryBeside(id<MTLDevice> device, const char *file) {
   return text ? [device newLibraryWithURL:[NSURL fileURLWithPath:text] error:NULL] : nil;
 }
 
-/* Compiled code for the CPU is one file for each instruction level, or one for all, and that for CUDA devices another. What
- * follows a '+' is about kernels that are no shaders. +1. */
+/* Compiled code for the CPU is one file for each instruction level, or one for all. What follows a '+' is about kernels that
+ * are no shaders. That for CUDA devices is the same for machines of every kind, whose directories are beside it. +1. */
 static id<MTLLibrary> newCompiledLibrary(id<MTLDevice> device) {
   id<MTLLibrary> library = newLibraryBeside(device, "shaders.metallib");
   if (library || ![device respondsToSelector:@selector(architecture)]) return library;
   const char *architecture = [[[device architecture] name] UTF8String];
-  if (architecture && strncmp(architecture, "cuda-", 5) == 0) return newLibraryBeside(device, "shaders-cuda.metallib");
+  if (architecture && strncmp(architecture, "cuda-", 5) == 0) return newLibraryBeside(device, "../cuda/shaders.metallib");
   if (!architecture || strncmp(architecture, "cpu-", 4) != 0) return nil;
   const char *level = strncmp(architecture, "cpu-armv8", 9) == 0 ? "aarch64" : architecture + 4;
   char file[64];

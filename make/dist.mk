@@ -1,9 +1,10 @@
 # What ships for Linux, and the npm package. Apple's part is apple.mk's.
 #
 # dist/linux-x64 and dist/linux-arm64 hold the native library, GCC's Objective-C runtime, which it needs beside it, the
-# compiled shaders, one file per instruction level and one for CUDA devices, and the headers for compiling MSL at run time. Nothing in them
-# depends on the building machine or the directory: two builds give the same bytes. The other architecture is
-# cross-compiled against Debian's packages for that (scripts/deps.sh dist).
+# compiled shaders, one file per instruction level, and the headers for compiling MSL at run time; dist/cuda holds the
+# shaders for CUDA devices, which are the same for both. Nothing in them depends on the building machine or the directory:
+# two builds give the same bytes. The other architecture is cross-compiled against Debian's packages for that
+# (scripts/deps.sh dist).
 
 .PHONY: dist dist-artifacts dist-linux package package-tarball foreign-tests test-dist
 
@@ -14,6 +15,7 @@ DIST_TRIPLE_linux-arm64 := aarch64-linux-gnu
 DIST_SHADERS_linux-x64 := x86-64-v2 x86-64-v3 x86-64-v4
 DIST_SHADERS_linux-arm64 := aarch64
 DIST_LEVEL_aarch64 := armv8-a
+DIST_CUDA := dist/cuda/shaders.metallib
 # The newest glibc whose symbols may be needed: that of Debian 12, Ubuntu 22.04 and Red Hat 9 or older.
 DIST_GLIBC := 2.34
 
@@ -47,7 +49,7 @@ dist-linux: $(foreach p,$(DIST_PLATFORMS),dist-$(p))
 define dist_platform
 .PHONY: dist-$(1)
 dist-$(1): dist/$(1)/libbun_metal.so dist/$(1)/libobjc.so.4 dist/$(1)/libobjc.LICENSE.txt $(DIST_BUILD)/$(1)/metal.stamp \
-           $(foreach s,$(DIST_SHADERS_$(1)) cuda,dist/$(1)/shaders-$(s).metallib)
+           $(foreach s,$(DIST_SHADERS_$(1)),dist/$(1)/shaders-$(s).metallib) $(DIST_CUDA)
 
 $(DIST_BUILD)/$(1)/obj/%.o: % Makefile make/dist.mk | $(DIST_BUILD)/include/objc
 	@echo "  compile $$< ($(1))"
@@ -67,14 +69,14 @@ dist/$(1)/libobjc.LICENSE.txt: scripts/libobjc_license.sh dist/$(1)/libobjc.so.4
 $(DIST_BUILD)/$(1)/metal.stamp: $(MSL_HEADERS)
 	@$$(call install_msl_headers,dist/$(1)/metal) && mkdir -p $$(dir $$@) && touch $$@
 
-dist/$(1)/shaders-cuda.metallib: $(OUT)/shaders-cuda.metallib
-	@mkdir -p $$(dir $$@) && cp $$< $$@
-
 dist/$(1)/shaders-%.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $$@"
 	@mkdir -p $$(dir $$@) && $(OUT)/mslc --target $$(or $$(DIST_LEVEL_$$*),$$*) $(sort $(wildcard shaders/*.metal)) -o $$@
 endef
 $(foreach p,$(DIST_PLATFORMS),$(eval $(call dist_platform,$(p))))
+
+dist/cuda/shaders.metallib: build/cuda/shaders.metallib
+	@mkdir -p $(@D) && cp $< $@
 
 # The headers of GCC's Objective-C runtime are the same for every architecture.
 $(DIST_BUILD)/include/objc: $(OBJC_HEADERS)

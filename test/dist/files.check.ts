@@ -26,7 +26,8 @@ const kinds: readonly RegExp[] = [
   /^src\/[\w/]+\.ts$/,
   /^dist\/js\/(mod|src\/[\w/]+)\.(js|d\.ts)$/,
   /^dist\/darwin\/bun-metal\.dylib$/,
-  /^dist\/linux-(x64|arm64)\/(libbun_metal\.so|libobjc\.so\.4|libobjc\.LICENSE\.txt|metal\/(include|library)\/\w+(\.h)?)$/,
+  /^dist\/linux-(x64|arm64)\/(libbun_metal\.so|libobjc\.so\.4|libobjc\.LICENSE\.txt|metal\/(include|library|cpu|cuda)\/\w+(\.h)?)$/,
+  /^dist\/cuda\/shaders\.metallib$/,
   ...linuxLibraries.flatMap(({ directory, shaders }) =>
     Object.keys(shaders).map((file) => new RegExp(`^dist/${directory}/${file.replace(".", "\\.")}$`)),
   ),
@@ -61,6 +62,7 @@ describe("the package", () => {
     const needed = [
       "LICENSE",
       "README.md",
+      "dist/cuda/shaders.metallib",
       "dist/darwin/bun-metal.dylib",
       ...linuxLibraries.flatMap(({ directory, shaders }) =>
         ["libbun_metal.so", "libobjc.so.4", "libobjc.LICENSE.txt", "metal/library/library.h"]
@@ -149,8 +151,8 @@ describe("the libraries for Linux", () => {
       for (const [file, level] of Object.entries(shaders)) {
         const path = join(dist, platform, file);
         const bytes = readFileSync(path);
-        const signature = bytes.subarray(-48).toString("latin1");
-        expect(signature.slice(0, signature.indexOf("\0"))).toBe(level);
+        const place = bytes.subarray(-80).toString("latin1"); // bridge/linux/msl/image.c
+        expect(place.slice(0, place.indexOf("\0"))).toBe(level);
         expect(await readelf(path, "--file-header")).toContain(machine);
         // Compiled code calls the C library alone, by names that each has.
         const symbols = await readelf(path, "--dyn-syms", "--wide");

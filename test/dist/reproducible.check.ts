@@ -15,7 +15,7 @@ test("two clones build the same libraries and shaders", async () => {
     }
     // A make of its own, no part of the one that may run this.
     const environment = { ...process.env, MAKEFLAGS: undefined, MFLAGS: undefined, MAKELEVEL: undefined };
-    const levels = ["DIST_SHADERS_linux-x64=x86-64-v3", "DIST_SHADERS_linux-arm64="];
+    const levels = ["DIST_SHADERS_linux-x64=x86-64-v3", "DIST_SHADERS_linux-arm64=", "DIST_CUDA="];
     const command = ["make", "dist-linux", ...levels];
     const { code, stdout, stderr } = await execute(command, { cwd: clone, environment });
     expect(code, stdout + stderr).toBe(0);

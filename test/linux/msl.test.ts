@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { Device } from "../../src/runtime/index.ts";
 import { mulberry32, randomInteger } from "../reference/random.ts";
 import { markedLine, refusedSources } from "./msl_rules.ts";
-import { inParallel, type Outcome, runTool, ScratchDirectory, shaders } from "./msl_tool.ts";
+import { changedImage, inParallel, type Outcome, runTool, ScratchDirectory, shaders } from "./msl_tool.ts";
 
 const scratch = new ScratchDirectory();
 afterAll(() => scratch[Symbol.dispose]());
@@ -161,7 +161,7 @@ describe("mslc", () => {
       [["fine.metal", "-o", "x"], { PATH: "/nowhere" }, /install clang-19 .* or set BUN_METAL_CLANG/],
       [["fine.metal", "-o", "x"], { TMPDIR: "/nowhere" }, /cannot make a temporary directory/],
       [["fine.metal", "-o", "x"], { BUN_METAL_CPU_LEVEL: "z80" }, /BUN_METAL_CPU_LEVEL is 'z80'/],
-      [["fine.metal", "-o", "x", "--level", "z80"], {}, /'z80' is no level: there are x86-64-v2/],
+      [["fine.metal", "-o", "x", "--target", "z80"], {}, /'z80' is no target: there are x86-64-v2/],
       [["fine.metal", "-o", "x"], { BUN_METAL_CLANG: "/bin/false" }, /the compiler '\/bin\/false' failed/],
     ];
     for (const [args, environment, says] of cases) {
@@ -349,11 +349,11 @@ describe("shader libraries", () => {
     expect(library.functionNames).toEqual(["fine"]);
   });
 
-  test("mslc --level compiles for machines of another kind, which loadLibrary() refuses here", async () => {
+  test("mslc --target compiles for machines of another kind, which loadLibrary() refuses here", async () => {
     const foreign = process.arch === "arm64" ? "x86-64-v2" : "armv8-a";
     const made = await runTool("mslc", [
       scratch.file("library.metal"),
-      "--level",
+      "--target",
       foreign,
       "-o",
       scratch.file("f"),
@@ -382,13 +382,12 @@ describe("shader libraries", () => {
   });
 
   test("loadLibrary() says what to do about other versions, other machines, other files", () => {
-    // The signature: level[16], length, hash, version, magic[12].
-    const signature = bytes.length - 48;
-    const version = bytes.slice();
-    version[signature + 32] = 99;
-    expect(refusal(version)).toContain("compile it again with mslc");
-    const level = bytes.slice();
-    level.set(new TextEncoder().encode("x86-64-v9\0"), signature);
+    const version = changedImage(bytes, (image) => image.setUint32(image.byteLength - 40, 99, true));
+    expect(refusal(version)).toMatch(/was compiled for .*version 99 of this layer.*compile it again with mslc/);
+    const level = changedImage(bytes, (image) => {
+      for (const [i, byte] of new TextEncoder().encode("x86-64-v9\0").entries())
+        image.setUint8(image.byteLength - 80 + i, byte);
+    });
     expect(refusal(level)).toContain("was compiled for x86-64-v9, which this machine lacks");
     expect(refusal(new Uint8Array(readFileSync(process.execPath).subarray(0, 100_000)))).toContain(
       "not a shader library",

@@ -68,3 +68,32 @@ export async function inParallel<T, R>(
   await Promise.all(Array.from({ length: width }, worker));
   return results;
 }
+
+/** FNV-1a over words of eight bytes: the checksum of a library (bridge/linux/msl/image.c). */
+function imageHash(bytes: DataView): bigint {
+  const mask = (1n << 64n) - 1n;
+  let hash = 14695981039346656037n ^ BigInt(bytes.byteLength);
+  for (let i = 0; i < bytes.byteLength; i += 8) {
+    let word = 0n;
+    for (let k = Math.min(7, bytes.byteLength - i - 1); k >= 0; k--)
+      word = (word << 8n) | BigInt(bytes.getUint8(i + k));
+    hash = ((hash ^ word) * 1099511628211n) & mask;
+    hash ^= hash >> 29n;
+  }
+  return hash;
+}
+
+/**
+ * A library of one slice with something changed, and signed again. Behind the slice stand its place (name[24], length, hash,
+ * version, 4 bytes) and the end (count, 4 bytes, hash of the places, magic[16]).
+ */
+export function changedImage(image: Uint8Array, change: (image: DataView) => void): Uint8Array {
+  const bytes = image.slice();
+  const view = new DataView(bytes.buffer);
+  const place = bytes.length - 80;
+  const length = Number(view.getBigUint64(place + 24, true));
+  change(view);
+  view.setBigUint64(place + 32, imageHash(new DataView(bytes.buffer, 0, length)), true);
+  view.setBigUint64(place + 56, imageHash(new DataView(bytes.buffer, place, 48)), true);
+  return bytes;
+}

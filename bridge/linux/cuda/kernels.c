@@ -2,6 +2,7 @@
 #include "kernels.h"
 #include "../msl/compile.h"
 #include "../msl/image.h"
+#include "compression.h"
 #include "metal/library/abi.h"
 #include "slice.h"
 
@@ -144,11 +145,13 @@ static void readKernel(Cursor *c, Kernels *kernels, uint32_t index) {
   }
 }
 
-static bool readSlice(Kernels *kernels, size_t length) {
-  Cursor c = {kernels->slice, length, false};
-  if (length < CudaSliceMagicBytes || memcmp(c.at, CUDA_SLICE_MAGIC, CudaSliceMagicBytes) != 0) return false;
-  c.at += CudaSliceMagicBytes;
-  c.left -= CudaSliceMagicBytes;
+static bool readSlice(Kernels *kernels, const char *bytes, size_t length) {
+  Cursor c = {0};
+  if (length < CudaSliceMagicBytes || memcmp(bytes, CUDA_SLICE_MAGIC, CudaSliceMagicBytes) != 0) return false;
+  kernels->slice =
+      cudaDecompress(bytes + CudaSliceMagicBytes, length - CudaSliceMagicBytes, CudaSliceMostBytes, &c.left);
+  if (!kernels->slice) return false;
+  c.at = kernels->slice;
   kernels->start = readText(&c);
   const uint32_t pieceCount = readCount(&c, sizeof(uint32_t));
   kernels->pieces = calloc((size_t)pieceCount + 1, sizeof *kernels->pieces);
@@ -174,13 +177,9 @@ CudaKernels *cudaKernelsLoadBytes(const char *bytes, size_t length, const char *
   const MslSlice *slice = *message ? NULL : mslImageChoose(&image, name, "a CUDA device", rank, message);
   Kernels *kernels = slice ? calloc(1, sizeof *kernels) : NULL;
   if (!kernels) return NULL;
-  kernels->slice = malloc(slice->length ? slice->length : 1);
-  if (kernels->slice) {
-    memcpy(kernels->slice, slice->bytes, slice->length);
-    kernels->base.identity = mslImageHash(slice->bytes, slice->length);
-    if (readSlice(kernels, slice->length)) return &kernels->base;
-    *message = mslFormat("'%s' is damaged: its slice for CUDA devices cannot be read", name);
-  }
+  kernels->base.identity = mslImageHash(slice->bytes, slice->length);
+  if (readSlice(kernels, slice->bytes, slice->length)) return &kernels->base;
+  *message = mslFormat("'%s' is damaged: its slice for CUDA devices cannot be read", name);
   cudaKernelsFree(&kernels->base);
   return NULL;
 }

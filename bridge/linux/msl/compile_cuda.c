@@ -1,4 +1,5 @@
 /* compile_cuda.c: from a unit to PTX, and from that to a slice of kernels (cuda/slice.h). */
+#include "../cuda/compression.h"
 #include "../cuda/metal/library/abi.h"
 #include "../cuda/ptx.h"
 #include "../cuda/slice.h"
@@ -174,13 +175,21 @@ bool mslLinkForCuda(MslCompilation *c, MslText *out, MslText *messages) {
     if (!ok && c->units[i].messages.bytes) mslTextPuts(messages, c->units[i].messages.bytes);
   }
   ok = ok && !slice.pieces.failed && !slice.kernels.failed;
+  if (ok && slice.pieces.length + slice.kernels.length > CudaSliceMostBytes - 4096) {
+    mslTextPrint(messages, "error: the kernels have more than %d bytes\n", CudaSliceMostBytes);
+    ok = false;
+  }
   if (ok) {
+    MslText whole = {0};
+    putText(&whole, CUDA_MODULE_START, strlen(CUDA_MODULE_START));
+    putNumber(&whole, slice.pieceCount);
+    mslTextAppend(&whole, slice.pieces.bytes ? slice.pieces.bytes : "", slice.pieces.length);
+    putNumber(&whole, slice.kernelCount);
+    mslTextAppend(&whole, slice.kernels.bytes ? slice.kernels.bytes : "", slice.kernels.length);
     mslTextAppend(out, CUDA_SLICE_MAGIC, CudaSliceMagicBytes);
-    putText(out, CUDA_MODULE_START, strlen(CUDA_MODULE_START));
-    putNumber(out, slice.pieceCount);
-    mslTextAppend(out, slice.pieces.bytes, slice.pieces.length);
-    putNumber(out, slice.kernelCount);
-    mslTextAppend(out, slice.kernels.bytes, slice.kernels.length);
+    if (!whole.failed) cudaCompress(out, whole.bytes, whole.length);
+    ok = !whole.failed;
+    mslTextFree(&whole);
   }
   mslTextFree(&slice.pieces);
   mslTextFree(&slice.kernels);
