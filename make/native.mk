@@ -15,6 +15,8 @@ ifeq ($(ARCH),x86_64)
 $(OUT)/native/native_products: $(OUT)/obj/test/native/amx_emulated.o
 endif
 endif
+# The mathematical functions that CUDA devices have from this layer, as code of the host.
+$(OUT)/native/cuda_math: $(OUT)/obj/test/native/cuda_math.o
 $(OUT)/obj/test/native/%.o: test/native/%.cc Makefile make/native.mk
 	@echo "  compile $<"
 	@mkdir -p $(dir $@) && $(CLANG) $(NATIVE_CXXFLAGS) -c $< -o $@

@@ -383,7 +383,9 @@ describe("shader libraries", () => {
 
   test("loadLibrary() says what to do about other versions, other machines, other files", () => {
     const version = changedImage(bytes, (image) => image.setUint32(image.byteLength - 40, 99, true));
-    expect(refusal(version)).toMatch(/was compiled for .*version 99 of this layer.*compile it again with mslc/);
+    expect(refusal(version)).toMatch(
+      /was compiled for .*version 99 of this layer.*compile it again with mslc/,
+    );
     const level = changedImage(bytes, (image) => {
       for (const [i, byte] of new TextEncoder().encode("x86-64-v9\0").entries())
         image.setUint8(image.byteLength - 80 + i, byte);

@@ -39,7 +39,8 @@ async function kernelsOf(library: string, ...options: string[]): Promise<Map<str
 function undefinedNames(text: string): string[] {
   const defined = new Set<string>();
   for (const [, name = ""] of text.matchAll(/^(\$?\w+):/gm)) defined.add(name);
-  for (const [, name = ""] of text.matchAll(/\.(?:entry|func)\s+(?:\([^)]*\)\s*)?([\w$]+)/g)) defined.add(name);
+  for (const [, name = ""] of text.matchAll(/\.(?:entry|func)\s+(?:\([^)]*\)\s*)?([\w$]+)/g))
+    defined.add(name);
   for (const [, name = ""] of text.matchAll(
     /\.(?:global|const|shared|local|param)\b[^;,{(]*?\s([\w$]+)(?=\s*(?:\[|=|;|,|\n|\)))/g,
   ))
@@ -96,7 +97,9 @@ describe("the shaders for CUDA devices", () => {
       ["matvec_q8_0", [/shfl\.sync/], [/bar\.sync/, /\.shared\.f32/]],
       ["copy_f32_f16", [], [/bar\./, /shfl/]],
     ];
-    for (const [name, has, hasNot] of cases.filter(([name]) => library.has(name) || name !== "copy_f32_f16")) {
+    for (const [name, has, hasNot] of cases.filter(
+      ([name]) => library.has(name) || name !== "copy_f32_f16",
+    )) {
       for (const pattern of has) expect(kernel(name), name).toMatch(pattern);
       for (const pattern of hasNot) expect(kernel(name), name).not.toMatch(pattern);
     }
@@ -111,7 +114,9 @@ describe("the shaders for CUDA devices", () => {
   });
 
   test("ptxas takes kernels of every family, where there is one", async () => {
-    const families = new Map([...library.keys()].map((name) => [name.replace(/_(b?f16|f32|i?q\d.*|mxfp4)$/, ""), name]));
+    const families = new Map(
+      [...library.keys()].map((name) => [name.replace(/_(b?f16|f32|i?q\d.*|mxfp4)$/, ""), name]),
+    );
     if (spawnSync("ptxas", ["--version"]).status !== 0) {
       console.warn("There is no ptxas here: no kernel was assembled");
       return;
@@ -119,10 +124,13 @@ describe("the shaders for CUDA devices", () => {
     await inParallel([...families.values()], 2, async (name) => {
       writeFileSync(scratch.file(`${name}.ptx`), kernel(name));
       for (const machine of ["sm_80", "sm_90"]) {
-        const child = Bun.spawn(["ptxas", `-arch=${machine}`, scratch.file(`${name}.ptx`), "-o", "/dev/null"], {
-          stderr: "pipe",
-          stdout: "pipe",
-        });
+        const child = Bun.spawn(
+          ["ptxas", `-arch=${machine}`, scratch.file(`${name}.ptx`), "-o", "/dev/null"],
+          {
+            stderr: "pipe",
+            stdout: "pipe",
+          },
+        );
         const said = (await child.stderr.text()) + (await child.stdout.text());
         expect(await child.exited, `${name} for ${machine}: ${said}`).toBe(0);
       }
@@ -145,7 +153,8 @@ describe("mslc --target nvptx64-sm_80", () => {
     const texts = await textsOf(scratch.file("both.metallib"), "both");
     expect(texts.size).toBe(forCuda.size);
     for (const [name, text] of texts) expect(undefinedNames(text), name).toEqual([]);
-    if (process.arch === "x64") expect([...forCuda]).toEqual([...(await kernelsOf(scratch.file("both.metallib")))]);
+    if (process.arch === "x64")
+      expect([...forCuda]).toEqual([...(await kernelsOf(scratch.file("both.metallib")))]);
   }, 60_000);
 
   test("a mistake is told in the same words for every target", async () => {
@@ -171,7 +180,11 @@ kernel void indexed(device float *x [[buffer(0)]], constant Table &t [[buffer(1)
   x[i] = t.values[i & 7];
 }\n`,
     );
-    const made = await runTool("mslc", ["indexed.metal", "--target", target, "-o", "indexed.metallib"], inScratch);
+    const made = await runTool(
+      "mslc",
+      ["indexed.metal", "--target", target, "-o", "indexed.metallib"],
+      inScratch,
+    );
     expect(made.errors).toBe("");
     const text = (await textsOf(scratch.file("indexed.metallib"), "indexed")).get("indexed") ?? "";
     expect(text).not.toContain("cvta.to.global");
@@ -202,7 +215,13 @@ describe("libraries without the slice that is asked for, and damaged ones", () =
       `kernel void small(device float *x [[buffer(0)]], constant uint &n [[buffer(1)]], threadgroup int *t [[threadgroup(0)]],
   uint i [[thread_position_in_grid]]) { t[i] = n; x[i] = t[i ^ 1]; }\n`,
     );
-    const made = await runTool("mslc", [scratch.file("small.metal"), "--target", target, "-o", scratch.file("small")]);
+    const made = await runTool("mslc", [
+      scratch.file("small.metal"),
+      "--target",
+      target,
+      "-o",
+      scratch.file("small"),
+    ]);
     expect(made.errors).toBe("");
     image = new Uint8Array(readFileSync(scratch.file("small")));
   });
@@ -219,7 +238,12 @@ describe("libraries without the slice that is asked for, and damaged ones", () =
   test("truncated libraries are refused", async () => {
     for (const length of [0, 7, 31, 32, 79, 80, image.length >> 1, image.length - 1]) {
       writeFileSync(scratch.file("damaged"), image.slice(0, length));
-      const { status, errors } = await runTool("mslc", ["--list", scratch.file("damaged"), "--target", target]);
+      const { status, errors } = await runTool("mslc", [
+        "--list",
+        scratch.file("damaged"),
+        "--target",
+        target,
+      ]);
       expect(errors, `${length} bytes`).toMatch(/not a shader library|damaged/);
       expect(status, `${length} bytes`).toBe(1);
     }
@@ -238,7 +262,12 @@ describe("libraries without the slice that is asked for, and damaged ones", () =
     let refused = 0;
     await inParallel(rounds, 2, async (content, i) => {
       writeFileSync(scratch.file(`damaged${i}`), content);
-      const { status, errors } = await runTool("mslc", ["--list", scratch.file(`damaged${i}`), "--target", target]);
+      const { status, errors } = await runTool("mslc", [
+        "--list",
+        scratch.file(`damaged${i}`),
+        "--target",
+        target,
+      ]);
       expect([0, 1], `seed ${seed}, round ${i}: ${errors}`).toContain(status);
       if (status === 1) {
         expect(errors, `seed ${seed}, round ${i}`).toContain("is damaged");

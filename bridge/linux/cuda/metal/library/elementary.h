@@ -80,12 +80,12 @@ inline float sinhOf(float x) {
     p = multiplyAdd(p, z, 1.66667160211e-1f);
     return multiplyAdd(p * z, x, x);
   }
-  const float half_ = halfExponential(a);
-  return __builtin_copysignf(half_ - 0.25f / half_, x);
+  const float halved = halfExponential(a);
+  return __builtin_copysignf(halved - 0.25f / halved, x);
 }
 inline float coshOf(float x) {
-  const float half_ = halfExponential(__builtin_fabsf(x));
-  return half_ + 0.25f / half_;
+  const float halved = halfExponential(__builtin_fabsf(x));
+  return halved + 0.25f / halved;
 }
 
 inline float asinhOf(float x) {
@@ -128,7 +128,7 @@ inline float atanhOf(float x) {
 }
 
 inline float log10Of(float x) { return log2Float(x) * 0.30102999566398119521f; }
-inline float exp10Of(float x) { return exponentialOf(x, 3.321928024291992f, 7.059628e-8f, 46.0f); }
+inline float exp10Of(float x) { return exponentialOf(x, 3.321928024291992f, 7.059537016037032e-8f, 46.0f); }
 
 /**
  * log2(x) for positive finite x, in double: x = m 2^e with m in [sqrt(1/2), sqrt(2)), s = (m - 1) / (m + 1), and
