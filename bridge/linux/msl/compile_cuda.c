@@ -23,6 +23,7 @@ static bool compile(MslCompilation *c, MslUnit *unit, const char *option) {
   MslArguments a = {0};
   bool ok = mslAddSource(c, unit, &a, ".ptx");
   mslAddAll(&a, codeOptions);
+  if (unit->shader.isOwn) mslAdd(&a, "-DMETAL_WHOLE_SIMD_GROUPS=1");
   if (option) mslAdd(&a, option);
   ok = ok && mslRunClang(c, unit, &a, NULL);
   mslArgumentsFree(&a);

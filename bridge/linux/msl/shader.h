@@ -92,6 +92,7 @@ typedef struct MslShader {
 
   bool extendsMetal;       /* declares something in namespace metal */
   bool usesThreadElements; /* of a simdgroup_matrix */
+  bool isOwn;              /* one of the shaders that ship: shaders/args.h */
   bool isRewritten;
   MslText errors;
   uint32_t errorCount;

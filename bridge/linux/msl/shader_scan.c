@@ -66,6 +66,8 @@ static void markDeclaredTypes(MslShader *shader) {
   for (uint32_t i = 0; i < shader->tokens.count; i++) {
     if (mslIs(shader, i, "thread_elements")) {
       shader->usesThreadElements = true;
+    } else if (mslIs(shader, i, "bun_metal_has_native_kernels")) {
+      shader->isOwn = true;
     } else if (mslIs(shader, i, "using") && mslIs(shader, i + 2, "=")) {
       markType(shader, i + 1, MslWordAlias);
     } else if (mslIs(shader, i, "typedef")) {

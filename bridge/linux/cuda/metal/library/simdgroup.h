@@ -1,8 +1,13 @@
 /*
  * simdgroup.h: barriers, and what SIMD-group functions are made of: a SIMD group is a warp.
  *
- * The functions work on the lanes that call them together (activemask). Where all 32 do, which is the rule, the mask is a
- * constant and the exchanges have a fixed pattern; else the lanes are taken one by one.
+ * The functions work on the lanes that call them together. Where all 32 do, which is the rule, the mask is a constant and
+ * the exchanges have a fixed pattern; else the lanes are taken one by one.
+ *
+ * Which lanes those are only the hardware knows, and lanes that went different ways need not be together again where the
+ * source has them so. For the shaders that ship (METAL_WHOLE_SIMD_GROUPS) that is not left to chance: all lanes that have
+ * not returned call these functions, and wait for each other there. A shader of the user's may call them on some of its
+ * lanes alone, where waiting for the others would never end.
  */
 #ifndef BUN_METAL_SIMDGROUP_H
 #define BUN_METAL_SIMDGROUP_H
@@ -19,9 +24,13 @@ struct Lane {
 };
 
 inline uint activeLanes() {
+#if defined(METAL_WHOLE_SIMD_GROUPS)
+  return __nvvm_vote_ballot_sync(AllLanes, true);
+#else
   uint mask;
   __asm__ volatile("activemask.b32 %0;" : "=r"(mask));
   return mask;
+#endif
 }
 inline uint lanesBelow(uint lane) { return (1u << lane) - 1; }
 
