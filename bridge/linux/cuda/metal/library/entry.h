@@ -36,9 +36,10 @@ struct Place {
   bool find(const CudaLaunch &launch) {
     const uint3 requested = {launch.requested[0], launch.requested[1], launch.requested[2]};
     const uint3 grid = {launch.grid[0], launch.grid[1], launch.grid[2]};
-    const uint3 block = {__nvvm_read_ptx_sreg_ctaid_x(), __nvvm_read_ptx_sreg_ctaid_y(),
-                         __nvvm_read_ptx_sreg_ctaid_z()};
-    position = uint3{__nvvm_read_ptx_sreg_tid_x(), __nvvm_read_ptx_sreg_tid_y(), __nvvm_read_ptx_sreg_tid_z()};
+    const uint3 block = {(uint)__nvvm_read_ptx_sreg_ctaid_x(), (uint)__nvvm_read_ptx_sreg_ctaid_y(),
+                         (uint)__nvvm_read_ptx_sreg_ctaid_z()};
+    position = uint3{(uint)__nvvm_read_ptx_sreg_tid_x(), (uint)__nvvm_read_ptx_sreg_tid_y(),
+                     (uint)__nvvm_read_ptx_sreg_tid_z()};
     group = block + uint3{launch.origin[0], launch.origin[1], launch.origin[2]};
     size = min(requested, grid - group * requested);
     index = position.x + requested.x * (position.y + requested.y * position.z);

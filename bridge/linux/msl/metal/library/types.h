@@ -300,6 +300,27 @@ template <int n> struct Shape<bool_vec<n>> {
   typedef bool_vec<n> vector;
   enum { count = n, packed = 1 };
 };
+
+#if defined(__NVPTX__)
+/**
+ * Four elements at any address. GPUs load nothing that is not aligned, and clang would take single elements: four bytes are
+ * cut out of the one or two words that they are in, and larger elements are loaded at once where they happen to be aligned.
+ */
+template <typename T> inline vec<T, 4> loadPacked(const device packed_vec<T, 4> *p) {
+  if constexpr (sizeof(T) == 1) {
+    const uint shift = (uint)(ulong)p & 3;
+    const device uint *words = (const device uint *)((ulong)p & ~3ul);
+    return as_type<vec<T, 4>>(__nvvm_prmt(words[0], words[shift != 0], 0x3210 + 0x1111 * shift));
+  } else {
+    if (((ulong)p & (sizeof(vec<T, 4>) - 1)) == 0) return *(const device vec<T, 4> *)p;
+    return vec<T, 4>{p->x, p->y, p->z, p->w};
+  }
+}
+template <typename T, typename E>
+inline enable_if_t<sizeof(E) <= 4, T> construct(const device packed_vec<E, 4> &v) {
+  return construct<T>(loadPacked(&v));
+}
+#endif
 } // namespace detail
 
 #define METAL_PACKED_OPERATOR(op)                                                        \
