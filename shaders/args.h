@@ -9,7 +9,8 @@
 
 #ifdef __METAL_LINUX__
 // By this name the CPU device knows kernels for which it has native ones (bridge/linux/cpu/native): others may be called the
-// same and do something else.
+// same and do something else. And CUDA devices know by it that SIMD-group functions are called by all threads of a SIMD group
+// that have not returned, or by none.
 extern "C" __attribute__((weak, used, visibility("default"))) void bun_metal_has_native_kernels() {}
 #endif
 
