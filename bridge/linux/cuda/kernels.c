@@ -4,6 +4,7 @@
 #include "../msl/image.h"
 #include "compression.h"
 #include "metal/library/abi.h"
+#include "registers.h"
 #include "slice.h"
 
 #include <stdlib.h>
@@ -24,7 +25,7 @@ typedef struct Kernel {
 
 typedef struct Kernels {
   CudaKernels base;
-  char *slice;
+  MslText slice;
   Text start;
   Text *pieces;
   uint32_t pieceCount;
@@ -148,10 +149,15 @@ static void readKernel(Cursor *c, Kernels *kernels, uint32_t index) {
 static bool readSlice(Kernels *kernels, const char *bytes, size_t length) {
   Cursor c = {0};
   if (length < CudaSliceMagicBytes || memcmp(bytes, CUDA_SLICE_MAGIC, CudaSliceMagicBytes) != 0) return false;
-  kernels->slice =
-      cudaDecompress(bytes + CudaSliceMagicBytes, length - CudaSliceMagicBytes, CudaSliceMostBytes, &c.left);
-  if (!kernels->slice) return false;
-  c.at = kernels->slice;
+  size_t relatedLength;
+  char *related =
+      cudaDecompress(bytes + CudaSliceMagicBytes, length - CudaSliceMagicBytes, CudaSliceMostBytes, &relatedLength);
+  if (!related) return false;
+  const bool ok = ptxRestoreRegisters(&kernels->slice, related, relatedLength, CudaSliceMostBytes);
+  free(related);
+  if (!ok) return false;
+  c.at = kernels->slice.bytes;
+  c.left = kernels->slice.length;
   kernels->start = readText(&c);
   const uint32_t pieceCount = readCount(&c, sizeof(uint32_t));
   kernels->pieces = calloc((size_t)pieceCount + 1, sizeof *kernels->pieces);
@@ -226,7 +232,7 @@ void cudaKernelsFree(CudaKernels *base) {
   free(kernels->kernels);
   free(base->functions);
   free(kernels->pieces);
-  free(kernels->slice);
+  mslTextFree(&kernels->slice);
   free(kernels);
 }
 

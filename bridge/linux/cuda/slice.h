@@ -3,7 +3,7 @@
  *
  * All numbers are words of 32 bits, little-endian; a text is its length and its bytes.
  *
- *   magic[8], then compressed (compression.h), and behind each other
+ *   magic[8], then, compressed (compression.h) and with registers as in registers.h, behind each other
  *   text      what every module begins with
  *   pieces    their number, and each as a text
  *   kernels   their number, and each as: host name, entry's name, most threads, bytes of threadgroup memory,
@@ -13,7 +13,7 @@
 #ifndef BUN_METAL_CUDA_SLICE_H
 #define BUN_METAL_CUDA_SLICE_H
 
-#define CUDA_SLICE_MAGIC "bmptx\0\0\1"
+#define CUDA_SLICE_MAGIC "bmptx\0\0\2"
 enum { CudaSliceMagicBytes = 8, CudaSliceMostBytes = 1 << 28 };
 
 /** What every module begins with. Shared memory is all dynamic: where it begins has to have a name. */

@@ -2,6 +2,7 @@
 #include "../cuda/compression.h"
 #include "../cuda/metal/library/abi.h"
 #include "../cuda/ptx.h"
+#include "../cuda/registers.h"
 #include "../cuda/slice.h"
 #include "compilation.h"
 
@@ -17,7 +18,7 @@ static const char *const codeOptions[] = {"-S", "-nocudalib",
                                           /* a / b within 2 ulp, as Metal has it. */
                                           "-mllvm", "-nvptx-prec-divf32=1",
                                           /* Arrays are in registers only where loops over them are unrolled. */
-                                          "-mllvm", "-unroll-threshold=1000", NULL};
+                                          "-mllvm", "-unroll-threshold=3000", NULL};
 
 static bool compile(MslCompilation *c, MslUnit *unit, const char *option) {
   MslArguments a = {0};
@@ -168,6 +169,19 @@ static bool putUnit(MslUnit *unit, Slice *slice) {
   return ok;
 }
 
+static bool putCompressed(MslText *out, const MslText *whole) {
+  MslText related = {0}, restored = {0};
+  ptxRelateRegisters(&related, whole->bytes, whole->length);
+  /* Text that only looks like a register's number may not come back as it was; clang writes none. */
+  const bool ok = !related.failed && ptxRestoreRegisters(&restored, related.bytes, related.length, whole->length) &&
+                  restored.length == whole->length && memcmp(restored.bytes, whole->bytes, whole->length) == 0;
+  mslTextAppend(out, CUDA_SLICE_MAGIC, CudaSliceMagicBytes);
+  if (ok) cudaCompress(out, related.bytes, related.length);
+  mslTextFree(&related);
+  mslTextFree(&restored);
+  return ok;
+}
+
 bool mslLinkForCuda(MslCompilation *c, MslText *out, MslText *messages) {
   Slice slice = {0};
   bool ok = true;
@@ -187,9 +201,7 @@ bool mslLinkForCuda(MslCompilation *c, MslText *out, MslText *messages) {
     mslTextAppend(&whole, slice.pieces.bytes ? slice.pieces.bytes : "", slice.pieces.length);
     putNumber(&whole, slice.kernelCount);
     mslTextAppend(&whole, slice.kernels.bytes ? slice.kernels.bytes : "", slice.kernels.length);
-    mslTextAppend(out, CUDA_SLICE_MAGIC, CudaSliceMagicBytes);
-    if (!whole.failed) cudaCompress(out, whole.bytes, whole.length);
-    ok = !whole.failed;
+    ok = !whole.failed && putCompressed(out, &whole);
     mslTextFree(&whole);
   }
   mslTextFree(&slice.pieces);
