@@ -1,7 +1,7 @@
 /*
  * library.h: the MSL standard library. The compiler driver includes it in front of every shader, after the shader was
  * preprocessed against the empty headers in ../include. Those of the headers below that are not beside this one are in a
- * directory for each device: cpu/metal/library, which is installed as ../cpu.
+ * directory for each kind of device: ../cpu and ../cuda, in the sources cpu/metal/library and cuda/metal/library.
  */
 #include "spaces.h"
 #include "abi.h"
