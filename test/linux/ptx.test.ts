@@ -1,7 +1,7 @@
 // The shaders for CUDA devices, as far as they can be judged without one: what is in their library.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, normalize } from "node:path";
 import { mulberry32, randomInteger } from "../reference/random.ts";
 import { refusedSources } from "./msl_rules.ts";
@@ -13,7 +13,7 @@ afterAll(() => scratch[Symbol.dispose]());
 
 /** The text of every kernel of a library, by the kernel's name. */
 async function textsOf(library: string, directory: string): Promise<Map<string, string>> {
-  spawnSync("mkdir", ["-p", scratch.file(directory)]);
+  mkdirSync(scratch.file(directory));
   const { status, errors } = await runTool("mslc", ["--ptx", library, "-o", scratch.file(directory)]);
   expect(status, errors).toBe(0);
   const texts = new Map<string, string>();
@@ -95,11 +95,9 @@ describe("the shaders for CUDA devices", () => {
         [],
       ],
       ["matvec_q8_0", [/shfl\.sync/], [/bar\.sync/, /\.shared\.f32/]],
-      ["copy_f32_f16", [], [/bar\./, /shfl/]],
+      ["convert_q8_0_f16", [/cvt\.rn\.f16/], [/bar\./, /shfl/, /mma/]],
     ];
-    for (const [name, has, hasNot] of cases.filter(
-      ([name]) => library.has(name) || name !== "copy_f32_f16",
-    )) {
+    for (const [name, has, hasNot] of cases) {
       for (const pattern of has) expect(kernel(name), name).toMatch(pattern);
       for (const pattern of hasNot) expect(kernel(name), name).not.toMatch(pattern);
     }
@@ -190,6 +188,24 @@ kernel void indexed(device float *x [[buffer(0)]], constant Table &t [[buffer(1)
     expect(text).not.toContain("cvta.to.global");
     expect(text).not.toContain(".local");
     expect([...text.matchAll(/ld\.global/g)].length).toBe(1);
+  });
+
+  test("a limit of threads is told to the assembler, 1024 at most", async () => {
+    const bounded = (name: string, most: number): string =>
+      `[[max_total_threads_per_threadgroup(${most})]] kernel void ${name}(device float *x [[buffer(0)]]) { x[0] = 1; }\n`;
+    writeFileSync(scratch.file("bounded.metal"), bounded("few", 96) + bounded("many", 4096));
+    const made = await runTool(
+      "mslc",
+      ["bounded.metal", "--target", target, "-o", "bounded.metallib"],
+      inScratch,
+    );
+    expect(made.errors).toBe("");
+    const texts = await textsOf(scratch.file("bounded.metallib"), "bounded");
+    expect(texts.get("few")).toContain("\n.maxntid 96, 1, 1\n{");
+    expect(texts.get("many")).toContain("\n.maxntid 1024, 1, 1\n{");
+    const kernels = await kernelsOf(scratch.file("bounded.metallib"), "--target", target);
+    expect(kernels.get("few")).toContain("at most 96 threads");
+    expect(kernels.get("many")).not.toContain("at most");
   });
 
   test("a function that is nowhere is an error with the kernel's name", async () => {

@@ -220,22 +220,28 @@ static void takeMessages(MslCompilation *c, MslText *messages, bool wanted) {
   }
 }
 
-static bool makeSlice(MslCompilation *c, const char *name, MslSlice *slice, MslText *bytes, bool isFirst,
-                      MslText *messages) {
-  c->target = name ? mslTargetNamed(name) : NULL;
-  char *missing = NULL;
-  if (!name) c->target = mslTargetOfMachine(&missing);
-  if (!c->target) {
-    mslTextPrint(messages, "%s", missing ? missing : "");
-    if (name) mslTextPrint(messages, "error: '%s' is no target: there are %s\n", name, mslTargetNames());
-    free(missing);
-    return false;
+/** The targets that are asked for. NULL, or a malloc'ed message. */
+static char *findTargets(const MslOptions *options, const MslTarget *targets[], uint32_t *count) {
+  char *message = NULL;
+  *count = options->targetCount;
+  if (*count > MslMaxTargets) return mslFormat("error: a library is for at most %d targets\n", MslMaxTargets);
+  for (uint32_t i = 0; i < *count; i++) {
+    targets[i] = mslTargetNamed(options->targets[i]);
+    if (!targets[i])
+      return mslFormat("error: '%s' is no target: there are %s\n", options->targets[i], mslTargetNames());
   }
-  const bool isCuda = c->target->device == MslDeviceCuda;
+  if (*count > 0) return NULL;
+  *count = 1;
+  targets[0] = mslTargetOfMachine(&message);
+  return targets[0] || message ? message : mslFormat("error: out of memory\n");
+}
+
+static bool makeSlice(MslCompilation *c, const MslTarget *target, MslText *bytes, bool isFirst, MslText *messages) {
+  const bool isCuda = target->device == MslDeviceCuda;
+  c->target = target;
   bool ok = runStep(c, isCuda ? mslCompileForCuda : mslCompileForCpu);
   takeMessages(c, messages, isFirst || !ok);
   ok = ok && (isCuda ? mslLinkForCuda : mslLinkForCpu)(c, bytes, messages);
-  *slice = (MslSlice){.target = c->target, .bytes = bytes->bytes, .length = bytes->length};
   return ok && !bytes->failed;
 }
 
@@ -243,21 +249,23 @@ bool mslCompile(const MslInput *inputs, uint32_t count, const MslOptions *option
                 MslText *messages) {
   static const MslOptions none;
   MslCompilation c = {.options = options ? options : &none, .count = count};
-  const uint32_t targetCount = c.options->targetCount ? c.options->targetCount : 1;
+  const MslTarget *targets[MslMaxTargets];
+  uint32_t targetCount;
   MslSlice slices[MslMaxTargets];
   MslText bytes[MslMaxTargets] = {0};
-  bool ok = targetCount <= MslMaxTargets;
-  if (!ok) mslTextPrint(messages, "error: a library is for at most %d targets\n", MslMaxTargets);
-  char *missing = ok ? mslToolchainFind(&c.toolchain) : NULL;
+  char *missing = findTargets(c.options, targets, &targetCount);
+  if (!missing) missing = mslToolchainFind(&c.toolchain);
   if (missing) mslTextPuts(messages, missing);
-  ok = ok && !missing;
+  bool ok = !missing;
   free(missing);
   if (ok) {
     ok = readSources(&c, inputs, messages);
     takeMessages(&c, messages, true);
   }
-  for (uint32_t i = 0; ok && i < targetCount; i++)
-    ok = makeSlice(&c, c.options->targetCount ? c.options->targets[i] : NULL, &slices[i], &bytes[i], i == 0, messages);
+  for (uint32_t i = 0; ok && i < targetCount; i++) {
+    ok = makeSlice(&c, targets[i], &bytes[i], i == 0, messages);
+    slices[i] = (MslSlice){.target = targets[i], .bytes = bytes[i].bytes, .length = bytes[i].length};
+  }
   if (ok) mslImageWrite(image, slices, targetCount);
   ok = ok && !image->failed;
   if (!ok && messages->length == 0) mslTextPuts(messages, "error: out of memory\n");

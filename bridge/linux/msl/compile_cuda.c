@@ -92,7 +92,7 @@ static void putPiece(const PtxModule *module, const PtxPiece *piece, uint32_t ma
   const char *text = module->text.bytes + piece->start;
   const char *body = piece->isEntry && maxThreads ? memchr(text, '{', piece->length) : NULL;
   char limit[64];
-  const int length = body ? snprintf(limit, sizeof limit, ".maxntid %u, 1, 1\n", maxThreads) : 0;
+  const int length = body ? snprintf(limit, sizeof limit, ".maxntid %u, 1, 1\n", maxThreads < 1024 ? maxThreads : 1024) : 0;
   putNumber(&slice->pieces, (uint32_t)(piece->length + (size_t)length));
   mslTextAppend(&slice->pieces, text, body ? (size_t)(body - text) : piece->length);
   if (!body) return;
