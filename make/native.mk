@@ -15,10 +15,15 @@ ifeq ($(ARCH),x86_64)
 $(OUT)/native/native_products: $(OUT)/obj/test/native/amx_emulated.o
 endif
 endif
-# The mathematical functions that CUDA devices have from this layer, as code of the host.
-$(OUT)/native/cuda_math: $(OUT)/obj/test/native/cuda_math.o
 $(OUT)/obj/test/native/%.o: test/native/%.cc Makefile make/native.mk
 	@echo "  compile $<"
 	@mkdir -p $(dir $@) && $(CLANG) $(NATIVE_CXXFLAGS) -c $< -o $@
+
+# The mathematical functions that CUDA devices have from this layer, as code of the host.
+$(OUT)/native/cuda_math: $(OUT)/obj/test/native/cuda_math.o
+$(DIST_BUILD)/$(FOREIGN)/native/cuda_math: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/cuda_math.o
+$(DIST_BUILD)/$(FOREIGN)/obj/test/native/%.o: test/native/%.cc Makefile make/native.mk
+	@echo "  compile $< ($(FOREIGN))"
+	@mkdir -p $(dir $@) && $(CLANG) --target=$(FOREIGN_TRIPLE) $(NATIVE_CXXFLAGS) -c $< -o $@
 
 -include $(wildcard build/native/*/*.d)
