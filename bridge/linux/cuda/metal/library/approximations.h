@@ -1,6 +1,6 @@
 /*
- * approximations.h: the instructions by which GPUs approximate functions, with denormal numbers as zero. The relative error
- * is below 2^-22 unless said otherwise (PTX ISA, floating point instructions).
+ * approximations.h: the instructions by which GPUs approximate functions. The relative error is below 2^-22 (PTX ISA,
+ * floating point instructions); ex2 takes and gives no denormal numbers.
  */
 #ifndef BUN_METAL_APPROXIMATIONS_H
 #define BUN_METAL_APPROXIMATIONS_H
@@ -15,12 +15,7 @@
 namespace metal {
 namespace detail {
 METAL_APPROXIMATION(exp2Approximation, "ex2.approx.ftz")
-METAL_APPROXIMATION(log2Approximation, "lg2.approx.ftz") /* absolute error between 1/2 and 2 */
-METAL_APPROXIMATION(sineApproximation, "sin.approx.ftz")   /* absolute error, for angles within [-pi, pi] */
-METAL_APPROXIMATION(cosineApproximation, "cos.approx.ftz")
-METAL_APPROXIMATION(tanhApproximation, "tanh.approx") /* relative error 2^-11 */
 METAL_APPROXIMATION(rsqrtApproximation, "rsqrt.approx")
-METAL_APPROXIMATION(sqrtApproximation, "sqrt.approx")
 } // namespace detail
 } // namespace metal
 #undef METAL_APPROXIMATION

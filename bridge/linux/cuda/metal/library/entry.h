@@ -157,7 +157,6 @@ template <typename T> struct Argument<threadgroup T &> {
 /** An argument as it is passed on. */
 template <typename A> struct Passed {
   A value;
-  uint unused;
   Passed(const CudaLaunch &launch, const Place &place, Tag tag, uint offset)
       : value(Argument<A>::get(launch, place, tag, offset)) {}
   A get() const { return value; }
