@@ -61,7 +61,14 @@ static DriverCommand dispatch(const char *name, void *first, void *second) {
 
 static void *work(void *argument) {
   const uint32_t number = (uint32_t)(uintptr_t)argument;
-  uint32_t *in = cpuDriver.allocate(0, Groups * GroupSize * 4, true), *out = cpuDriver.allocate(0, Groups * 4, true);
+  DriverMemory inputs, outputs;
+  char *none;
+  if (!cpuDriver.allocate(0, Groups * GroupSize * 4, DriverStorageShared, true, &inputs, &none) ||
+      !cpuDriver.allocate(0, Groups * 4, DriverStorageShared, true, &outputs, &none)) {
+    failures++;
+    return NULL;
+  }
+  uint32_t *in = inputs.contents, *out = outputs.contents;
   for (uint32_t run = 0; run < Runs; run++) {
     for (uint32_t i = 0; i < Groups * GroupSize; i++) in[i] = i * (number + 1) + run;
     DriverCommand commands[] = {
@@ -85,8 +92,8 @@ static void *work(void *argument) {
       free(message);
     }
   }
-  cpuDriver.deallocate(0, in, Groups * GroupSize * 4);
-  cpuDriver.deallocate(0, out, Groups * 4);
+  cpuDriver.deallocate(0, &inputs);
+  cpuDriver.deallocate(0, &outputs);
   return NULL;
 }
 

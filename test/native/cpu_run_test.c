@@ -15,13 +15,19 @@
 #include <string.h>
 #include <time.h>
 
+static char *allocate(uint64_t length) {
+  DriverMemory memory;
+  char *message;
+  return cpuDriver.allocate(0, length, DriverStorageShared, true, &memory, &message) ? memory.contents : NULL;
+}
+
 static char *readFile(const char *path, uint64_t *length, bool page) {
   FILE *file = fopen(path, "rb");
   if (!file) return NULL;
   fseek(file, 0, SEEK_END);
   *length = (uint64_t)ftell(file);
   rewind(file);
-  char *bytes = page ? cpuDriver.allocate(0, *length ? *length : 1, true) : malloc(*length + 1);
+  char *bytes = page ? allocate(*length ? *length : 1) : malloc(*length + 1);
   if (bytes && fread(bytes, 1, *length, file) != *length) bytes = NULL;
   fclose(file);
   return bytes;
@@ -94,7 +100,8 @@ int main(int argc, char **argv) {
                      dispatch.dispatch.bufferLengths[i])
       return fail("cannot write", (char *)paths[i]);
     fclose(file);
-    cpuDriver.deallocate(0, dispatch.dispatch.buffers[i], dispatch.dispatch.bufferLengths[i]);
+    const DriverMemory memory = {.address = dispatch.dispatch.buffers[i], .length = dispatch.dispatch.bufferLengths[i]};
+    cpuDriver.deallocate(0, &memory);
   }
   cpuDriver.unload(library);
   free(commands);

@@ -251,7 +251,8 @@ static void librariesMayComeFromMemory(void) {
   ssize_t end = readlink("/proc/self/exe", path, sizeof path - 32);
   path[end > 0 ? end : 0] = 0;
   for (int up = 0; up < 2 && strrchr(path, '/'); up++) *strrchr(path, '/') = 0;
-  strcat(path, "/shaders.metallib");
+  const bool isCuda = strncmp([[[device architecture] name] UTF8String], "cuda", 4) == 0;
+  strcat(path, isCuda ? "/../cuda/shaders.metallib" : "/shaders.metallib");
   FILE *file = fopen(path, "rb");
   if (!file) return;
   fseek(file, 0, SEEK_END);

@@ -9,4 +9,12 @@
  *  buffer fails with MTLCommandBufferErrorInvalidResource. Any thread may ask. */
 extern double MTLObjectsReleasedInUse(void);
 
+/** Why the device made no buffer or no queue when this thread asked for one last, for which Metal has no error; NULL where
+ *  nothing is known. It lives until the next one on this thread. */
+extern const char *MTLReasonOfNil(void);
+
+/** Bytes that a device, an object of MTLDevice, has for private memory, those that are left now and all; NaN for what cannot
+ *  be told. */
+extern void MTLMemoryOfDevice(const void *device, double *available, double *total);
+
 #endif

@@ -76,31 +76,38 @@ static size_t wholePages(uint64_t length) {
 /** Small buffers come from the C library, whose reuse of memory costs no system call; large ones are mappings. */
 enum { MappingBytes = 256 << 10 };
 
-static void *allocate(uint32_t device, uint64_t length, bool zeroed) {
+static bool allocate(uint32_t device, uint64_t length, DriverStorage storage, bool zeroed, DriverMemory *out,
+                     char **message) {
   (void)device;
-  if (length == 0 || length > (uint64_t)1 << 46) return NULL;
+  *message = NULL;
+  if (length == 0 || length > (uint64_t)1 << 46) return false;
   const size_t size = wholePages(length);
   const bool poison = !zeroed && (cpuChecks() & CpuCheckPoison);
   void *memory;
   if (size >= MappingBytes) {
     memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return NULL;
+    if (memory == MAP_FAILED) return false;
   } else {
     memory = aligned_alloc((size_t)sysconf(_SC_PAGESIZE), size);
-    if (!memory) return NULL;
+    if (!memory) return false;
     if (zeroed) memset(memory, 0, size);
   }
   if (poison) memset(memory, 0xff, size);
-  return memory;
+  *out = (DriverMemory){.address = memory,
+                        .contents = storage == DriverStorageShared ? memory : NULL,
+                        .length = length,
+                        .storage = storage};
+  return true;
 }
 
-static void deallocate(uint32_t device, void *memory, uint64_t length) {
+static void deallocate(uint32_t device, const DriverMemory *memory) {
   (void)device;
-  const size_t size = wholePages(length);
+  if (memory->isWrapped) return;
+  const size_t size = wholePages(memory->length);
   if (size >= MappingBytes)
-    munmap(memory, size);
+    munmap(memory->address, size);
   else
-    free(memory);
+    free(memory->address);
 }
 
 /** The same library, which may be NULL. */
@@ -142,12 +149,14 @@ static bool run(const DriverCommand *commands, uint32_t count, char **message);
 
 static bool runExecute(const DriverCommand *command, char **message) {
   const uint32_t count = command->execute.count, *range = command->execute.range;
-  if (!range) return run(command->execute.commands, count, message);
+  const DriverCommandList *list = command->execute.list;
+  const DriverCommand *commands = list ? list->commands + command->execute.first : command->execute.commands;
+  if (!range) return run(commands, count, message);
   if (range[0] > count || range[1] > count - range[0]) {
     *message = mslFormat("%u indirect commands from %u on are outside of %u", range[1], range[0], count);
     return false;
   }
-  return run(command->execute.commands + range[0], range[1], message);
+  return run(commands + range[0], range[1], message);
 }
 
 static bool runCommand(const DriverCommand *command, char **message) {
@@ -160,6 +169,13 @@ static bool runCommand(const DriverCommand *command, char **message) {
       return true;
     case DriverCommandFill: memset(command->fill.destination, command->fill.value, command->fill.length); return true;
     case DriverCommandBarrier: return true;
+    case DriverCommandResetList:
+      driverListReset(command->reset.list, command->reset.first, command->reset.count);
+      return true;
+    case DriverCommandCopyList:
+      driverListCopy(command->copyList.source, command->copyList.sourceFirst, command->copyList.destination,
+                     command->copyList.destinationFirst, command->copyList.count);
+      return true;
   }
   return true;
 }

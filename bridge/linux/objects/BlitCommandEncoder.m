@@ -36,8 +36,8 @@ static void checkRange(LinuxBuffer *buffer, NSUInteger offset, NSUInteger length
     MTLBreakRule(@"MTLBlitOverlap", @"%lu bytes from %lu and from %lu on in one buffer overlap", size, sourceOffset,
                  destinationOffset);
   DriverCommand *command = [commandBuffer append:DriverCommandCopy];
-  command->copy.source = (char *)source->memory->bytes + sourceOffset;
-  command->copy.destination = (char *)destination->memory->bytes + destinationOffset;
+  command->copy.source = (char *)source->memory->place.address + sourceOffset;
+  command->copy.destination = (char *)destination->memory->place.address + destinationOffset;
   command->copy.length = size;
   [commandBuffer append:DriverCommandBarrier];
 }
@@ -46,13 +46,13 @@ static void checkRange(LinuxBuffer *buffer, NSUInteger offset, NSUInteger length
   LinuxBuffer *destination = [self use:buffer for:"filled"];
   checkRange(destination, range.location, range.length, "fill");
   DriverCommand *command = [commandBuffer append:DriverCommandFill];
-  command->fill.destination = (char *)destination->memory->bytes + range.location;
+  command->fill.destination = (char *)destination->memory->place.address + range.location;
   command->fill.length = range.length;
   command->fill.value = value;
   [commandBuffer append:DriverCommandBarrier];
 }
 
-/* ---- indirect commands: the driver sees arrays of commands, zeroed where empty ------------------------------------- */
+/* ---- indirect commands: the driver sees lists of commands, zeroed where empty -------------------------------------- */
 
 - (IndirectCommands *)useCommands:(id<MTLIndirectCommandBuffer>)buffer range:(NSRange)range {
   [self requireOpen];
@@ -67,9 +67,10 @@ static void checkRange(LinuxBuffer *buffer, NSUInteger offset, NSUInteger length
 - (void)resetCommandsInBuffer:(id<MTLIndirectCommandBuffer>)buffer withRange:(NSRange)range {
   IndirectCommands *commands = [self useCommands:buffer range:range];
   if (range.length == 0) return;
-  DriverCommand *command = [commandBuffer append:DriverCommandFill];
-  command->fill.destination = commands->encoded + range.location;
-  command->fill.length = range.length * sizeof *commands->encoded;
+  DriverCommand *command = [commandBuffer append:DriverCommandResetList];
+  command->reset.list = &commands->list;
+  command->reset.first = (uint32_t)range.location;
+  command->reset.count = (uint32_t)range.length;
   [commandBuffer append:DriverCommandBarrier];
   IndirectOperation *operation = [commandBuffer appendOperation];
   operation->kind = IndirectReset;
@@ -87,10 +88,12 @@ static void checkRange(LinuxBuffer *buffer, NSUInteger offset, NSUInteger length
       from->inheritsBuffers != to->inheritsBuffers || from->mostBuffers > to->mostBuffers)
     MTLBreakRule(@"MTLIndirectCommandBuffer", @"commands are copied between indirect command buffers of different kinds");
   if (range.length == 0) return;
-  DriverCommand *command = [commandBuffer append:DriverCommandCopy];
-  command->copy.source = from->encoded + range.location;
-  command->copy.destination = to->encoded + index;
-  command->copy.length = range.length * sizeof *from->encoded;
+  DriverCommand *command = [commandBuffer append:DriverCommandCopyList];
+  command->copyList.source = &from->list;
+  command->copyList.sourceFirst = (uint32_t)range.location;
+  command->copyList.destination = &to->list;
+  command->copyList.destinationFirst = (uint32_t)index;
+  command->copyList.count = (uint32_t)range.length;
   [commandBuffer append:DriverCommandBarrier];
   IndirectOperation *operation = [commandBuffer appendOperation];
   operation->kind = IndirectCopy;

@@ -5,11 +5,12 @@
 
 static void endMemory(Lifetime *lifetime) {
   BufferMemory *memory = (BufferMemory *)lifetime;
+  if (memory->size == 0) return;
   atomic_fetch_sub(&memory->owner->allocated, memory->size);
-  if (memory->isDriverMemory && memory->bytes)
-    memory->owner->driver->deallocate(memory->owner->index, memory->bytes, memory->size);
+  void *contents = memory->place.contents;
+  memory->owner->driver->deallocate(memory->owner->index, &memory->place);
   if (memory->deallocator) {
-    memory->deallocator(memory->bytes, memory->size);
+    memory->deallocator(contents, memory->size);
     Block_release(memory->deallocator);
   }
 }
@@ -34,10 +35,11 @@ static void endMemory(Lifetime *lifetime) {
 - (id)initWithDevice:(LinuxDevice *)device length:(NSUInteger)length options:(MTLResourceOptions)resourceOptions {
   self = [self initWithDevice:device options:resourceOptions];
   if (!self) return nil;
-  bool isZeroed = (resourceOptions & 0xF0) >> 4 != MTLStorageModePrivate;
-  memory->isDriverMemory = true;
-  memory->bytes = device->driver->allocate(device->index, length, isZeroed);
-  if (!memory->bytes) {
+  bool isPrivate = (resourceOptions & 0xF0) >> 4 == MTLStorageModePrivate;
+  DriverStorage storage = isPrivate ? DriverStoragePrivate : DriverStorageShared;
+  char *message = NULL;
+  if (!device->driver->allocate(device->index, length, storage, !isPrivate, &memory->place, &message)) {
+    MTLSetReasonOfNil(message);
     [self release];
     return nil;
   }
@@ -53,7 +55,14 @@ static void endMemory(Lifetime *lifetime) {
          deallocator:(void (^)(void *, NSUInteger))block {
   self = [self initWithDevice:device options:resourceOptions];
   if (!self) return nil;
-  memory->bytes = pointer;
+  memory->place =
+      (DriverMemory){.address = pointer, .contents = pointer, .length = length, .isWrapped = true};
+  char *message = NULL;
+  if (device->driver->wrap && !device->driver->wrap(device->index, pointer, length, &memory->place, &message)) {
+    MTLSetReasonOfNil(message);
+    [self release];
+    return nil;
+  }
   memory->size = length;
   memory->deallocator = block ? Block_copy(block) : NULL;
   atomic_fetch_add(&owner->allocated, length);
@@ -73,11 +82,11 @@ static void endMemory(Lifetime *lifetime) {
 }
 
 - (void *)contents {
-  return [self storageMode] == MTLStorageModePrivate ? NULL : memory->bytes;
+  return memory->place.contents;
 }
 
 - (uint64_t)gpuAddress {
-  return (uint64_t)memory->bytes;
+  return (uint64_t)memory->place.address;
 }
 
 - (MTLResourceOptions)resourceOptions {
@@ -98,7 +107,7 @@ static void endMemory(Lifetime *lifetime) {
 }
 
 - (MTLPurgeableState)setPurgeableState:(MTLPurgeableState)state {
-  (void)state; // memory of the CPU is never purged
+  (void)state; // memory is never purged
   return MTLPurgeableStateNonVolatile;
 }
 

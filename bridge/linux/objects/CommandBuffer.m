@@ -309,18 +309,44 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   return nil;
 }
 
-- (void)execute {
+- (void)setScheduled {
   pthread_mutex_lock(&queue->state->lock);
   atomic_store(&state, MTLCommandBufferStatusScheduled);
   pthread_cond_broadcast(&queue->state->changed);
   pthread_mutex_unlock(&queue->state->lock);
-  [self call:scheduledHandlers];
-  LinuxDevice *device = queue->owner;
-  char *message = NULL;
-  startTime = now();
-  bool isDone = device->driver->execute(device->index, commands, commandCount, &message);
+}
+
+- (void)start {
+  QueueState *shared = queue->state;
+  work = shared->driver->start(shared->driverQueue, commands, commandCount, &startMessage);
+  [self setScheduled];
+}
+
+/* Runs the commands, or waits for those that were started. False with a malloc'ed message. */
+- (bool)run:(char **)message {
+  const QueueState *shared = queue->state;
+  const double before = now();
+  double seconds = 0;
+  bool isDone = false;
+  if (!shared->driverQueue) {
+    isDone = shared->driver->execute(queue->owner->index, commands, commandCount, message);
+  } else if (work) {
+    isDone = shared->driver->finish(shared->driverQueue, work, &seconds, message);
+  } else {
+    *message = startMessage;
+    startMessage = NULL;
+  }
   endTime = now();
-  if (!isDone) failure = MTLNewError(MTLCommandBufferErrorDomain, MTLCommandBufferErrorInternal, message);
+  // Seconds of the device are exact, moments of it are not to be had on the CPU's clock.
+  startTime = shared->driverQueue ? endTime - seconds : before;
+  return isDone;
+}
+
+- (void)execute {
+  if (!queue->state->driverQueue) [self setScheduled];
+  [self call:scheduledHandlers];
+  char *message = NULL;
+  if (![self run:&message]) failure = MTLNewError(MTLCommandBufferErrorDomain, MTLCommandBufferErrorInternal, message);
   free(message);
   if (!failure) failure = [self newErrorOfReleased];
   [self releaseWhatIsKept];

@@ -7,29 +7,63 @@
 /* What a thread does to itself; never blocked. */
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
 
-/* The first command buffer in order that is committed; NULL when the queue ends. Retained by the list, now by us. */
-static LinuxCommandBuffer *takeNext(QueueState *state) {
-  LinuxCommandBuffer *commands = nil;
-  pthread_mutex_lock(&state->lock);
+static void append(CommandBufferList *list, LinuxCommandBuffer *commands) {
+  if (list->last) list->last->next = commands;
+  else list->first = commands;
+  list->last = commands;
+}
+
+static LinuxCommandBuffer *removeFirst(CommandBufferList *list) {
+  LinuxCommandBuffer *commands = list->first;
+  list->first = commands->next;
+  if (!list->first) list->last = nil;
+  commands->next = nil;
+  return commands;
+}
+
+static bool isCommitted(LinuxCommandBuffer *commands) {
+  return commands && atomic_load(&commands->state) == MTLCommandBufferStatusCommitted;
+}
+
+/* Starts what is committed and has nothing before it that is not. */
+static void startCommitted(QueueState *state) {
+  if (!state->driverQueue) return;
+  pthread_mutex_lock(&state->startLock);
   for (;;) {
-    commands = state->first;
-    if (commands && atomic_load(&commands->state) == MTLCommandBufferStatusCommitted) break;
-    commands = nil;
-    if (state->isStopping) break;
-    pthread_cond_wait(&state->changed, &state->lock);
+    pthread_mutex_lock(&state->lock);
+    LinuxCommandBuffer *commands = isCommitted(state->enqueued.first) ? removeFirst(&state->enqueued) : nil;
+    pthread_mutex_unlock(&state->lock);
+    if (!commands) break;
+    [commands start];
+    pthread_mutex_lock(&state->lock);
+    append(&state->started, commands);
+    pthread_cond_broadcast(&state->changed);
+    pthread_mutex_unlock(&state->lock);
   }
-  if (commands) {
-    state->first = commands->next;
-    if (!state->first) state->last = nil;
-    commands->next = nil;
-  }
+  pthread_mutex_unlock(&state->startLock);
+}
+
+/* The next command buffer that the thread has to do with; under the lock. */
+static LinuxCommandBuffer *removeNext(QueueState *state) {
+  if (state->driverQueue) return state->started.first ? removeFirst(&state->started) : nil;
+  return isCommitted(state->enqueued.first) ? removeFirst(&state->enqueued) : nil;
+}
+
+/* The first command buffer in order that is committed; nil when the queue ends, or, if nobody `waits`, when there is
+ * none. Retained by the list, now by us. */
+static LinuxCommandBuffer *takeNext(QueueState *state, bool waits) {
+  LinuxCommandBuffer *commands;
+  pthread_mutex_lock(&state->lock);
+  while (!(commands = removeNext(state)) && waits && !state->isStopping) pthread_cond_wait(&state->changed, &state->lock);
   pthread_mutex_unlock(&state->lock);
   return commands;
 }
 
 static void freeState(QueueState *state) {
+  if (state->driverQueue) state->driver->freeQueue(state->driverQueue);
   pthread_cond_destroy(&state->changed);
   pthread_mutex_destroy(&state->lock);
+  pthread_mutex_destroy(&state->startLock);
   free(state);
 }
 
@@ -52,7 +86,7 @@ static void *runQueue(void *context) {
   for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&handled, faults[i]);
   pthread_sigmask(SIG_BLOCK, &handled, NULL);
   LinuxCommandBuffer *commands;
-  while ((commands = takeNext(state))) runAndRelease(state, commands);
+  while ((commands = takeNext(state, true))) runAndRelease(state, commands);
   pthread_mutex_lock(&state->lock);
   bool isOurs = !state->hasThread; // the queue was freed on this thread and left the state to it
   pthread_mutex_unlock(&state->lock);
@@ -71,12 +105,20 @@ static void *runQueue(void *context) {
     return nil;
   }
   owner = [device retain];
+  state->driver = device->driver;
   pthread_mutex_init(&state->lock, NULL);
+  pthread_mutex_init(&state->startLock, NULL);
   pthread_cond_init(&state->changed, NULL);
   pthread_mutex_init(&residencyLock, NULL);
   residencySets = [[NSMutableArray alloc] init];
   state->most = most;
-  return self;
+  if (!state->driver->newQueue) return self;
+  char *message = NULL;
+  state->driverQueue = state->driver->newQueue(device->index, &message);
+  if (state->driverQueue) return self;
+  MTLSetReasonOfNil(message);
+  [self release];
+  return nil;
 }
 
 /* Every command buffer retains its queue, so none is left here. */
@@ -142,39 +184,39 @@ static void *runQueue(void *context) {
 }
 
 /* Only a committed command buffer is retained: one that is dropped before gives its place up. */
-- (void)enqueue:(LinuxCommandBuffer *)commands commit:(bool)isCommitted {
+- (void)enqueue:(LinuxCommandBuffer *)commands commit:(bool)commits {
   pthread_mutex_lock(&state->lock);
   if (commands->sequence == 0) {
-    commands->sequence = ++state->enqueued;
-    if (state->last) state->last->next = commands;
-    else state->first = commands;
-    state->last = commands;
+    commands->sequence = ++state->enqueuedCount;
+    append(&state->enqueued, commands);
   }
-  if (isCommitted) [commands retain];
-  atomic_store(&commands->state, isCommitted ? MTLCommandBufferStatusCommitted : MTLCommandBufferStatusEnqueued);
+  if (commits) [commands retain];
+  atomic_store(&commands->state, commits ? MTLCommandBufferStatusCommitted : MTLCommandBufferStatusEnqueued);
   int failure = 0;
-  if (isCommitted && !state->hasThread) {
+  if (commits && !state->hasThread) {
     failure = pthread_create(&state->thread, NULL, runQueue, state);
     state->hasThread = failure == 0;
   }
   pthread_cond_broadcast(&state->changed);
   pthread_mutex_unlock(&state->lock);
+  if (commits) startCommitted(state);
   if (failure != 0) {
     // No thread can be had: run it here, in order, as all that came before.
     LinuxCommandBuffer *next;
-    while (state->first && (next = takeNext(state))) runAndRelease(state, next);
+    while ((next = takeNext(state, false))) runAndRelease(state, next);
   }
 }
 
 - (void)withdraw:(LinuxCommandBuffer *)commands {
   pthread_mutex_lock(&state->lock);
   LinuxCommandBuffer *before = nil;
-  for (LinuxCommandBuffer *at = state->first; at != commands; at = at->next) before = at;
+  for (LinuxCommandBuffer *at = state->enqueued.first; at != commands; at = at->next) before = at;
   if (before) before->next = commands->next;
-  else state->first = commands->next;
-  if (state->last == commands) state->last = before;
+  else state->enqueued.first = commands->next;
+  if (state->enqueued.last == commands) state->enqueued.last = before;
   pthread_cond_broadcast(&state->changed); // who waited behind it may go
   pthread_mutex_unlock(&state->lock);
+  startCommitted(state);
 }
 
 /* ---- residency ----------------------------------------------------------------------------------------------------- */

@@ -130,7 +130,7 @@ enum { MostBytes = 4096 };
     MTLBreakRule(@"MTLIndirectBuffer", @"%lu bytes from %lu on: the offset must be a multiple of 4, inside of %lu bytes", size,
                  offset, memory->size);
   [commandBuffer keep:(LinuxBuffer *)buffer];
-  return (const uint32_t *)(const void *)((const char *)memory->bytes + offset);
+  return (const uint32_t *)(const void *)((const char *)memory->place.address + offset);
 }
 
 - (void)dispatchThreadgroupsWithIndirectBuffer:(id<MTLBuffer>)buffer
@@ -147,7 +147,8 @@ enum { MostBytes = 4096 };
 - (void)execute:(LinuxIndirectCommandBuffer *)buffer range:(NSRange)range from:(const uint32_t *)indirectRange {
   IndirectCommands *executed = buffer->commands;
   DriverCommand *command = [commandBuffer append:DriverCommandExecute];
-  command->execute.commands = executed->encoded + range.location;
+  command->execute.list = &executed->list;
+  command->execute.first = (uint32_t)range.location;
   command->execute.count = (uint32_t)range.length;
   command->execute.range = indirectRange;
   [commandBuffer keep:buffer];

@@ -1,6 +1,8 @@
 /* MTLDevice, and the two functions that find devices. */
 #import "Indirect.h"
 
+#import <Metal/LinuxChecks.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,7 @@
 /* So that sizes cannot overflow: a program has some hundred commands. */
 enum { MostIndirectCommands = 1 << 20 };
 
-static const Driver *const drivers[] = {&cpuDriver};
+static const Driver *const drivers[] = {&cpuDriver, &cudaDriver};
 
 static NSArray *devices; /* of all drivers; lives as long as the process */
 
@@ -37,8 +39,14 @@ static NSArray *allDevices(void) {
   return devices;
 }
 
+/* The CPU, unless BUN_METAL_DEVICE is the name of another driver: then that one's first device. */
 id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
   NSArray *all = allDevices();
+  const char *name = getenv("BUN_METAL_DEVICE");
+  for (NSUInteger i = 0; name && i < [all count]; i++) {
+    LinuxDevice *device = [all objectAtIndex:i];
+    if (strcmp(device->driver->name, name) == 0) return [device retain];
+  }
   return [all count] > 0 ? [[all objectAtIndex:0] retain] : nil;
 }
 
@@ -46,6 +54,12 @@ NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
   NSArray *all = allDevices();
   if ([all count] > 0 && !((LinuxDevice *)[all objectAtIndex:0])->properties.hasDeviceList) return nil;
   return [[NSArray alloc] initWithArray:all];
+}
+
+void MTLMemoryOfDevice(const void *object, double *available, double *total) {
+  const LinuxDevice *device = (const LinuxDevice *)object;
+  *available = *total = NAN;
+  if (device->driver->memory) device->driver->memory(device->index, available, total);
 }
 
 @implementation LinuxDevice
@@ -131,6 +145,7 @@ NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
 
 - (id<MTLCommandQueue>)newCommandQueueWithMaxCommandBufferCount:(NSUInteger)most {
   if (most == 0) MTLBreakRule(@"MTLCommandBufferCount", @"a queue needs room for at least 1 command buffer");
+  MTLSetReasonOfNil(NULL);
   return [[LinuxCommandQueue alloc] initWithDevice:self most:most];
 }
 
@@ -164,8 +179,10 @@ NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
   if (!pointer) MTLBreakRule(@"MTLBufferBytes", @"a buffer cannot be made with a NULL pointer");
   [self requireLength:length];
   [self requireOptions:options];
+  if ((options & 0xF0) >> 4 == MTLStorageModePrivate)
+    MTLBreakRule(@"MTLStorageMode", @"storage mode Private is incompatible with bytes: the CPU cannot write there");
   LinuxBuffer *buffer = [[LinuxBuffer alloc] initWithDevice:self length:length options:options];
-  if (buffer) memcpy(buffer->memory->bytes, pointer, length);
+  if (buffer) memcpy(buffer->memory->place.contents, pointer, length);
   return buffer;
 }
 
@@ -182,6 +199,7 @@ NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
     MTLBreakRule(@"MTLBufferNoCopy", @"length %lu is not a multiple of a page of %lu bytes", length, page);
   if ((options & 0xF0) >> 4 == MTLStorageModePrivate)
     MTLBreakRule(@"MTLBufferNoCopy", @"memory of the CPU cannot be Private");
+  MTLSetReasonOfNil(NULL);
   if (properties.refused & DriverRefuseNoCopy) return nil;
   return [[LinuxBuffer alloc] initWithDevice:self
                                       memory:pointer
@@ -308,9 +326,16 @@ static NSString *newSourceWithMacros(NSString *source, NSDictionary *macros) {
                 "the pipeline is in none of the descriptor's binary archives");
     return nil;
   }
+  uint32_t mostThreads = kernel->maxTotalThreadsPerThreadgroup;
+  char *problem = NULL;
+  if (driver->prepare && !driver->prepare(index, kernel, &mostThreads, &problem)) {
+    MTLSetError(error, MTLLibraryErrorDomain, MTLLibraryErrorCompileFailure, problem);
+    free(problem);
+    return nil;
+  }
   if (reflection && (options & MTLPipelineOptionBindingInfo))
     *reflection = [[[MTLComputePipelineReflection alloc] initWithFunction:kernel] autorelease];
-  return [[LinuxPipelineState alloc] initWithFunction:function descriptor:descriptor];
+  return [[LinuxPipelineState alloc] initWithFunction:function descriptor:descriptor mostThreads:mostThreads];
 }
 
 /* ---- indirect commands, residency, archives ------------------------------------------------------------------------ */

@@ -10,7 +10,7 @@ BoundArgument MTLBind(BufferMemory *buffer, NSUInteger offset, NSUInteger index)
     MTLBreakRule(@"MTLBufferOffset", @"offset %lu at index %lu is not below the buffer's length %lu", offset, index,
                  buffer->size);
   return (BoundArgument){
-      .buffer = buffer, .bytes = (char *)buffer->bytes + offset, .length = buffer->size - offset, .offset = offset};
+      .buffer = buffer, .bytes = (char *)buffer->place.address + offset, .length = buffer->size - offset, .offset = offset};
 }
 
 void MTLCheckThreadgroupMemory(const LinuxDevice *device, NSUInteger length, NSUInteger index) {
@@ -62,15 +62,25 @@ void MTLCheckArguments(const LinuxDevice *device, const DriverFunction *function
                  function->name, total, properties->maxThreadgroupMemoryLength);
 }
 
+void MTLWriteBuffer(DriverCommand *command, NSUInteger index, const BoundArgument *argument) {
+  const uint32_t bit = 1u << index;
+  const bool isBytes = argument->bytes && !argument->buffer;
+  const bool isShared = argument->buffer && argument->buffer->place.storage == DriverStorageShared;
+  command->dispatch.buffers[index] = argument->bytes;
+  command->dispatch.bufferLengths[index] = argument->length;
+  command->dispatch.bytes = (command->dispatch.bytes & ~bit) | (isBytes ? bit : 0);
+  command->dispatch.shared = (command->dispatch.shared & ~bit) | (isShared ? bit : 0);
+}
+
 void MTLWriteArguments(DriverCommand *command, const DriverFunction *function,
                        const BoundArgument arguments[DriverMaxBuffers],
                        const uint32_t memoryLengths[DriverMaxThreadgroupMemories]) {
   command->dispatch.function = function;
+  command->dispatch.bytes = command->dispatch.shared = 0;
   for (uint32_t i = 0; i < function->argumentCount; i++) {
     const DriverArgument *declared = &function->arguments[i];
     if (declared->kind == DriverArgumentBuffer) {
-      command->dispatch.buffers[declared->index] = arguments[declared->index].bytes;
-      command->dispatch.bufferLengths[declared->index] = arguments[declared->index].length;
+      MTLWriteBuffer(command, declared->index, &arguments[declared->index]);
     } else {
       command->dispatch.threadgroupLengths[declared->index] = memoryLengths[declared->index];
     }

@@ -32,7 +32,7 @@ typedef struct IndirectCommands {
   MTLIndirectCommandType types;
   bool inheritsPipeline, inheritsBuffers;
   NSUInteger mostBuffers, mostMemories;
-  DriverCommand *encoded;
+  DriverCommandList list;
   IndirectSlot *slots;
   atomic_uint inFlight; /* operations of committed command buffers */
   uint64_t version;     /* rises with every change of what commands use */

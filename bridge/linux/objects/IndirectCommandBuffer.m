@@ -15,7 +15,9 @@ static void endCommands(Lifetime *lifetime) {
   IndirectCommands *commands = (IndirectCommands *)lifetime;
   for (NSUInteger i = 0; commands->slots && i < commands->count; i++) forget(&commands->slots[i]);
   free(commands->slots);
-  free(commands->encoded);
+  const Driver *driver = commands->owner->driver;
+  if (driver->freeList && commands->list.implementation) driver->freeList(&commands->list);
+  free(commands->list.commands);
   free(commands->gathered);
   pthread_mutex_destroy(&commands->lock);
 }
@@ -40,11 +42,13 @@ static void endCommands(Lifetime *lifetime) {
     commands->mostMemories = [descriptor maxKernelThreadgroupMemoryBindCount];
     commands->version = 1;
     options = resourceOptions;
-    commands->encoded = calloc(count, sizeof *commands->encoded);
+    commands->list.commands = calloc(count, sizeof *commands->list.commands);
+    commands->list.count = (uint32_t)count;
+    commands->list.device = device->index;
     commands->slots = calloc(count, sizeof *commands->slots);
     commands->count = commands->slots ? count : 0;
   }
-  if (!commands || !commands->encoded || !commands->slots) {
+  if (!commands || !commands->list.commands || !commands->slots) {
     [self release];
     return nil;
   }
@@ -74,7 +78,7 @@ static void endCommands(Lifetime *lifetime) {
 }
 
 - (NSUInteger)allocatedSize {
-  return commands->count * (sizeof *commands->encoded + sizeof *commands->slots);
+  return commands->count * (sizeof *commands->list.commands + sizeof *commands->slots);
 }
 
 - (MTLResourceID)gpuResourceID {
@@ -136,10 +140,8 @@ void MTLCheckNotInFlight(const IndirectCommands *commands) {
 }
 
 void MTLResetCommands(IndirectCommands *commands, NSRange range, bool encoded) {
-  for (NSUInteger i = range.location; i < range.location + range.length; i++) {
-    forget(&commands->slots[i]);
-    if (encoded) memset(&commands->encoded[i], 0, sizeof commands->encoded[i]);
-  }
+  for (NSUInteger i = range.location; i < range.location + range.length; i++) forget(&commands->slots[i]);
+  if (encoded) driverListReset(&commands->list, (uint32_t)range.location, (uint32_t)range.length);
   commands->version++;
 }
 
@@ -316,14 +318,17 @@ static void expand(LinuxCommandBuffer *commandBuffer, IndirectOperation *operati
   for (NSUInteger i = 0; i < operation->range.length; i++) {
     const NSUInteger index = operation->range.location + i;
     const IndirectSlot *slot = &commands->slots[index];
-    expanded[i] = commands->encoded[index];
+    expanded[i] = commands->list.commands[index];
     if (!slot->isDispatch) continue;
     const PipelineCode *pipeline = commands->inheritsPipeline ? operation->pipeline : slot->pipeline;
     MTLWriteArguments(&expanded[i], pipeline->function,
                       commands->inheritsBuffers ? operation->arguments : slot->arguments,
                       commands->inheritsBuffers ? operation->memoryLengths : slot->memoryLengths);
   }
-  commandBuffer->commands[operation->command].execute.commands = expanded;
+  DriverCommand *command = &commandBuffer->commands[operation->command];
+  command->execute.list = NULL;
+  command->execute.first = 0;
+  command->execute.commands = expanded;
 }
 
 static void prepareExecution(LinuxCommandBuffer *commandBuffer, IndirectOperation *operation) {

@@ -22,13 +22,14 @@
   MTLCheckNotInFlight(commands);
   IndirectSlot *slot = &commands->slots[index];
   slot->isChecked = false;
+  driverListChanged(&commands->list, (uint32_t)index);
   return slot;
 }
 
 /* The driver's view of the arguments, where all of them are known. */
 - (void)write:(const IndirectSlot *)slot {
   if (slot->pipeline)
-    MTLWriteArguments(&owner->commands->encoded[index], slot->pipeline->function, slot->arguments, slot->memoryLengths);
+    MTLWriteArguments(&owner->commands->list.commands[index], slot->pipeline->function, slot->arguments, slot->memoryLengths);
 }
 
 - (void)setComputePipelineState:(id<MTLComputePipelineState>)state {
@@ -67,9 +68,7 @@
     commands->version++;
   }
   *bound = binding;
-  DriverCommand *command = &commands->encoded[index];
-  command->dispatch.buffers[at] = binding.bytes;
-  command->dispatch.bufferLengths[at] = binding.length;
+  MTLWriteBuffer(&commands->list.commands[index], at, &binding);
 }
 
 - (void)setThreadgroupMemoryLength:(NSUInteger)length atIndex:(NSUInteger)at {
@@ -79,7 +78,7 @@
     MTLBreakRule(@"MTLThreadgroupMemoryIndex", @"threadgroup memory index %lu is not below the bind count %lu", at,
                  commands->mostMemories);
   [self change]->memoryLengths[at] = (uint32_t)length;
-  commands->encoded[index].dispatch.threadgroupLengths[at] = (uint32_t)length;
+  commands->list.commands[index].dispatch.threadgroupLengths[at] = (uint32_t)length;
 }
 
 - (void)setBarrier {
@@ -108,7 +107,7 @@
   if (!slot->isDispatch) commands->version++;
   slot->isDispatch = true;
   slot->threadsPerThreadgroup = size;
-  DriverCommand *command = &commands->encoded[index];
+  DriverCommand *command = &commands->list.commands[index];
   command->kind = DriverCommandDispatch;
   slot->isWaiting = command->waits = slot->waits;
   for (int i = 0; i < 3; i++) command->dispatch.threads[i] = threads[i];

@@ -46,10 +46,9 @@
 typedef struct BufferMemory {
   Lifetime lifetime;
   LinuxDevice *owner; /* devices are never freed */
-  void *bytes;
-  NSUInteger size;
+  DriverMemory place;
+  NSUInteger size; /* 0 while there is no memory */
   void (^deallocator)(void *, NSUInteger); /* of memory that is the caller's */
-  bool isDriverMemory;
 } BufferMemory;
 
 @interface LinuxBuffer : LinuxTracked <MTLBuffer> {
@@ -60,7 +59,8 @@ typedef struct BufferMemory {
 }
 /** Takes driver memory, which goes with the buffer. nil when there is none left. */
 - (id)initWithDevice:(LinuxDevice *)device length:(NSUInteger)length options:(MTLResourceOptions)resourceOptions;
-/** Takes the caller's memory; `block`, which may be nil, is called with it at the end. */
+/** Takes the caller's memory; `block`, which may be nil, is called with it at the end. nil where the device cannot work
+ *  on it; `block` is not called then. */
 - (id)initWithDevice:(LinuxDevice *)device
               memory:(void *)pointer
               length:(NSUInteger)length
@@ -99,7 +99,9 @@ typedef struct PipelineCode {
  @public
   PipelineCode *code;
 }
-- (id)initWithFunction:(LinuxFunction *)function descriptor:(MTLComputePipelineDescriptor *)descriptor;
+- (id)initWithFunction:(LinuxFunction *)function
+            descriptor:(MTLComputePipelineDescriptor *)descriptor
+           mostThreads:(NSUInteger)mostThreads;
 @end
 
 @interface MTLComputePipelineReflection (Linux)
@@ -123,17 +125,28 @@ typedef struct PipelineCode {
 - (id)initWithName:(const char *)name;
 @end
 
+/** Command buffers in order, linked through `next`. */
+typedef struct CommandBufferList {
+  LinuxCommandBuffer *first, *last;
+} CommandBufferList;
+
 /**
  * What a queue and its thread share. The thread runs the committed command buffers in order and their handlers, with no
  * autorelease pool. It is started by the first commit and ends with the queue.
+ *
+ * Where the device runs beside the CPU, whoever commits also starts what can be started, so that the device goes from one
+ * command buffer to the next by itself; the thread then waits for each, and calls the handlers.
  */
 typedef struct QueueState {
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  LinuxCommandBuffer *first; /* enqueued; retained by this list from commit on; linked through `next` */
-  LinuxCommandBuffer *last;
+  CommandBufferList enqueued; /* retained by this list from commit on */
+  CommandBufferList started;  /* by the driver; retained */
+  pthread_mutex_t startLock;  /* taken before `lock`: one thread at a time starts, so that the order stays */
+  const Driver *driver;
+  void *driverQueue; /* NULL where the driver has none */
   NSUInteger outstanding; /* command buffers that exist and have not completed */
-  uint64_t enqueued;      /* how many there have been */
+  uint64_t enqueuedCount; /* how many there have been */
   uint64_t completed;     /* how many of them are done, handlers included, and released by the thread */
   NSUInteger most;
   bool isStopping;
@@ -192,6 +205,8 @@ typedef struct ByteBlock {
   NSMutableArray *scheduledHandlers, *completedHandlers;
   NSError *failure;
   double startTime, endTime;
+  void *work; /* what the driver has started */
+  char *startMessage; /* why it has not */
 }
 - (id)initWithQueue:(LinuxCommandQueue *)aQueue retainsReferences:(bool)retains;
 /** A new command at the end, zeroed but for its kind. */
@@ -206,7 +221,10 @@ typedef struct ByteBlock {
 - (struct IndirectOperation *)appendOperation;
 /** A copy of the bytes that lives until completion. */
 - (void *)copyBytes:(const void *)bytes length:(NSUInteger)length;
-/** Runs everything and the handlers; on the queue's thread, without a pool. The queue does the rest. */
+/** Hands the commands to a driver that runs them beside the CPU. Under the queue's startLock. */
+- (void)start;
+/** Runs everything, or waits for what was started, and runs the handlers; on the queue's thread, without a pool. The
+ *  queue does the rest. */
 - (void)execute;
 @end
 
@@ -226,7 +244,7 @@ typedef struct ByteBlock {
 
 typedef struct BoundArgument {
   BufferMemory *buffer; /* NULL for bytes */
-  void *bytes;          /* start of what is bound, or NULL: nothing is */
+  void *bytes;          /* start of what is bound, as the device has it, or NULL: nothing is */
   uint64_t length;     /* from there to the end */
   uint64_t offset;
 } BoundArgument;
@@ -258,6 +276,8 @@ extern void MTLReadGrid(const LinuxDevice *device, MTLSize grid, MTLSize size, b
 extern void MTLCheckArguments(const LinuxDevice *device, const DriverFunction *function,
                               const BoundArgument arguments[DriverMaxBuffers],
                               const uint32_t memoryLengths[DriverMaxThreadgroupMemories]);
+/** Writes one buffer argument into a command of kind DriverCommandDispatch. */
+extern void MTLWriteBuffer(DriverCommand *command, NSUInteger index, const BoundArgument *argument);
 /** Writes what the function takes into a command of kind DriverCommandDispatch. */
 extern void MTLWriteArguments(DriverCommand *command, const DriverFunction *function,
                               const BoundArgument arguments[DriverMaxBuffers],
@@ -272,6 +292,9 @@ extern void MTLBreakRule(NSString *rule, NSString *format, ...) NS_FORMAT_FUNCTI
 /** From now on no object has these selectors: respondsToSelector: denies them, and to send one raises. The list ends with
  *  NULL and is kept. */
 extern void MTLRemoveSelectors(const char *const *names);
+
+/** What MTLReasonOfNil tells this thread. Takes over `message`, malloc'ed or NULL. */
+extern void MTLSetReasonOfNil(char *message);
 
 /** An error; +1, so that threads without a pool can make one. `message` may be NULL. */
 extern NSError *MTLNewError(NSErrorDomain domain, NSInteger code, const char *message);

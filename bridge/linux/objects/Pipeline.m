@@ -7,7 +7,9 @@ static void endCode(Lifetime *lifetime) {
 
 @implementation LinuxPipelineState
 
-- (id)initWithFunction:(LinuxFunction *)function descriptor:(MTLComputePipelineDescriptor *)descriptor {
+- (id)initWithFunction:(LinuxFunction *)function
+            descriptor:(MTLComputePipelineDescriptor *)descriptor
+           mostThreads:(NSUInteger)mostThreads {
   self = [super init];
   if (!self) return nil;
   code = MTLNewLifetime(sizeof *code, "pipeline state", endCode);
@@ -19,7 +21,7 @@ static void endCode(Lifetime *lifetime) {
   code->kernel = [function retain];
   code->function = function->function;
   NSUInteger wanted = [descriptor maxTotalThreadsPerThreadgroup];
-  code->mostThreads = function->function->maxTotalThreadsPerThreadgroup;
+  code->mostThreads = mostThreads;
   if (wanted > 0 && wanted < code->mostThreads) code->mostThreads = wanted;
   NSUInteger most = function->owner->owner->properties.maxTotalThreadsPerThreadgroup;
   if (code->mostThreads > most) code->mostThreads = most;

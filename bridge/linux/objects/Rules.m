@@ -1,6 +1,8 @@
 /* How rules and errors reach the caller. */
 #import "Objects.h"
 
+#import <Metal/LinuxChecks.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 NSErrorDomain const MTLLibraryErrorDomain = @"MTLLibraryErrorDomain";
@@ -14,6 +16,17 @@ void MTLBreakRule(NSString *rule, NSString *format, ...) {
   va_end(arguments);
   [[NSException exceptionWithName:rule reason:reason userInfo:nil] raise];
   abort(); // raise does not return
+}
+
+static _Thread_local char reasonOfNil[512];
+
+void MTLSetReasonOfNil(char *message) {
+  snprintf(reasonOfNil, sizeof reasonOfNil, "%s", message ? message : "");
+  free(message);
+}
+
+const char *MTLReasonOfNil(void) {
+  return *reasonOfNil ? reasonOfNil : NULL;
 }
 
 NSError *MTLNewError(NSErrorDomain domain, NSInteger code, const char *message) {

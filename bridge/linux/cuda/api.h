@@ -1,0 +1,160 @@
+/*
+ * api.h: NVIDIA's driver library as far as this device uses it, opened at run time.
+ *
+ * Declared after the documentation of the CUDA driver API; no header of the toolkit is needed. Names are the API's own
+ * without "cu". Where the library exports several versions of a function, the one whose signature is declared here is
+ * named in the table; all of them are in drivers since CUDA 11.4.
+ */
+#ifndef BUN_METAL_CUDA_API_H
+#define BUN_METAL_CUDA_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef int CudaResult; /* CUresult; 0 is success */
+typedef int CudaDeviceNumber;
+typedef uint64_t CudaAddress; /* CUdeviceptr */
+typedef struct CUctx_st *CudaContext;
+typedef struct CUmod_st *CudaModule;
+typedef struct CUfunc_st *CudaKernel; /* CUfunction */
+typedef struct CUstream_st *CudaStream;
+typedef struct CUevent_st *CudaEvent;
+typedef struct CUgraph_st *CudaGraphTemplate;     /* CUgraph */
+typedef struct CUgraphNode_st *CudaGraphNode;
+typedef struct CUgraphExec_st *CudaGraphInstance; /* CUgraphExec */
+
+typedef struct CudaUuid {
+  unsigned char bytes[16];
+} CudaUuid;
+
+enum {
+  CudaSuccess = 0,
+  CudaErrorInvalidValue = 1,
+  CudaErrorOutOfMemory = 2
+};
+
+enum {
+  CudaAttributeMaxThreadsPerBlock = 1,
+  CudaAttributeMaxBlockDimX = 2, /* Y and Z follow */
+  CudaAttributeMaxGridDimX = 5,  /* Y and Z follow */
+  CudaAttributeMaxSharedMemoryPerBlock = 8,
+  CudaAttributeWarpSize = 10,
+  CudaAttributeCanMapHostMemory = 19,
+  CudaAttributeUnifiedAddressing = 41,
+  CudaAttributeComputeCapabilityMajor = 75,
+  CudaAttributeComputeCapabilityMinor = 76,
+  CudaAttributeMaxSharedMemoryPerBlockOptin = 97,
+  CudaAttributeReadOnlyHostRegister = 113
+};
+
+enum { CudaFunctionMaxThreadsPerBlock = 0, CudaFunctionMaxDynamicSharedBytes = 8 };
+enum { CudaHostPortable = 1, CudaHostDeviceMap = 2, CudaHostReadOnly = 8 /* of MemHostRegister alone */ };
+enum { CudaStreamNonBlocking = 1 };
+enum { CudaEventDefault = 0 };
+enum { CudaMemoryUnified = 4 }; /* CU_MEMORYTYPE_UNIFIED: the address itself tells where it is */
+
+/* CUjit_option */
+enum { CudaJitErrorLog = 5, CudaJitErrorLogBytes = 6 };
+
+/** CUDA_KERNEL_NODE_PARAMS, first version. */
+typedef struct CudaKernelNode {
+  CudaKernel function;
+  unsigned gridX, gridY, gridZ;
+  unsigned blockX, blockY, blockZ;
+  unsigned sharedBytes;
+  void **parameters;
+  void **extra;
+} CudaKernelNode;
+
+/** CUDA_MEMCPY3D. */
+typedef struct CudaCopy3D {
+  size_t sourceX, sourceY, sourceZ, sourceLevel;
+  unsigned sourceType;
+  const void *sourceHost;
+  CudaAddress sourceDevice;
+  void *sourceArray;
+  void *reserved0;
+  size_t sourcePitch, sourceHeight;
+  size_t destinationX, destinationY, destinationZ, destinationLevel;
+  unsigned destinationType;
+  void *destinationHost;
+  CudaAddress destinationDevice;
+  void *destinationArray;
+  void *reserved1;
+  size_t destinationPitch, destinationHeight;
+  size_t width, height, depth;
+} CudaCopy3D;
+
+/* name, symbol, parameters */
+#define CUDA_FUNCTIONS(F)                                                                                              \
+  F(Init, "cuInit", (unsigned flags))                                                                                  \
+  F(GetErrorName, "cuGetErrorName", (CudaResult result, const char **name))                                            \
+  F(GetErrorString, "cuGetErrorString", (CudaResult result, const char **text))                                        \
+  F(DeviceGetCount, "cuDeviceGetCount", (int *count))                                                                  \
+  F(DeviceGet, "cuDeviceGet", (CudaDeviceNumber * device, int ordinal))                                                \
+  F(DeviceGetName, "cuDeviceGetName", (char *name, int length, CudaDeviceNumber device))                               \
+  F(DeviceGetUuid, "cuDeviceGetUuid_v2", (CudaUuid * uuid, CudaDeviceNumber device))                                      \
+  F(DeviceTotalMem, "cuDeviceTotalMem_v2", (size_t *bytes, CudaDeviceNumber device))                                   \
+  F(DeviceGetAttribute, "cuDeviceGetAttribute", (int *value, int attribute, CudaDeviceNumber device))                  \
+  F(DevicePrimaryCtxRetain, "cuDevicePrimaryCtxRetain", (CudaContext * context, CudaDeviceNumber device))              \
+  F(CtxPushCurrent, "cuCtxPushCurrent_v2", (CudaContext context))                                                      \
+  F(CtxPopCurrent, "cuCtxPopCurrent_v2", (CudaContext * context))                                                      \
+  F(MemGetInfo, "cuMemGetInfo_v2", (size_t *available, size_t *total))                                                 \
+  F(MemAlloc, "cuMemAlloc_v2", (CudaAddress * address, size_t length))                                                 \
+  F(MemFree, "cuMemFree_v2", (CudaAddress address))                                                                    \
+  F(MemHostAlloc, "cuMemHostAlloc", (void **memory, size_t length, unsigned flags))                                    \
+  F(MemFreeHost, "cuMemFreeHost", (void *memory))                                                                      \
+  F(MemHostRegister, "cuMemHostRegister_v2", (void *memory, size_t length, unsigned flags))                            \
+  F(MemHostUnregister, "cuMemHostUnregister", (void *memory))                                                          \
+  F(MemHostGetDevicePointer, "cuMemHostGetDevicePointer_v2", (CudaAddress * address, void *memory, unsigned flags))    \
+  F(MemcpyAsync, "cuMemcpyAsync",                                                                                      \
+    (CudaAddress destination, CudaAddress source, size_t length, CudaStream stream))                                   \
+  F(MemsetD8Async, "cuMemsetD8Async",                                                                                  \
+    (CudaAddress destination, unsigned char value, size_t length, CudaStream stream))                                  \
+  F(StreamCreate, "cuStreamCreate", (CudaStream * stream, unsigned flags))                                             \
+  F(StreamDestroy, "cuStreamDestroy_v2", (CudaStream stream))                                                          \
+  F(StreamSynchronize, "cuStreamSynchronize", (CudaStream stream))                                                     \
+  F(EventCreate, "cuEventCreate", (CudaEvent * event, unsigned flags))                                                 \
+  F(EventDestroy, "cuEventDestroy_v2", (CudaEvent event))                                                              \
+  F(EventRecord, "cuEventRecord", (CudaEvent event, CudaStream stream))                                                \
+  F(EventSynchronize, "cuEventSynchronize", (CudaEvent event))                                                         \
+  F(EventElapsedTime, "cuEventElapsedTime", (float *milliseconds, CudaEvent start, CudaEvent end))                     \
+  F(ModuleLoadDataEx, "cuModuleLoadDataEx",                                                                            \
+    (CudaModule * module, const void *image, unsigned count, int *options, void **values))                             \
+  F(ModuleUnload, "cuModuleUnload", (CudaModule module))                                                               \
+  F(ModuleGetFunction, "cuModuleGetFunction", (CudaKernel * function, CudaModule module, const char *name))            \
+  F(FuncGetAttribute, "cuFuncGetAttribute", (int *value, int attribute, CudaKernel function))                          \
+  F(FuncSetAttribute, "cuFuncSetAttribute", (CudaKernel function, int attribute, int value))                           \
+  F(LaunchKernel, "cuLaunchKernel",                                                                                    \
+    (CudaKernel function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,            \
+     unsigned blockZ, unsigned sharedBytes, CudaStream stream, void **parameters, void **extra))                       \
+  F(GraphCreate, "cuGraphCreate", (CudaGraphTemplate * graph, unsigned flags))                                         \
+  F(GraphDestroy, "cuGraphDestroy", (CudaGraphTemplate graph))                                                         \
+  F(GraphAddKernelNode, "cuGraphAddKernelNode",                                                                        \
+    (CudaGraphNode * node, CudaGraphTemplate graph, const CudaGraphNode *before, size_t count,                         \
+     const CudaKernelNode *kernel))                                                                                    \
+  F(GraphAddMemcpyNode, "cuGraphAddMemcpyNode",                                                                        \
+    (CudaGraphNode * node, CudaGraphTemplate graph, const CudaGraphNode *before, size_t count,                         \
+     const CudaCopy3D *copy, CudaContext context))                                                                     \
+  F(GraphAddEmptyNode, "cuGraphAddEmptyNode",                                                                          \
+    (CudaGraphNode * node, CudaGraphTemplate graph, const CudaGraphNode *before, size_t count))                        \
+  F(GraphInstantiate, "cuGraphInstantiateWithFlags",                                                                   \
+    (CudaGraphInstance * instance, CudaGraphTemplate graph, unsigned long long flags))                                 \
+  F(GraphExecDestroy, "cuGraphExecDestroy", (CudaGraphInstance instance))                                              \
+  F(GraphExecKernelNodeSetParams, "cuGraphExecKernelNodeSetParams",                                                    \
+    (CudaGraphInstance instance, CudaGraphNode node, const CudaKernelNode *kernel))                                    \
+  F(GraphLaunch, "cuGraphLaunch", (CudaGraphInstance instance, CudaStream stream))
+
+#define CUDA_DECLARE(name, symbol, parameters) CudaResult(*name) parameters;
+typedef struct CudaApi {
+  CUDA_FUNCTIONS(CUDA_DECLARE)
+} CudaApi;
+#undef CUDA_DECLARE
+
+/** The library, initialised; NULL where there is none, where it has no driver to talk to, and with BUN_METAL_CUDA=off. */
+const CudaApi *cudaApi(void);
+
+/** NULL, or what is wrong with BUN_METAL_CUDA. The text lives as long as the process. */
+const char *cudaApiProblem(void);
+
+#endif

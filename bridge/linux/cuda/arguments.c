@@ -1,0 +1,198 @@
+/* arguments.c: see arguments.h. */
+#include "arguments.h"
+#include "library.h"
+#include "memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MirrorAlignment = 256 };
+
+typedef struct Range {
+  CudaAddress from, to;
+} Range;
+
+static bool isShared(const DriverCommand *command, const DriverArgument *argument) {
+  return argument->kind == DriverArgumentBuffer && (command->dispatch.shared >> argument->index & 1) != 0;
+}
+
+static Range rangeOf(const DriverCommand *command, const DriverArgument *argument) {
+  const CudaAddress from = (uintptr_t)command->dispatch.buffers[argument->index];
+  return (Range){from, from + command->dispatch.bufferLengths[argument->index]};
+}
+
+static bool overlaps(Range a, Range b) { return a.from < b.to && b.from < a.to; }
+
+/* Whether the argument's bytes go with the launch; *contents is where they are. */
+static bool canInline(const DriverCommand *command, const DriverArgument *argument, uint32_t changing,
+                      const unsigned char **contents) {
+  const CudaFunction *f = command->dispatch.function->implementation;
+  if (!isShared(command, argument) || argument->writable || changing >> argument->index & 1) return false;
+  if (f->constantOffsets[argument->index] == CudaNoOffset || argument->dataSize > CudaConstantLargest) return false;
+  *contents = cudaSharedContents((uintptr_t)command->dispatch.buffers[argument->index]);
+  return *contents != NULL;
+}
+
+/* ---- mirrors ------------------------------------------------------------------------------------------------------- */
+
+static int compareRanges(const void *left, const void *right) {
+  const Range *a = left, *b = right;
+  return a->from < b->from ? -1 : a->from > b->from;
+}
+
+/* Makes one of those that overlap. Returns how many are left, sorted. */
+static uint32_t mergeRanges(Range *ranges, uint32_t count) {
+  uint32_t kept = 0;
+  qsort(ranges, count, sizeof *ranges, compareRanges);
+  for (uint32_t i = 0; i < count; i++) {
+    if (kept > 0 && ranges[i].from <= ranges[kept - 1].to) {
+      if (ranges[i].to > ranges[kept - 1].to) ranges[kept - 1].to = ranges[i].to;
+    } else {
+      ranges[kept++] = ranges[i];
+    }
+  }
+  return kept;
+}
+
+/* Collects the shared ranges that commands read, and those that they write. Each array has room for all. */
+static void collect(const DriverCommand *commands, uint32_t count, const uint32_t *changing, Range *read,
+                    uint32_t *readCount, Range *written, uint32_t *writtenCount) {
+  for (uint32_t i = 0; i < count; i++) {
+    const DriverCommand *command = &commands[i];
+    if (command->kind != DriverCommandDispatch) continue;
+    const DriverFunction *function = command->dispatch.function;
+    for (uint32_t k = 0; k < function->argumentCount; k++) {
+      const DriverArgument *argument = &function->arguments[k];
+      const unsigned char *contents;
+      if (!isShared(command, argument)) continue;
+      const Range range = rangeOf(command, argument);
+      if (argument->writable)
+        written[(*writtenCount)++] = range;
+      else if (range.to - range.from <= CudaMirrorBytes && !canInline(command, argument, changing[i], &contents))
+        read[(*readCount)++] = range;
+    }
+  }
+}
+
+static bool allocateMirrors(CudaDevice *device, CudaArguments *arguments, char **message) {
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < arguments->mirrorCount; i++) {
+    arguments->mirrors[i].copy = bytes;
+    bytes += (arguments->mirrors[i].length + MirrorAlignment - 1) / MirrorAlignment * MirrorAlignment;
+  }
+  if (bytes == 0) return true;
+  const CudaResult result = cudaApi()->MemAlloc(&arguments->memory, bytes);
+  if (result != CudaSuccess) {
+    arguments->memory = 0;
+    *message = cudaFailure(device, result, "Cannot allocate %llu bytes for what kernels read", (unsigned long long)bytes);
+    return false;
+  }
+  for (uint32_t i = 0; i < arguments->mirrorCount; i++) arguments->mirrors[i].copy += arguments->memory;
+  return true;
+}
+
+bool cudaArgumentsPlan(CudaDevice *device, CudaArguments *arguments, const DriverCommand *commands, uint32_t count,
+                       const uint32_t *changing, char **message) {
+  *arguments = (CudaArguments){.writes = cudaSharedWrites()};
+  for (uint32_t i = 0; i < count; i++)
+    if (commands[i].kind == DriverCommandDispatch) cudaDispatchNoteWrites(&commands[i]);
+  const size_t most = (size_t)count * DriverMaxBuffers + 1;
+  Range *read = malloc(most * sizeof *read), *written = malloc(most * sizeof *written);
+  uint32_t readCount = 0, writtenCount = 0;
+  if (!read || !written) {
+    free(read);
+    free(written);
+    *message = strdup("Out of memory");
+    return false;
+  }
+  collect(commands, count, changing, read, &readCount, written, &writtenCount);
+  readCount = mergeRanges(read, readCount);
+  for (uint32_t i = 0; i < readCount && arguments->mirrorCount < CudaMostMirrors; i++) {
+    bool isWritten = false;
+    for (uint32_t k = 0; k < writtenCount && !isWritten; k++) isWritten = overlaps(read[i], written[k]);
+    const uint64_t length = read[i].to - read[i].from;
+    if (!isWritten && length <= CudaMirrorBytes)
+      arguments->mirrors[arguments->mirrorCount++] = (CudaMirror){.from = read[i].from, .length = length};
+  }
+  free(read);
+  free(written);
+  arguments->writes = cudaSharedWrites();
+  return allocateMirrors(device, arguments, message);
+}
+
+void cudaArgumentsFree(CudaArguments *arguments) {
+  if (arguments->memory) cudaApi()->MemFree(arguments->memory);
+  free(arguments->inlined);
+  *arguments = (CudaArguments){0};
+}
+
+/* ---- placing ------------------------------------------------------------------------------------------------------- */
+
+static bool noteInlined(CudaArguments *arguments, const CudaInlined *inlined) {
+  if (arguments->inlinedCount == arguments->inlinedCapacity) {
+    const uint32_t capacity = arguments->inlinedCapacity ? arguments->inlinedCapacity * 2 : 64;
+    CudaInlined *grown = realloc(arguments->inlined, capacity * sizeof *grown);
+    if (!grown) return false;
+    arguments->inlined = grown;
+    arguments->inlinedCapacity = capacity;
+  }
+  arguments->inlined[arguments->inlinedCount++] = *inlined;
+  return true;
+}
+
+static void forgetInlined(CudaArguments *arguments, uint32_t command) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < arguments->inlinedCount; i++)
+    if (arguments->inlined[i].command != command) arguments->inlined[kept++] = arguments->inlined[i];
+  arguments->inlinedCount = kept;
+}
+
+/* The mirror that has all of a range, or with `any` a part of it. */
+static const CudaMirror *mirrorOf(const CudaArguments *arguments, Range range, bool any) {
+  for (uint32_t i = 0; i < arguments->mirrorCount; i++) {
+    const CudaMirror *mirror = &arguments->mirrors[i];
+    const Range has = {mirror->from, mirror->from + mirror->length};
+    if (any ? overlaps(has, range) : has.from <= range.from && range.to <= has.to) return mirror;
+  }
+  return NULL;
+}
+
+bool cudaArgumentsPlace(CudaArguments *arguments, const DriverCommand *command, uint32_t index, uint32_t changing,
+                        CudaDispatch *dispatch) {
+  const DriverFunction *function = command->dispatch.function;
+  forgetInlined(arguments, index);
+  for (uint32_t i = 0; command->dispatch.shared != 0 && i < function->argumentCount; i++) {
+    const DriverArgument *argument = &function->arguments[i];
+    if (!isShared(command, argument)) continue;
+    const Range range = rangeOf(command, argument);
+    CudaInlined inlined = {
+        .address = range.from, .command = index, .index = argument->index, .length = argument->dataSize};
+    if (canInline(command, argument, changing, &inlined.contents)) {
+      memcpy(inlined.bytes, inlined.contents, inlined.length);
+      if (!noteInlined(arguments, &inlined)) return false;
+      cudaDispatchInline(dispatch, function, argument, inlined.bytes);
+      continue;
+    }
+    const CudaMirror *mirror = mirrorOf(arguments, range, argument->writable);
+    if (!mirror) continue;
+    if (argument->writable) return false;
+    dispatch->launch.buffers[argument->index] = mirror->copy + (range.from - mirror->from);
+  }
+  return true;
+}
+
+bool cudaArgumentsAreCurrent(CudaArguments *arguments, uint32_t *changing) {
+  const uint64_t writes = cudaSharedWrites();
+  const bool mayBeWritten = writes != arguments->writes;
+  bool areCurrent = true;
+  for (uint32_t i = 0; i < arguments->inlinedCount; i++) {
+    const CudaInlined *inlined = &arguments->inlined[i];
+    const bool isSame = memcmp(inlined->contents, inlined->bytes, inlined->length) == 0;
+    if (isSame && !mayBeWritten) continue;
+    if (isSame && cudaSharedContents(inlined->address)) continue;
+    changing[inlined->command] |= 1u << inlined->index;
+    areCurrent = false;
+  }
+  arguments->writes = writes;
+  return areCurrent;
+}
