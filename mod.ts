@@ -76,6 +76,7 @@ export {
   type LiveHandles,
   type MapOptions,
   type OpenOptions,
+  OutOfMemoryError,
   Pipeline,
   Program,
   ProgramBuilder,

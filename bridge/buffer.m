@@ -89,6 +89,12 @@ static bool readBufferLength(id<MTLDevice> device, double value, uint64_t *lengt
 }
 
 static bm_handle failAllocation(id<MTLDevice> device, uint64_t length) {
+  const char *reason = bridgeReasonOfNil();
+  if (reason) {
+    bridgeFail(BM_ERROR_MEMORY, "%s. " QUOTED_U64 " bytes of this device are in use here", reason,
+               (uint64_t)[device currentAllocatedSize]);
+    return 0;
+  }
   bridgeFail(BM_ERROR_MEMORY,
              "The device has no memory for a buffer of " QUOTED_U64 " bytes: " QUOTED_U64 " are in use", length,
              (uint64_t)[device currentAllocatedSize]);
@@ -135,7 +141,9 @@ bm_handle bm_buffer_wrap(bm_handle handle, void *pointer, double length) {
                                                      deallocator:nil];
   if (!buffer) {
     // A copy would not do here: the caller and the device are to see each other's writes.
-    bridgeFail(BM_ERROR_MEMORY, "The device refused to wrap " QUOTED_U64 " bytes: copy them into a new buffer", bytes);
+    const char *reason = bridgeReasonOfNil();
+    bridgeFail(BM_ERROR_MEMORY, "The device refused to wrap " QUOTED_U64 " bytes: copy them into a new buffer%s%s%s", bytes,
+               reason ? " (" : "", reason ? reason : "", reason ? ")" : "");
     return 0;
   }
   return handleForBuffer(device, buffer, bytes);

@@ -140,7 +140,9 @@ enum {
   BM_DEVICE_FEATURES = 10,                 /* BM_FEATURE_* that are in use: a whole number of 32 bits */
   BM_DEVICE_WEIGHT_STORAGE = 11,           /* BM_STORAGE_* for what is written once and read often */
   BM_DEVICE_NONUNIFORM_THREADGROUPS = 12,  /* 1 where BM_DISPATCH_THREADS works */
-  BM_DEVICE_NUMBER_COUNT = 13
+  BM_DEVICE_AVAILABLE_MEMORY = 13,         /* bytes left for private buffers now; NaN where nobody can tell */
+  BM_DEVICE_TOTAL_MEMORY = 14,             /* bytes for private buffers in all; NaN where nobody can tell */
+  BM_DEVICE_NUMBER_COUNT = 15
 };
 
 /** Writes at most `capacity` of the numbers above. */

@@ -3,12 +3,21 @@
 #import "export.h"
 #import "handle.h"
 
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
 /* What the oldest system lacks is guarded by respondsToSelector: or a weak symbol: @available needs compiler-rt's
  * Darwin part, which a cross build does not have. */
 #pragma clang diagnostic ignored "-Wunguarded-availability-new"
+
+/* Our layer for Linux can tell, and defines this strongly. */
+extern void MTLMemoryOfDevice(const void *device, double *available, double *total);
+
+__attribute__((weak)) void MTLMemoryOfDevice(const void *device, double *available, double *total) {
+  (void)device;
+  *available = *total = NAN;
+}
 
 /* iOS and tvOS have it from 18 only; a weak reference is NULL before. */
 extern NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) __attribute__((weak));
@@ -140,6 +149,8 @@ bm_status bm_device_numbers(bm_handle handle, double *numbers, uint32_t capacity
   double workingSet = [device respondsToSelector:@selector(recommendedMaxWorkingSetSize)]
                           ? (double)[device recommendedMaxWorkingSetSize]
                           : (double)[device maxBufferLength];
+  double availableMemory, totalMemory;
+  MTLMemoryOfDevice(device, &availableMemory, &totalMemory);
   const double all[BM_DEVICE_NUMBER_COUNT] = {
       [BM_DEVICE_UNIFIED_MEMORY] = [device hasUnifiedMemory] ? 1 : 0,
       [BM_DEVICE_MAX_BUFFER_LENGTH] = (double)[device maxBufferLength],
@@ -154,6 +165,8 @@ bm_status bm_device_numbers(bm_handle handle, double *numbers, uint32_t capacity
       [BM_DEVICE_FEATURES] = opened->features,
       [BM_DEVICE_WEIGHT_STORAGE] = opened->policy.weightStorage,
       [BM_DEVICE_NONUNIFORM_THREADGROUPS] = opened->policy.hasNonuniformThreadgroups ? 1 : 0,
+      [BM_DEVICE_AVAILABLE_MEMORY] = availableMemory,
+      [BM_DEVICE_TOTAL_MEMORY] = totalMemory,
   };
   for (uint32_t i = 0; i < capacity && i < BM_DEVICE_NUMBER_COUNT; i++) numbers[i] = all[i];
   return BM_OK;

@@ -23,6 +23,9 @@ bm_status bridgeFailWithException(NSException *exception);
 
 /** The error's text, or a stand-in: never NULL. Lives as long as the pool. */
 const char *bridgeErrorText(NSError *error);
+
+/** Why Metal returned nil where it has no error to tell; NULL where nothing is known. Lives until the next such call. */
+const char *bridgeReasonOfNil(void);
 #endif
 
 /** Records what was thrown and is no NSException. */

@@ -28,6 +28,17 @@ const char *bridgeErrorText(NSError *error) {
   return text ? text : "no reason was given";
 }
 
+/* Our layer for Linux tells more than Metal does, and defines this strongly. */
+extern const char *MTLReasonOfNil(void);
+
+__attribute__((weak)) const char *MTLReasonOfNil(void) {
+  return NULL;
+}
+
+const char *bridgeReasonOfNil(void) {
+  return MTLReasonOfNil();
+}
+
 bm_status bridgeFailWithException(NSException *exception) {
   const char *name = [[exception name] UTF8String];
   const char *reason = [[exception reason] UTF8String];

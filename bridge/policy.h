@@ -18,7 +18,7 @@ typedef enum PolicyPlatform {
   PolicyPlatformPhone,      /* iOS and iPadOS */
   PolicyPlatformTelevision, /* tvOS */
   PolicyPlatformSimulator,  /* of either */
-  PolicyPlatformLinux       /* Metal's API over the CPU */
+  PolicyPlatformLinux       /* Metal's API over the CPU and over CUDA */
 } PolicyPlatform;
 
 typedef struct PolicyFacts {
@@ -27,6 +27,7 @@ typedef struct PolicyFacts {
   bool isMac2, isCommon2, isMetal3;
   bool hasUnifiedMemory;
   bool isSoftware;      /* the CPU plays the device: what drivers of real ones do wrong does not matter */
+  bool isCuda;          /* one of NVIDIA's GPUs, below our own layer for Linux, which orders commands as Metal says */
   bool isIntel;         /* one of Intel's GPUs */
   bool isVirtual;       /* a virtual machine's device, as "Apple Paravirtual device" */
   bool isSimulated;     /* a simulator's device */

@@ -44,13 +44,13 @@ static const char *refusal(const PolicyFacts *facts) {
 static bool canEncodeIndirectly(const PolicyFacts *facts) {
   bool isSupported = facts->appleFamily >= 3 || facts->isCommon2 || facts->isMetal3;
   if (!facts->hasIndirectCommands || !isSupported) return false;
-  return facts->isSoftware || (facts->appleFamily >= 9 && !facts->isVirtual);
+  return facts->isSoftware || facts->isCuda || (facts->appleFamily >= 9 && !facts->isVirtual);
 }
 
 static uint32_t featuresOf(const PolicyFacts *facts) {
   uint32_t features = BM_FEATURE_UNRETAINED_REFERENCES;
   // Discrete AMD GPUs read stale data after memoryBarrier in a concurrent encoder (llama.cpp 19563).
-  if (facts->hasUnifiedMemory) features |= BM_FEATURE_CONCURRENT_DISPATCH;
+  if (facts->hasUnifiedMemory || facts->isCuda) features |= BM_FEATURE_CONCURRENT_DISPATCH;
   if (canEncodeIndirectly(facts)) features |= BM_FEATURE_INDIRECT_COMMANDS;
   if (facts->hasResidencySets && facts->appleFamily >= 6 && !facts->isVirtual) features |= BM_FEATURE_RESIDENCY_SETS;
   if (facts->hasBinaryArchives && !facts->validatesShaders && !facts->isVirtual) features |= BM_FEATURE_SHADER_CACHE;
@@ -101,10 +101,10 @@ static bool nameHas(id<MTLDevice> device, const char *part) {
   return name && strstr(name, part) != NULL;
 }
 
-static bool isSoftware(id<MTLDevice> device) {
+static bool architectureBegins(id<MTLDevice> device, const char *beginning) {
   if (![device respondsToSelector:@selector(architecture)]) return false;
   const char *name = [[[device architecture] name] UTF8String];
-  return name && strncmp(name, "cpu", 3) == 0;
+  return name && strncmp(name, beginning, strlen(beginning)) == 0;
 }
 
 PolicyFacts bridgePolicyFacts(id<MTLDevice> device) {
@@ -116,7 +116,8 @@ PolicyFacts bridgePolicyFacts(id<MTLDevice> device) {
       .isCommon2 = [device supportsFamily:MTLGPUFamilyCommon2] ? true : false,
       .isMetal3 = [device supportsFamily:MTLGPUFamilyMetal3] ? true : false,
       .hasUnifiedMemory = [device hasUnifiedMemory] ? true : false,
-      .isSoftware = isSoftware(device),
+      .isSoftware = architectureBegins(device, "cpu"),
+      .isCuda = architectureBegins(device, "cuda"),
       .isVirtual = nameHas(device, "Virtual") || nameHas(device, "virtual"),
       .isSimulated = nameHas(device, "Simulator") || nameHas(device, "simulator"),
       // Both came with what their languages came with, and nothing in the language itself can be asked.

@@ -380,7 +380,8 @@ bm_handle bm_queue_new(bm_handle handle, bm_completed completed) {
   if (!device) return 0;
   BunMetalQueue *queue = [[BunMetalQueue alloc] initWithDevice:device callback:completed];
   if (!queue) {
-    bridgeFail(BM_ERROR_MEMORY, "The device made no command queue");
+    const char *reason = bridgeReasonOfNil();
+    bridgeFail(BM_ERROR_MEMORY, "The device made no command queue%s%s", reason ? ": " : "", reason ? reason : "");
     return 0;
   }
   return bridgeHandleNew(queue, BM_KIND_QUEUE);

@@ -11,7 +11,7 @@ const usage = `Usage: bun run examples/llama.ts [options]
   --tokens N         tokens to generate at most (default: 180)
   --temperature T    0 always takes the likeliest token (default: 0.8)
   --seed S           the same seed gives the same text (default: another one each time)
-  --device D         auto, cpu, metal or cuda (default: auto)
+  --device D         auto, cpu, metal, cuda, or cuda:1 for the second GPU (default: auto)
   --stats            print times, memory and live objects at the end
   --help             print this`;
 

@@ -143,6 +143,8 @@ export const deviceNumbers = [
   "features",
   "weightStorage",
   "nonuniformThreadgroups",
+  "availableMemory",
+  "totalMemory",
 ] as const;
 
 /** BM_FEATURE_*: name i is bit i of a set. */

@@ -8,6 +8,7 @@ export {
   type BridgeErrorCode,
   CompileError,
   type Diagnostic,
+  OutOfMemoryError,
   ReleasedError,
   readText,
 } from "./status.ts";

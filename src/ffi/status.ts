@@ -36,6 +36,23 @@ export class CompileError extends BridgeError {
   }
 }
 
+/** A device has no room for a buffer. The numbers are bytes, as of the failure; NaN for what the device does not tell. */
+export class OutOfMemoryError extends BridgeError {
+  override readonly name: string = "OutOfMemoryError";
+  readonly asked: number;
+  /** What is left of the device's own memory. */
+  readonly available: number;
+  /** All of the device's own memory. */
+  readonly total: number;
+
+  constructor(message: string, bytes: { asked: number; available: number; total: number }) {
+    super("memory", message);
+    this.asked = bytes.asked;
+    this.available = bytes.available;
+    this.total = bytes.total;
+  }
+}
+
 /** A native object was used after it had been disposed. */
 export class ReleasedError extends ReferenceError {
   override readonly name: string = "ReleasedError";

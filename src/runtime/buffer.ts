@@ -1,5 +1,5 @@
 /** Memory that kernels read and write. */
-import { type Handle, storageModes } from "../ffi/index.ts";
+import { deviceNumbers, type Handle, OutOfMemoryError, storageModes } from "../ffi/index.ts";
 import { requireBytes, requireNumber, requireSize, requireU32 } from "./check.ts";
 import type { DeviceContext } from "./context.ts";
 import { Owned } from "./owned.ts";
@@ -69,8 +69,11 @@ export class Buffer extends Owned {
     if (mode < 0)
       throw new TypeError(`Cannot make a buffer with storage "${storage}": "shared" or "private" is meant`);
     const handle = device.bridge.symbols.bm_buffer_new(device.handle, byteLength, mode);
-    if (handle === 0)
-      throw device.bridge.failure(`Cannot make a buffer of ${byteLength} bytes on ${device.info.id}`);
+    if (handle === 0) {
+      const error = device.bridge.failure(`Cannot make a buffer of ${byteLength} bytes on ${device.info.id}`);
+      if (error.code !== "memory") throw error;
+      throw new OutOfMemoryError(error.message, { asked: byteLength, ...deviceMemory(device) });
+    }
     return handle;
   }
 
@@ -183,4 +186,14 @@ export class Buffer extends Owned {
     this.#views = views;
     return views;
   }
+}
+
+/** Bytes of the device's own memory, as of now. */
+function deviceMemory({ bridge, handle }: DeviceContext): { available: number; total: number } {
+  const numbers = new Float64Array(deviceNumbers.length).fill(Number.NaN);
+  bridge.symbols.bm_device_numbers(handle, numbers, numbers.length);
+  const [available, total] = (["availableMemory", "totalMemory"] as const).map(
+    (name) => numbers[deviceNumbers.indexOf(name)],
+  );
+  return { available, total };
 }

@@ -68,26 +68,24 @@ export class Device extends Owned implements DeviceContext {
    * Opens a device.
    *
    * @param name `"cpu"`, `"metal"`, `"cuda"`, `"cuda:1"` for the second of a kind, or `"auto"` for the best there is.
-   *   Default: the environment's BUN_METAL_DEVICE, else `"auto"`.
+   *   Default: `"auto"`, which the environment's BUN_METAL_DEVICE can give another meaning.
    * @param options `disable`: features to do without, besides those of the environment's BUN_METAL_DISABLE, which lists
    *   them with commas between.
    * @throws {BridgeError} `not-found`, with a list of what there is, and why other devices cannot be used.
    * @throws {RangeError} for a name that is not a feature's, with a list of those that are.
    */
-  static open(
-    name: string = environmentVariable("BUN_METAL_DEVICE") || "auto",
-    options: OpenOptions = {},
-  ): Device {
+  static open(name: string = "auto", options: OpenOptions = {}): Device {
+    const wanted = (name === "auto" && environmentVariable("BUN_METAL_DEVICE")) || name;
     const disabled = featureMask(options.disable ?? [], "the option disable") | disabledByEnvironment();
     const bridge = loadBridge();
     const { infos, refusals } = survey(bridge);
     const info =
-      name === "auto"
+      wanted === "auto"
         ? best(infos)
-        : infos.find(({ id, backend }) => name === id || (name === `${backend}:0` && id === backend));
+        : infos.find(({ id, backend }) => wanted === id || (wanted === `${backend}:0` && id === backend));
     if (info === undefined) {
       const there = infos.map(({ id, name: model }) => `"${id}" (${model})`).join(", ") || "none";
-      const sentence = [`Cannot open device "${name}"; there is ${there}`, ...refusals].join(". ");
+      const sentence = [`Cannot open device "${wanted}"; there is ${there}`, ...refusals].join(". ");
       throw new BridgeError("not-found", sentence);
     }
     const handle = openHandle(bridge, info.index, disabled);

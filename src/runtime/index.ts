@@ -7,6 +7,7 @@ export {
   CompileError,
   countNativeCalls,
   type Diagnostic,
+  OutOfMemoryError,
   ReleasedError,
 } from "../ffi/index.ts";
 export { Buffer, type BufferOptions, type Storage, type ViewType } from "./buffer.ts";

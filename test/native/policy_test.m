@@ -21,7 +21,7 @@ typedef struct Chip {
   PolicyPlatform platform;
   System system;
   uint32_t appleFamily;
-  bool mac2, common2, metal3, discrete, intel, isVirtual, simulated, validated;
+  bool mac2, common2, metal3, discrete, cuda, intel, isVirtual, simulated, validated;
   const char *refusal; /* a part of it */
   uint32_t features;
   MTLLanguageVersion language;
@@ -70,6 +70,9 @@ static const Chip chips[] = {
     {.name = "AMD Radeon Pro Vega 56", .platform = PolicyPlatformMac, .system = of2023, .mac2 = true, .common2 = true,
      .metal3 = true, .discrete = true, .features = Everywhere, .language = MTLLanguageVersion3_1,
      .constantAlignment = 256, .nonuniform = true},
+    {.name = "NVIDIA H200", .platform = PolicyPlatformLinux, .system = of2024, .appleFamily = 9, .common2 = true,
+     .metal3 = true, .discrete = true, .cuda = true, .features = Newest, .language = MTLLanguageVersion3_1,
+     .constantAlignment = 16, .nonuniform = true, .matrix = true},
     {.name = "simulator", .platform = PolicyPlatformSimulator, .system = of2024, .appleFamily = 2,
      .refusal = "simulators", .features = Unified, .language = MTLLanguageVersion3_1, .constantAlignment = 16},
     {.name = "simulator by its device's name", .platform = PolicyPlatformPhone, .system = of2024, .appleFamily = 9,
@@ -87,6 +90,7 @@ static void decisionsAreThoseOfTheTable(void) {
         .isCommon2 = chip->common2,
         .isMetal3 = chip->metal3,
         .hasUnifiedMemory = !chip->discrete,
+        .isCuda = chip->cuda,
         .isIntel = chip->intel,
         .isVirtual = chip->isVirtual,
         .isSimulated = chip->simulated,
