@@ -1,50 +1,46 @@
-/** The way of a file's bytes into memory that the CPU does not see: through two small buffers that it does. */
+/** The way of a file's bytes into memory that the CPU does not see: through a ring of small buffers that it does. */
 import { type Buffer, type Device, ProgramBuilder } from "../runtime/index.ts";
 
 /** Most bytes of each staging buffer: long enough that a copy's fixed costs do not count, little beside any model. */
-export const STAGING_BYTES: number = 16 * 2 ** 20;
+export const STAGING_BYTES: number = 8 * 2 ** 20;
+
+/** Most staging buffers. Each is filled by a thread of the runtime's, and no single one copies as fast as a bus. */
+export const STAGING_BUFFERS = 6;
 
 /** Copies on the device are of whole words (Metal's rule). */
 const WORD = 4;
 
-type Half = {
+type Stage = {
   readonly buffer: Buffer;
-  /** What the copy out of it failed with, once that is over; `undefined` if it did not. */
+  /** What filling it or the copy out of it failed with, once that is over; `undefined` if it did not. */
   settled: Promise<unknown>;
 };
 
 /**
- * Two shared buffers that take turns: while the device copies from one, the other is filled. Dispose it (`await using`)
- * after use, whether `finish` was reached or not: the copies in flight end first.
+ * Shared buffers that take turns: while some are filled, the device copies from others. Dispose it (`await using`) after
+ * use, whether `finish` was reached or not: what is under way ends first.
  */
 export class Staging implements AsyncDisposable {
   /** Bytes that one `write` takes at most. */
   readonly byteLength: number;
   readonly #device: Device;
-  readonly #halves: readonly Half[];
-  readonly #owned: DisposableStack;
+  readonly #stages: Stage[] = [];
   #turn = 0;
 
   /** @param longest The most bytes that will be written in one go; less is used where it is much. */
   constructor(device: Device, longest: number) {
-    using owned = new DisposableStack();
     this.#device = device;
     const most = Math.min(STAGING_BYTES, Math.floor(device.info.maxBufferLength / WORD) * WORD);
     this.byteLength = Math.min(most, Math.ceil(longest / WORD) * WORD);
-    this.#halves = ["staging 0", "staging 1"].map((label) => ({
-      buffer: owned.use(device.buffer(this.byteLength, { label })),
-      settled: Promise.resolve(undefined),
-    }));
-    this.#owned = owned.move();
   }
 
   /**
-   * Has bytes written into a buffer, at most `byteLength`. They may be on their way when this returns.
+   * Has bytes written into a buffer, at most `byteLength`. They are on their way when this returns.
    *
    * @param target At least `offset + length` bytes, in whole words.
    * @param offset A multiple of 4.
-   * @param fill Writes the bytes into the memory that it is given, all of it.
-   * @throws {BridgeError} If this copy cannot be started, or an earlier one failed.
+   * @param fill Writes the bytes into the memory that it is given, all of it, while others do the same.
+   * @throws {BridgeError} If there is no memory, or an earlier write failed.
    */
   async write(
     target: Buffer,
@@ -52,26 +48,37 @@ export class Staging implements AsyncDisposable {
     length: number,
     fill: (into: Uint8Array) => Promise<void>,
   ): Promise<void> {
-    const half = this.#halves[this.#turn];
-    this.#turn = 1 - this.#turn;
-    throwIfFailed(await half.settled);
-    await fill(half.buffer.bytes(0, length));
-    const copied = this.#copy(half.buffer, target, offset, Math.ceil(length / WORD) * WORD);
+    const stage = this.#next();
+    throwIfFailed(await stage.settled);
+    const written = fill(stage.buffer.bytes(0, length)).then(() =>
+      this.#copy(stage.buffer, target, offset, Math.ceil(length / WORD) * WORD),
+    );
     // Handled at once: nobody may be waiting when it fails.
-    half.settled = copied.then(
+    stage.settled = written.then(
       () => undefined,
       (error: unknown) => error,
     );
   }
 
-  /** Resolves when all bytes are where they belong. @throws {BridgeError} If a copy failed. */
+  /** Resolves when all bytes are where they belong. @throws {unknown} What filling or copying failed with. */
   async finish(): Promise<void> {
-    for (const { settled } of this.#halves) throwIfFailed(await settled);
+    for (const { settled } of this.#stages) throwIfFailed(await settled);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { settled } of this.#halves) await settled;
-    this.#owned.dispose();
+    for (const { settled } of this.#stages) await settled;
+    for (const { buffer } of this.#stages) buffer.dispose();
+  }
+
+  /** The stage whose turn it is; made when it is needed first, as a small model needs few. */
+  #next(): Stage {
+    const index = this.#turn;
+    this.#turn = (index + 1) % STAGING_BUFFERS;
+    if (index === this.#stages.length) {
+      const buffer = this.#device.buffer(this.byteLength, { label: `staging ${index}` });
+      this.#stages.push({ buffer, settled: Promise.resolve(undefined) });
+    }
+    return this.#stages[index];
   }
 
   async #copy(from: Buffer, to: Buffer, offset: number, length: number): Promise<void> {

@@ -128,7 +128,9 @@ class Progress {
     this.#hooks = hooks;
   }
 
+  /** Work that goes on beside what was aborted is not told of. */
   add(bytes: number): void {
+    this.check();
     this.#doneBytes += bytes;
     this.#hooks.onProgress?.(this.#doneBytes / this.#totalBytes);
     this.check();
@@ -157,8 +159,11 @@ async function stage(
     const file = files.part(chunk.part);
     const buffer = own(device.buffer(byteLength, { storage: "private", label: labelOf(i) }));
     for (const [offset, length] of pieces(chunk, staging.byteLength)) {
-      await staging.write(buffer, offset, length, (into) => file.read(into, chunk.offset + offset));
-      progress.add(length);
+      progress.check();
+      await staging.write(buffer, offset, length, async (into) => {
+        await file.read(into, chunk.offset + offset);
+        progress.add(length);
+      });
     }
     buffers.push(buffer);
   }

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { appendFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { GgufError } from "../../src/gguf/index.ts";
-import { STAGING_BYTES } from "../../src/llama/staging.ts";
+import { STAGING_BUFFERS, STAGING_BYTES } from "../../src/llama/staging.ts";
 import { loadWeights, type WeightLayout } from "../../src/llama/weight_buffers.ts";
 import { BridgeError, type Device, type Queue } from "../../src/runtime/index.ts";
 import { commandOf, run } from "../host/process.ts";
@@ -16,8 +16,8 @@ import { TemporaryFolder } from "./temporary.ts";
 setDefaultTimeout(120_000);
 
 const MIB = 2 ** 20;
-/** Two pieces and a bit, which ends on no word. */
-const FILE_BYTES = 2 * STAGING_BYTES + 3 * MIB + 3;
+/** A piece for each staging buffer and a bit, which ends on no word. */
+const FILE_BYTES = STAGING_BUFFERS * STAGING_BYTES + 3 * MIB + 3;
 
 const folder = new TemporaryFolder();
 const content = new Uint8Array(FILE_BYTES);
@@ -139,7 +139,7 @@ describe("loadWeights", () => {
       {
         using device = open();
         const buffer = device.buffer.bind(device);
-        let left = placement === "private" ? 3 : 1; // two to stage, one for the first chunk
+        let left = placement === "private" ? 3 : 1; // of the first chunk, and some to stage
         Object.defineProperty(device, "buffer", {
           value: (...args: Parameters<Device["buffer"]>) => {
             if (left-- === 0) throw new BridgeError("memory", "There is no memory left");
@@ -194,8 +194,8 @@ describe("loadWeights", () => {
     expect(stderr).toBe("");
     const { placement, rise } = JSON.parse(stdout);
     expect(placement).toBe("private");
-    // On the CPU the device's memory is the process's: the weights once, two staging buffers, and some slack.
+    // On the CPU the device's memory is the process's: the weights once, the staging buffers, and some slack.
     expect(rise).toBeGreaterThan(0.9 * length);
-    expect(rise).toBeLessThan(length + 2 * STAGING_BYTES + 64 * MIB);
+    expect(rise).toBeLessThan(length + STAGING_BUFFERS * STAGING_BYTES + 64 * MIB);
   });
 });
