@@ -106,7 +106,9 @@ export class KernelRunner implements Disposable {
     const buffers: (Buffer | undefined)[] = dispatch.buffers.map((spec) => {
       if (spec.kind === "alias") return undefined;
       const before = contentsBefore(spec);
-      const buffer = stack.use(this.#device.buffer(before.length));
+      // Where weights are kept is where tools see which bytes are read and written.
+      const storage = this.#device.info.weightStorage;
+      const buffer = stack.use(this.#device.buffer(before.length, { storage }));
       buffer.upload(before);
       return buffer;
     });

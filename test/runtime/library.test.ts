@@ -134,7 +134,9 @@ describe("Device.compile", () => {
 
 describe("Device.loadLibrary", () => {
   test("Device.loadLibrary() loads compiled shaders", () => {
-    const compiled = join(dirname(loadBridge().path), "shaders.metallib");
+    const folder = dirname(loadBridge().path);
+    const isCuda = device.info.backend === "cuda";
+    const compiled = join(folder, isCuda ? "../cuda/shaders.metallib" : "shaders.metallib");
     if (!existsSync(compiled)) return; // Apple's, without Xcode.
     using library = device.loadLibrary(compiled);
     expect(library.functionNames).toContain("add_f32");

@@ -1,0 +1,23 @@
+# NVIDIA's GPUs: a library that stands for CUDA's driver where there is none, for tests, and the tests on a real one.
+
+ifneq ($(LAYER),)
+FAKE_CUDA := $(OUT)/fake-cuda/libcuda.so.1
+
+$(FAKE_CUDA): $(wildcard test/linux/fake_cuda/*) bridge/linux/cuda/api.h make/gpu.mk
+	@echo "  link    $@"
+	@mkdir -p $(dir $@) && $(CLANG) -std=gnu11 -O1 -g -fPIC -shared -fuse-ld=lld -fvisibility=hidden $(WARNINGS) \
+	  -Ibridge/linux -Itest/linux/fake_cuda $(filter %.c,$^) -lpthread -o $@
+
+test-artifacts: $(FAKE_CUDA)
+
+# The native tests of the CUDA device find it before any other.
+CUDA_TESTS := $(OUT)/native/cuda $(OUT)/native/cuda_graph
+$(CUDA_TESTS): PROGRAM_LDFLAGS += -Wl,-rpath,'$$ORIGIN/../fake-cuda'
+$(CUDA_TESTS): | $(FAKE_CUDA)
+$(OUT)/obj/test/native/cuda_test.m.o $(OUT)/obj/test/native/cuda_graph_test.m.o: CFLAGS += -Itest/linux
+endif
+
+.PHONY: test-gpu
+test-gpu: build bun-deps ## run the tests on an NVIDIA GPU, and the kernels' under compute-sanitizer
+	@$(MAKE) --no-print-directory test-artifacts
+	@BUN='$(BUN)' OUT='$(OUT)' sh scripts/test_gpu.sh $(ARGS)

@@ -1,0 +1,59 @@
+#!/bin/sh
+# test_gpu.sh: the tests on an NVIDIA GPU, and those of the kernels under compute-sanitizer. `make test-gpu` calls it with BUN
+# and OUT. Without a GPU it says so, and that is no failure.
+#
+#   test_gpu.sh [PART]...    native, test, memcheck, racecheck, initcheck, synccheck (default: all)
+#
+# GPU_DEVICE is the device to test, cuda unless set. GPU_TESTS are the tests to run on it, GPU_KERNEL_TESTS those that run under
+# the sanitizer.
+set -u
+bun=${BUN:-bun}
+out=${OUT:-build/linux-x86_64}
+device=${GPU_DEVICE:-cuda}
+# Rooms whose subject is the CPU device, other machines or no device stay out.
+tests=${GPU_TESTS:-test/runtime test/kernels test/tensor test/llama test/stress}
+kernel_tests=${GPU_KERNEL_TESTS:-test/kernels}
+parts=${*:-native test memcheck racecheck initcheck synccheck}
+
+if ! "$bun" run src/cli/main.ts devices | grep -q "^$device "; then
+  echo "test-gpu: this machine has no device \"$device\" (NVIDIA GPU of compute capability 8.0 or newer, with its driver): nothing was tested"
+  exit 0
+fi
+"$bun" run src/cli/main.ts devices
+export BUN_METAL_DEVICE="$device"
+failed=
+
+# Compiled kernels of thousands of tests: the driver's own cache keeps them from one part to the next.
+export CUDA_CACHE_MAXSIZE=${CUDA_CACHE_MAXSIZE:-4294967296}
+
+run() {
+  name=$1
+  shift
+  echo "== $name: $*"
+  "$@" || failed="$failed $name"
+}
+
+sanitize() {
+  if ! command -v compute-sanitizer >/dev/null 2>&1; then
+    echo "test-gpu: compute-sanitizer is not on PATH: $1 was not run"
+    return
+  fi
+  # The driver's own calls that fail on purpose (asking what there is) are no errors of ours.
+  run "$1" env BUN_METAL_CUDA_CHECK=memory compute-sanitizer --tool "$1" --error-exitcode 9 --report-api-errors no --target-processes all \
+    "$bun" test --timeout 600000 $kernel_tests
+}
+
+for part in $parts; do
+  case $part in
+    native)
+      for name in metal metal_indirect metal_lifetime bridge_queue bridge_program bridge_object program_lifetime; do
+        run "native/$name" "$out/native/$name"
+      done ;;
+    test) run test "$bun" test --timeout 600000 $tests ;;
+    memcheck | racecheck | initcheck | synccheck) sanitize "$part" ;;
+    *) echo "test-gpu: there is no part \"$part\"" >&2; exit 2 ;;
+  esac
+done
+[ -z "$failed" ] && echo "test-gpu: all passed" && exit 0
+echo "test-gpu: failed:$failed" >&2
+exit 1

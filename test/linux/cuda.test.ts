@@ -1,0 +1,119 @@
+// Devices of the CUDA driver as JavaScript sees them, over the library of test/linux/fake_cuda: no kernel runs there.
+// test/native/cuda_*.m hold what commands do.
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { commandOf, run, scriptCommand } from "../host/process.ts";
+
+// Work is bounded by the tests themselves; a machine may be slow or busy.
+setDefaultTimeout(60_000);
+
+const root = join(import.meta.dirname, "../..");
+const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
+const fake = join(root, `build/linux-${machine}/fake-cuda`);
+/** The tests themselves may run on a GPU; these have devices of their own. */
+const cuda = { LD_LIBRARY_PATH: fake, BUN_METAL_DEVICE: "", FAKE_CUDA_DEVICES: "2" };
+
+/** What `bun-metal devices` calls the devices that there are. */
+async function listed(environment: Readonly<Record<string, string>>): Promise<string[]> {
+  const command = commandOf(join(root, "src/cli/main.ts"), ["devices"], ["--allow-all"]);
+  const { stdout, stderr } = await run(command, { environment });
+  expect(stderr).toBe("");
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => line.replace(/ \(.*/, "").replace(/^cpu .*/, "cpu"));
+}
+
+function inScript(body: string): Promise<string> {
+  const imports = `import { Device, OutOfMemoryError } from ${JSON.stringify(join(root, "mod.ts"))};`;
+  return run(scriptCommand(`${imports} ${body}`), { environment: cuda }).then(({ stdout, stderr }) => {
+    expect(stderr).toBe("");
+    return stdout;
+  });
+}
+
+describe("CUDA devices", () => {
+  test("the library that stands for CUDA's is there", () => {
+    expect(existsSync(join(fake, "libcuda.so.1")), "make test-artifacts builds it").toBe(true);
+  });
+
+  test("are listed, in the order of their kind", async () => {
+    expect(await listed(cuda)).toEqual(["cpu", "cuda     Fake GPU 0", "cuda:1   Fake GPU 1"]);
+    const names = await listed({ ...cuda, BUN_METAL_DEVICE: "cuda" });
+    expect(names.toSorted()).toEqual(["cpu", "cuda     Fake GPU 0", "cuda:1   Fake GPU 1"]);
+  });
+
+  test("are not listed where they are switched off, too old, or not there", async () => {
+    const [off, old, none, another] = await Promise.all([
+      listed({ ...cuda, BUN_METAL_CUDA: "off" }),
+      listed({ ...cuda, FAKE_CUDA_MAJOR: "7" }),
+      listed({ ...cuda, FAKE_CUDA_DEVICES: "0" }),
+      listed({ ...cuda, BUN_METAL_CPU_PROFILE: "apple7" }),
+    ]);
+    expect([off, old, none, another]).toEqual([["cpu"], ["cpu"], ["cpu"], ["cpu"]]);
+  });
+
+  test("are refused with settings that cannot be meant", async () => {
+    const command = commandOf(join(root, "src/cli/main.ts"), ["devices"], ["--allow-all"]);
+    for (const name of ["BUN_METAL_CUDA", "BUN_METAL_CUDA_CHECK"]) {
+      const { code, stderr } = await run(command, { environment: { ...cuda, [name]: "on" } });
+      expect(code).toBe(1);
+      expect(stderr).toContain(`${name} is "on", which it cannot be`);
+    }
+  });
+
+  test("are opened by name", async () => {
+    const body = `for (const name of ["cuda", "cuda:0", "cuda:1", "cpu", "auto"]) {
+      using device = Device.open(name);
+      console.log(device.info.id, device.info.name, device.info.unifiedMemory, device.info.weightStorage);
+    }`;
+    expect(
+      (await inScript(body))
+        .trim()
+        .split("\n")
+        .map((line) => line.replace(/^cpu .*? (?=true)/, "cpu ")),
+    ).toEqual([
+      "cuda Fake GPU 0 false private",
+      "cuda Fake GPU 0 false private",
+      "cuda:1 Fake GPU 1 false private",
+      "cpu true shared",
+      "cuda Fake GPU 0 false private",
+    ]);
+  });
+
+  test("say how much memory was asked for, is left, and is there", async () => {
+    const body = `using device = Device.open("cuda");
+    using half = device.buffer(2 ** 29, { storage: "private" });
+    try {
+      device.buffer(2 ** 29 + 4, { storage: "private" });
+    } catch (error) {
+      const { name, code, asked, available, total, message } = error;
+      console.log(JSON.stringify({ isTyped: error instanceof OutOfMemoryError, name, code, asked, available, total, message }));
+    }`;
+    const asked = 2 ** 29 + 4;
+    expect(JSON.parse(await inScript(body))).toEqual({
+      isTyped: true,
+      name: "OutOfMemoryError",
+      code: "memory",
+      asked,
+      available: 2 ** 29,
+      total: 2 ** 30,
+      message: expect.stringContaining(
+        `has no ${asked} bytes (513 MiB) left: ${2 ** 29} of ${2 ** 30} bytes (512 of 1024 MiB)`,
+      ),
+    });
+  });
+
+  test("bring bytes to memory of their own and back", async () => {
+    const body = `using device = Device.open("cuda");
+    using buffer = device.buffer(9_000_001, { storage: "private" });
+    const bytes = new Uint8Array(9_000_001);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 2654435761) >>> 13;
+    buffer.upload(bytes);
+    const back = new Uint8Array(bytes.length);
+    buffer.download(back);
+    console.log(Buffer.compare(bytes, back), device.queue.gpuSeconds > 0);`;
+    expect(await inScript(body)).toBe("0 true\n");
+  });
+});
