@@ -11,7 +11,7 @@ bun=${BUN:-bun}
 out=${OUT:-build/linux-x86_64}
 device=${GPU_DEVICE:-cuda}
 # Rooms whose subject is the CPU device, other machines or no device stay out.
-tests=${GPU_TESTS:-test/runtime test/kernels test/tensor test/llama test/stress}
+tests=${GPU_TESTS:-test/linux/gpu.test.ts test/runtime test/kernels test/tensor test/llama test/stress}
 kernel_tests=${GPU_KERNEL_TESTS:-test/kernels}
 parts=${*:-native test memcheck racecheck initcheck synccheck}
 
