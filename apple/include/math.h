@@ -11,7 +11,6 @@ extern double floor(double x);
 extern double ceil(double x);
 extern double round(double x);
 extern double sqrt(double x);
-extern double exp(double x);
 extern double log(double x);
 
 #endif

@@ -38,13 +38,71 @@ static uint32_t nextRandom(uint32_t s[4]) {
   return result;
 }
 
-/* In [0, 1), with 53 random bits. */
-static double uniform(uint32_t state[4]) {
-  uint32_t high = nextRandom(state) >> 5, low = nextRandom(state) >> 6;
-  return ((double)high * 67108864.0 + low) / 9007199254740992.0;
+/* 53 random bits: a fraction of 2^53. */
+static uint64_t nextFraction(uint32_t state[4]) {
+  uint64_t high = nextRandom(state) >> 5, low = nextRandom(state) >> 6;
+  return high << 26 | low;
 }
 
-/* ---- candidates: ordered by value, the highest first; of equal values the lowest id ------------------------------ */
+/* ---- weights, in whole numbers: src/sample/weights.ts says what they are ------------------------------------------ */
+
+static const double octave = 16777216.0;    /* units of an octave */
+static const uint32_t mostOctaves = INT32_MAX;
+static const float unitRate = 1.44269502f;  /* log2(e) */
+
+/* Octaves for each 1 that a logit is below the highest. */
+static float rateOf(double temperature) {
+  double rate = 1.4426950408889634 / temperature;
+  return (float)(rate < 0x1p-100 ? 0x1p-100 : rate > 0x1p100 ? 0x1p100 : rate);
+}
+
+static uint32_t octavesBelow(float highest, float logit, float rate) {
+  float difference = highest - logit;
+  double octaves = (double)difference * (double)rate * octave;
+  return octaves < mostOctaves ? (uint32_t)octaves : mostOctaves;
+}
+
+static uint32_t octavesOf(double probability) {
+  double octaves = floor(-log(probability) / 0.6931471805599453 * octave + 0.5);
+  return octaves < mostOctaves ? (uint32_t)octaves : mostOctaves;
+}
+
+/* 2^31 halved for each octave. */
+static uint32_t weightOf(uint32_t octaves) {
+  uint32_t whole = octaves >> 24;
+  if (whole >= 32) return 0;
+  uint64_t f = octaves & 0xFFFFFF, squared = f * f >> 24;
+  uint64_t sum = 685838 - (59021 * f >> 24);
+  sum = (sum * squared >> 24) + 29792200 - (5144412 * f >> 24);
+  sum = (sum * squared >> 24) + 372130510 - (128969660 * f >> 24);
+  uint32_t power = (1u << 29) - (uint32_t)(sum * f >> 24);
+  return power << 2 >> whole;
+}
+
+/* The most octaves with at least this weight, from 1 to 2^31. */
+static uint32_t octavesWith(uint64_t weight) {
+  uint32_t low = 0, high = 32u << 24;
+  while (high - low > 1) {
+    uint32_t middle = (low + high) / 2;
+    if (weightOf(middle) >= weight)
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* A fraction of 2^53 of a sum of weights. */
+static uint64_t partOf(uint64_t total, uint64_t fraction) {
+  return (uint64_t)((unsigned __int128)total * fraction >> 53);
+}
+
+static uint64_t fractionOf(double probability) {
+  uint64_t fraction = (uint64_t)(probability * 0x1p53);
+  return fraction > 0 ? fraction : 1;
+}
+
+/* ---- candidates: the best have the highest value; of equal values the lowest id ----------------------------------- */
 
 static void setCandidate(Sampler *sampler, uint32_t at, int32_t id, float value) {
   sampler->ids[at] = id;
@@ -78,7 +136,7 @@ static void fillAll(Sampler *sampler, const float *logits) {
   for (uint32_t id = 0; id < sampler->count; id++) setCandidate(sampler, id, (int32_t)id, logits[id]);
 }
 
-/* The `k` highest logits, in order. */
+/* The `k` highest logits, in no order. */
 static void fillHighest(Sampler *sampler, const float *logits, uint32_t k) {
   uint32_t count = 0;
   for (uint32_t id = 0; id < sampler->count; id++) {
@@ -93,87 +151,84 @@ static void fillHighest(Sampler *sampler, const float *logits, uint32_t k) {
     }
   }
   sampler->candidateCount = count;
-  for (uint32_t last = count - 1; last > 0; last--) {
-    swapCandidates(sampler, 0, last);
-    sink(sampler, 0, last, false);
-  }
 }
 
-static void keepAtLeast(Sampler *sampler, double least) {
+static uint32_t octavesAt(const Sampler *sampler, uint32_t at, float highest, float rate) {
+  return octavesBelow(highest, sampler->values[at], rate);
+}
+
+static void keepWithin(Sampler *sampler, uint32_t octaves, float highest) {
   uint32_t kept = 0;
   for (uint32_t at = 0; at < sampler->candidateCount; at++)
-    if (sampler->values[at] >= least) setCandidate(sampler, kept++, sampler->ids[at], sampler->values[at]);
+    if (octavesAt(sampler, at, highest, unitRate) <= octaves)
+      setCandidate(sampler, kept++, sampler->ids[at], sampler->values[at]);
   sampler->candidateCount = kept;
 }
 
-/* The probability of a candidate, up to a factor; it cannot overflow. */
-static double weightOf(float value, float highest) {
-  return exp((double)value - (double)highest);
-}
-
-static void reverse(Sampler *sampler, uint32_t from, uint32_t end) {
-  for (; from + 1 < end; from++, end--) swapCandidates(sampler, from, end - 1);
-}
-
-/* Keeps the best candidates whose weights add up to `target`, in order. */
-static void keepBest(Sampler *sampler, double target, float highest) {
+/* Keeps the best candidates whose weights add up to `target`, one at least. */
+static void keepBest(Sampler *sampler, uint64_t target, float highest) {
   uint32_t total = sampler->candidateCount, left = total;
   for (uint32_t at = total / 2; at-- > 0;) sink(sampler, at, total, true);
-  // The heap shrinks from the front of a list to its end: the best end up behind it, in reverse.
-  for (double sum = 0; left > 0;) {
-    sum += weightOf(sampler->values[0], highest);
+  // The heap shrinks from the front of a list to its end: the best end up behind it.
+  for (uint64_t sum = 0; left > 0;) {
+    sum += weightOf(octavesAt(sampler, 0, highest, unitRate));
     swapCandidates(sampler, 0, --left);
     sink(sampler, 0, left, true);
     if (sum >= target) break;
   }
-  reverse(sampler, left, total);
   sampler->candidateCount = total - left;
   memmove(sampler->ids, sampler->ids + left, sampler->candidateCount * sizeof *sampler->ids);
-  memmove(sampler->values, sampler->values + left, sampler->candidateCount * sizeof *sampler->values);
+}
+
+static int compareIds(const void *a, const void *b) {
+  int32_t first = *(const int32_t *)a, second = *(const int32_t *)b;
+  return (first > second) - (first < second);
+}
+
+static void sortById(Sampler *sampler, const float *logits) {
+  qsort(sampler->ids, sampler->candidateCount, sizeof *sampler->ids, compareIds);
+  for (uint32_t at = 0; at < sampler->candidateCount; at++) sampler->values[at] = logits[sampler->ids[at]];
 }
 
 /* ---- the chain --------------------------------------------------------------------------------------------------- */
 
-static double lesser(double a, double b) {
-  return a < b ? a : b;
-}
-
-static double greater(double a, double b) {
-  return a > b ? a : b;
-}
-
 static void selectCandidates(Sampler *sampler, const float *logits, float highest) {
   const SamplerOptions *options = &sampler->options;
-  if (options->topK > 0 && options->topK < sampler->count)
+  bool isRanked = options->topK > 0 && options->topK < sampler->count;
+  if (isRanked)
     fillHighest(sampler, logits, options->topK);
   else
     fillAll(sampler, logits);
-  // p >= minP * highest p, as logits. The most probable token stays, whatever rounding does.
-  double least = options->minP > 0 ? lesser(highest, (double)highest + log(options->minP)) : -INFINITY;
-  if (options->topP == 1) {
-    keepAtLeast(sampler, least);
-    return;
+  uint32_t most = options->minP > 0 ? octavesOf(options->minP) : mostOctaves;
+  if (options->topP < 1) {
+    uint64_t total = 0;
+    for (uint32_t at = 0; at < sampler->candidateCount; at++)
+      total += weightOf(octavesAt(sampler, at, highest, unitRate));
+    uint64_t target = partOf(total, fractionOf(options->topP));
+    // Tokens with less than 1/n of the mass that top-p leaves out need no ordering (src/sample/chain.ts has the reason).
+    uint64_t negligible = (total - target) / sampler->candidateCount;
+    uint32_t counted = negligible > 0 ? octavesWith(negligible) : mostOctaves;
+    keepWithin(sampler, counted < most ? counted : most, highest);
+    keepBest(sampler, target, highest);
+  } else if (options->minP > 0) {
+    keepWithin(sampler, most, highest);
   }
-  double sum = 0;
-  for (uint32_t at = 0; at < sampler->candidateCount; at++) sum += weightOf(sampler->values[at], highest);
-  // Tokens with less than 1/n of the mass that top-p leaves out need no ordering (src/sample/chain.ts has the reason).
-  double negligible = (double)highest + log((1 - options->topP) * sum / sampler->candidateCount) - 1e-3;
-  keepAtLeast(sampler, greater(least, lesser(highest, negligible)));
-  keepBest(sampler, options->topP * sum, highest);
+  if (isRanked || options->topP < 1) sortById(sampler, logits);
 }
 
 static uint32_t choose(Sampler *sampler, float highest) {
-  double sum = 0;
+  float rate = rateOf(sampler->options.temperature);
+  uint64_t sum = 0;
   for (uint32_t at = 0; at < sampler->candidateCount; at++) {
-    sum += exp(((double)sampler->values[at] - (double)highest) / sampler->options.temperature);
-    sampler->weights[at] = sum;
+    sum += weightOf(octavesAt(sampler, at, highest, rate));
+    sampler->sums[at] = sum;
   }
-  // The first candidate whose cumulative weight is above the target; one of weight 0 never is the first.
-  double target = uniform(sampler->random) * sum;
+  // The first candidate with a sum above the target; one of weight 0 never is the first.
+  uint64_t target = partOf(sum, nextFraction(sampler->random));
   uint32_t low = 0, high = sampler->candidateCount - 1;
   while (low < high) {
     uint32_t middle = (low + high) / 2;
-    if (sampler->weights[middle] > target)
+    if (sampler->sums[middle] > target)
       high = middle;
     else
       low = middle + 1;
@@ -262,9 +317,9 @@ bool bridgeSamplerMake(Sampler *sampler, uint32_t vocabulary) {
   sampler->seen = calloc(vocabulary, sizeof *sampler->seen);
   sampler->ids = malloc(vocabulary * sizeof *sampler->ids);
   sampler->values = malloc(vocabulary * sizeof *sampler->values);
-  sampler->weights = malloc(vocabulary * sizeof *sampler->weights);
+  sampler->sums = malloc(vocabulary * sizeof *sampler->sums);
   SamplerOptions greedy = {.topP = 1, .repeatPenalty = 1};
-  if (sampler->penalised && sampler->seen && sampler->ids && sampler->values && sampler->weights)
+  if (sampler->penalised && sampler->seen && sampler->ids && sampler->values && sampler->sums)
     return bridgeSamplerSet(sampler, greedy) == BM_OK;
   bridgeSamplerFree(sampler);
   bridgeFail(BM_ERROR_MEMORY, "There is no memory left to choose among \"%u\" tokens", vocabulary);
@@ -276,6 +331,6 @@ void bridgeSamplerFree(Sampler *sampler) {
   free(sampler->seen);
   free(sampler->ids);
   free(sampler->values);
-  free(sampler->weights);
+  free(sampler->sums);
   *sampler = (Sampler){0};
 }

@@ -30,7 +30,7 @@ typedef struct Sampler {
   uint32_t call;
   int32_t *ids; /* candidates: the first `candidateCount` */
   float *values;
-  double *weights;
+  uint64_t *sums; /* of weights */
   uint32_t candidateCount;
 } Sampler;
 

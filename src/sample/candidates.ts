@@ -2,7 +2,7 @@
  * The tokens that may come next. Vocabularies have up to 260,000 tokens and few of them matter, so nothing here sorts
  * them all. Memory is reserved once for a vocabulary and used again for every token.
  *
- * Candidates are in the first `count` places of `ids` and `values`. They are ordered by value, highest first; of equal
+ * Candidates are in the first `count` places of `ids` and `values`. The best are those of the highest value; of equal
  * values the lowest id comes first.
  */
 export class Candidates {
@@ -26,7 +26,7 @@ export class Candidates {
   }
 
   /**
-   * Makes the `k` highest logits the candidates, in order: O(n + m log k), where m is how often a logit beats the k-th
+   * Makes the `k` highest logits the candidates, in no order: O(n + m log k), where m is how often a logit beats the k-th
    * best so far.
    */
   fillHighest(logits: Float32Array, k: number): void {
@@ -42,21 +42,17 @@ export class Candidates {
         this.#sink(0, k, false);
       }
     }
-    for (let last = this.count - 1; last > 0; last--) {
-      this.#swap(0, last);
-      this.#sink(0, last, false);
-    }
   }
 
   /**
-   * Keeps the best candidates whose weights add up to `target`, in order. It takes O(n) and O(log n) for each that stays.
+   * Keeps the best candidates whose weights add up to `target`, one at least. It takes O(n) and O(log n) for each that stays.
    *
    * @param weight Weight of a candidate with this logit.
    */
   keepBest(target: number, weight: (value: number) => number): void {
     const total = this.count;
     for (let at = (total >> 1) - 1; at >= 0; at--) this.#sink(at, total, true);
-    // The heap shrinks from the front of a list to its end: the best end up behind it, in reverse.
+    // The heap shrinks from the front of a list to its end: the best end up behind it.
     let left = total;
     let sum = 0;
     while (left > 0) {
@@ -66,20 +62,24 @@ export class Candidates {
       if (sum >= target) break;
     }
     this.count = total - left;
-    this.ids.subarray(left, total).reverse();
-    this.values.subarray(left, total).reverse();
     this.ids.copyWithin(0, left, total);
     this.values.copyWithin(0, left, total);
   }
 
-  /** Keeps candidates with at least this logit, in the order they have. */
-  keepAtLeast(least: number): void {
+  /** Keeps candidates with logits that `stays` is true of, in the order they have. */
+  keep(stays: (value: number) => boolean): void {
     let kept = 0;
     for (let at = 0; at < this.count; at++) {
       const value = this.values[at] as number;
-      if (value >= least) this.#set(kept++, this.ids[at] as number, value);
+      if (stays(value)) this.#set(kept++, this.ids[at] as number, value);
     }
     this.count = kept;
+  }
+
+  /** Orders candidates by id. */
+  sortById(logits: Float32Array): void {
+    this.ids.subarray(0, this.count).sort();
+    for (let at = 0; at < this.count; at++) this.values[at] = logits[this.ids[at] as number] as number;
   }
 
   /** Moves the candidate at `at` down a heap of `size` to its place; `bestOnTop` says which end of the order is on top. */

@@ -1,7 +1,20 @@
 import { Candidates } from "./candidates.ts";
+import { encodeChoice } from "./choice.ts";
+import { faultError, faults } from "./faults.ts";
 import { type ResolvedSamplerOptions, resolveSamplerOptions, type SamplerOptions } from "./options.ts";
 import { RepetitionPenalty } from "./penalties.ts";
 import { Xoshiro128 } from "./random.ts";
+import {
+  fractionOf,
+  MOST_OCTAVES,
+  octavesBelow,
+  octavesOf,
+  octavesWith,
+  partOf,
+  rateOf,
+  UNIT_RATE,
+  weightOf,
+} from "./weights.ts";
 
 /** Chooses the next token of one text. */
 export interface Sampler {
@@ -17,14 +30,24 @@ export interface Sampler {
    * token is left to choose.
    */
   sample(logits: Float32Array, history: ArrayLike<number>): number;
+
+  /** @internal Whether a choice depends on the tokens so far: a device, which does not know them, cannot make it. */
+  readonly needsHistory: boolean;
+
+  /**
+   * @internal Writes the next choice for a device to make, instead of `sample`, whose choice it will be.
+   *
+   * @param words CHOICE_WORDS long
+   */
+  encode(words: Uint32Array): void;
 }
 
 /**
  * Makes a sampler. Its steps, in llama.cpp's order: repetition penalty, top-k, top-p, min-p, temperature, choice.
  * Probabilities in top-p and min-p are those before temperature.
  *
- * Choices depend on the seed and the logits alone. (Where a logit differs in its last bit, as between two kinds of
- * GPU, a choice can differ: that is the model, not the sampler.)
+ * Choices depend on the seed and the logits alone, wherever they are made: weights.ts says how. (Where a logit differs in
+ * its last bit, as between two kinds of GPU, a choice can differ: that is the model, not the sampler.)
  *
  * @throws {RangeError} If an option is outside its range.
  */
@@ -39,12 +62,16 @@ class Chain implements Sampler {
   /** Logits after the penalty. */
   #penalised: Float32Array = new Float32Array(0);
   #candidates: Candidates = new Candidates(0);
-  #weights: Float64Array = new Float64Array(0);
+  #sums: Float64Array = new Float64Array(0);
 
   constructor(options: ResolvedSamplerOptions) {
     this.options = options;
     this.#penalty = new RepetitionPenalty(options.repeatPenalty, options.repeatLastN);
     this.#random = new Xoshiro128(options.seed);
+  }
+
+  get needsHistory(): boolean {
+    return this.#penalty.isOn;
   }
 
   sample(logits: Float32Array, history: ArrayLike<number>): number {
@@ -56,6 +83,10 @@ class Chain implements Sampler {
     return this.#choose(penalised[best] as number);
   }
 
+  encode(words: Uint32Array): void {
+    encodeChoice(words, this.options, this.options.temperature === 0 ? 0 : this.#random.fraction());
+  }
+
   #penalise(logits: Float32Array, history: ArrayLike<number>): Float32Array {
     if (!this.#penalty.isOn) return logits;
     if (this.#penalised.length !== logits.length) this.#penalised = new Float32Array(logits.length);
@@ -65,49 +96,52 @@ class Chain implements Sampler {
   }
 
   #reserve(vocabSize: number): void {
-    if (this.#weights.length === vocabSize) return;
+    if (this.#sums.length === vocabSize) return;
     this.#candidates = new Candidates(vocabSize);
-    this.#weights = new Float64Array(vocabSize);
+    this.#sums = new Float64Array(vocabSize);
   }
 
+  /** Finds the candidates, and orders them by id. */
   #select(logits: Float32Array, highest: number): void {
     const { topK, topP, minP } = this.options;
     const candidates = this.#candidates;
-    // exp(logit - highest) is the probability up to a factor, and cannot overflow.
-    const weight = (value: number): number => Math.exp(value - highest);
-    if (topK > 0 && topK < logits.length) candidates.fillHighest(logits, topK);
+    const isRanked = topK > 0 && topK < logits.length;
+    if (isRanked) candidates.fillHighest(logits, topK);
     else candidates.fill(logits);
-    // p >= minP * highest p, as logits. The most probable token stays, whatever rounding does.
-    const least = minP > 0 ? Math.min(highest, highest + Math.log(minP)) : Number.NEGATIVE_INFINITY;
-    if (topP === 1) {
-      candidates.keepAtLeast(least);
-      return;
+    const octaves = (value: number): number => octavesBelow(highest, value, UNIT_RATE);
+    const weight = (value: number): number => weightOf(octaves(value));
+    const most = minP > 0 ? octavesOf(minP) : MOST_OCTAVES;
+    if (topP < 1) {
+      let total = 0;
+      for (let at = 0; at < candidates.count; at++) total += weight(candidates.values[at] as number);
+      const target = partOf(total, fractionOf(topP));
+      // Only what can matter is worth ordering. Min-p may go first, since it keeps a beginning of the order as top-p does.
+      // And tokens with less than 1/n of the mass that top-p leaves out make up less than all of that mass together.
+      const negligible = Math.floor((total - target) / candidates.count);
+      const counted = negligible > 0 ? Math.min(most, octavesWith(negligible)) : most;
+      candidates.keep((value) => octaves(value) <= counted);
+      candidates.keepBest(target, weight);
+    } else if (minP > 0) {
+      candidates.keep((value) => octaves(value) <= most);
     }
-    let sum = 0;
-    for (let at = 0; at < candidates.count; at++) sum += weight(candidates.values[at] as number);
-    // Only what can matter is worth ordering. Min-p may go first, since it keeps a beginning of the order as top-p does.
-    // And tokens with less than 1/n of the mass that top-p leaves out make up less than all of that mass together. (The
-    // margin of 1e-3 is for rounding.)
-    const negligible = highest + Math.log(((1 - topP) * sum) / candidates.count) - 1e-3;
-    candidates.keepAtLeast(Math.max(least, Math.min(highest, negligible)));
-    candidates.keepBest(topP * sum, weight);
+    if (isRanked || topP < 1) candidates.sortById(logits);
   }
 
   #choose(highest: number): number {
-    const { temperature } = this.options;
+    const rate = rateOf(this.options.temperature);
     const { ids, values, count } = this.#candidates;
     let sum = 0;
     for (let at = 0; at < count; at++) {
-      sum += Math.exp(((values[at] as number) - highest) / temperature);
-      this.#weights[at] = sum;
+      sum += weightOf(octavesBelow(highest, values[at] as number, rate));
+      this.#sums[at] = sum;
     }
-    // The first candidate whose cumulative weight is above the target; one of weight 0 never is the first.
-    const target = this.#random.uniform() * sum;
+    // The first candidate with a sum above the target; one of weight 0 never is the first.
+    const target = partOf(sum, this.#random.fraction());
     let low = 0;
     let high = count - 1;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#weights[middle] as number) > target) high = middle;
+      if ((this.#sums[middle] as number) > target) high = middle;
       else low = middle + 1;
     }
     return ids[low] as number;
@@ -124,17 +158,10 @@ function argmax(logits: Float32Array): number {
       highest = logit;
       best = id;
     } else if (Number.isNaN(logit)) {
-      throw new RangeError(
-        `Cannot choose a token: the logit of token ${id} is NaN; the model's output is damaged`,
-      );
+      throw faultError(faults.nan, id, logits.length);
     }
   }
-  if (highest === Number.POSITIVE_INFINITY) {
-    throw new RangeError(
-      `Cannot choose a token: the logit of token ${best} is Infinity; the model's output is damaged`,
-    );
-  }
-  if (best < 0)
-    throw new RangeError(`Cannot choose a token: none of the ${logits.length} logits is above -Infinity`);
+  if (highest === Number.POSITIVE_INFINITY) throw faultError(faults.infinity, best, logits.length);
+  if (best < 0) throw faultError(faults.nothing, 0, logits.length);
   return best;
 }

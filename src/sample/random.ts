@@ -38,11 +38,11 @@ export class Xoshiro128 {
     return result;
   }
 
-  /** Returns a uniform number in [0, 1) with 53 random bits. */
-  uniform(): number {
+  /** Returns 53 random bits: a uniform number in [0, 1), as a fraction of 2^53. */
+  fraction(): number {
     const high = this.next() >>> 5;
     const low = this.next() >>> 6;
-    return (high * 2 ** 26 + low) / 2 ** 53;
+    return high * 2 ** 26 + low;
   }
 }
 

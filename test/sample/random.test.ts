@@ -37,12 +37,12 @@ test("Xoshiro128 gives the reference's sequence, for small and large seeds", () 
   }
 });
 
-test("Xoshiro128.uniform() is uniform in [0, 1)", () => {
+test("Xoshiro128.fraction() is uniform, of 2^53", () => {
   const random = new Xoshiro128(7);
   const bins = new Array<number>(16).fill(0);
   const draws = 64_000;
   for (let i = 0; i < draws; i++) {
-    const value = random.uniform();
+    const value = random.fraction() / 2 ** 53;
     expect(value >= 0 && value < 1).toBe(true);
     const bin = Math.floor(value * 16);
     bins[bin] = (bins[bin] ?? 0) + 1;
