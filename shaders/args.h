@@ -125,13 +125,29 @@ struct MixArgs {
   uint used;
 };
 
+/** sample: rows of `n` logits, room for `places` choices that were made. */
+struct SampleArgs {
+  uint n;
+  uint places;
+};
+
+/** chosen_tokens: `places` choices that were made. */
+struct ChosenArgs {
+  uint places;
+};
+
 enum : uint {
   EndingAdd = 1,           // FusedMatrixArgs.ending: a residual is added to the outputs
   EndingSilu = 2,          // the outputs are gates of a second matrix's: SwiGLU
   EndingGelu = 3,          // the same with GeLU: GeGLU
   NoMask = 0xFFFFFFFF,     // AttentionScoresArgs.firstPosition: every row sees every key
   NoWindow = 0xFFFFFFFF,   // AttentionArgs.window: a row sees all keys up to its own
-  SkippedSlot = 0xFFFFFFFF // kv_store: this row is not stored
+  SkippedSlot = 0xFFFFFFFF, // kv_store: this row is not stored
+  FaultNaN = 1,            // Chosen.fault: a logit is NaN
+  FaultInfinity = 2,       // a logit is +INFINITY
+  FaultNothing = 3,        // no logit is above -INFINITY
+  NoToken = 0xFFFFFFFF,    // Chosen.token: nothing was chosen
+  FromChosen = 0x80000000  // chosen_tokens: the rest of the token is the place of a choice
 };
 
 #endif

@@ -33,6 +33,14 @@ inline float threadgroup_max(float value, threadgroup float *partials, Place pla
   return simd_max(partials[place.lane < place.simdgroups ? place.lane : 0]);
 }
 
+inline uint threadgroup_max(uint value, threadgroup uint *partials, Place place) {
+  value = simd_max(value);
+  if (place.simdgroups == 1) return value;
+  if (place.lane == 0) partials[place.simdgroup] = value;
+  threadgroup_barrier(mem_flags::mem_threadgroup);
+  return simd_max(partials[place.lane < place.simdgroups ? place.lane : 0]);
+}
+
 inline uint threadgroup_min(uint value, threadgroup uint *partials, Place place) {
   value = simd_min(value);
   if (place.simdgroups == 1) return value;

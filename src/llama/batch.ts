@@ -34,11 +34,7 @@ export function checkRows(rows: readonly Row[], cache: KvCache, vocabularySize: 
     }
     checkSequence(sequence, cache);
     const count = added.get(sequence) ?? 0;
-    if (position !== sequence.length + count) {
-      throw new RangeError(
-        `Position ${position} does not follow: the next of sequence ${sequence.index} is ${sequence.length + count}, rewind it to go back`,
-      );
-    }
+    checkFollows(sequence, position, count);
     added.set(sequence, count + 1);
   }
   let blocks = 0;
@@ -47,6 +43,15 @@ export function checkRows(rows: readonly Row[], cache: KvCache, vocabularySize: 
     blocks += cache.blocks.blocksNeeded(sequence.index, count);
   }
   cache.blocks.checkFree(blocks);
+}
+
+/** Throws a RangeError unless the position is the next of the sequence with `added` more tokens. */
+export function checkFollows(sequence: Sequence, position: number, added = 0): void {
+  const next = sequence.length + added;
+  if (position === next) return;
+  throw new RangeError(
+    `Position ${position} does not follow: the next of sequence ${sequence.index} is ${next}, rewind it to go back`,
+  );
 }
 
 /** Throws a RangeError unless the sequence is open in this cache. */

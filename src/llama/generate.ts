@@ -1,8 +1,9 @@
 /** Turns steps of the model into streamed text: sampling, stop strings, clean UTF-8, and the rules for ending. */
-import { createSampler, type SamplerOptions } from "../sample/index.ts";
+import { createSampler, type Sampler, type SamplerOptions } from "../sample/index.ts";
 import { StopMatcher, type Tokenizer } from "../text/index.ts";
 import type { Row } from "./batch.ts";
 import { ContextFullError } from "./errors.ts";
+import type { Lookahead } from "./lookahead.ts";
 import type { Sequence } from "./sequence.ts";
 
 export type GenerateOptions = SamplerOptions & {
@@ -39,6 +40,12 @@ export type StepRunner = {
   checkSequence(sequence: Sequence): void;
   /** Runs the rows; hands each wanted row of logits, valid during the call only, to `onLogits`. */
   run(rows: readonly Row[], onLogits: (logits: Float32Array) => void, signal?: AbortSignal): Promise<void>;
+  /**
+   * What has the device choose the tokens of a generation, where it can; its owner disposes it.
+   *
+   * @param last The last position whose token's step may be needed.
+   */
+  lookahead(sequence: Sequence, sampler: Sampler, last: number): Lookahead | undefined;
   countPrompt(tokens: number, seconds: number): void;
   countGenerated(tokens: number, seconds: number): void;
 };
@@ -76,6 +83,9 @@ export async function* generate(
     next = sampler.sample(logits, sequence.tokens);
   };
   const text = tokenizer.stream({ continued: true });
+  const last = Math.min(model.contextLength, tokens.length + maxTokens - 1) - 1; // no step follows the last token
+  const lookahead = model.lookahead(sequence, sampler, last);
+  if (lookahead !== undefined) owned.use(lookahead);
 
   const promptStart = performance.now();
   await model.run(promptRows(sequence, tokens), sample, signal);
@@ -93,11 +103,17 @@ export async function* generate(
     if (generatedTokens === maxTokens) break;
 
     signal?.throwIfAborted();
-    const start = performance.now();
     // Not sequence.length: where somebody rewound the sequence meanwhile, this has to fail.
     const position = tokens.length + generatedTokens - 1;
-    await model.run([{ token: next, position, sequence, wantsLogits: true }], sample, signal);
-    model.countGenerated(1, (performance.now() - start) / 1e3);
+    if (lookahead !== undefined) {
+      const chosen = await lookahead.next(next, position);
+      next = chosen.token;
+      model.countGenerated(1, chosen.seconds);
+    } else {
+      const start = performance.now();
+      await model.run([{ token: next, position, sequence, wantsLogits: true }], sample, signal);
+      model.countGenerated(1, (performance.now() - start) / 1e3);
+    }
   }
   yield* remaining(stops.push(text.end()).text + stops.end());
   return result("maxTokens");

@@ -4,6 +4,7 @@ import { checkSequence, type Row } from "./batch.ts";
 import type { LlamaConfig } from "./config.ts";
 import { type GenerateOptions, type GenerateResult, generate, type StepRunner } from "./generate.ts";
 import { type LoadedModel, type LoadOptions, loadModel } from "./load.ts";
+import { Lookahead } from "./lookahead.ts";
 import type { Model } from "./model.ts";
 import type { Sequence } from "./sequence.ts";
 import type { WeightPlacement } from "./weight_buffers.ts";
@@ -114,6 +115,11 @@ export class Llama implements Disposable {
       openSequence: () => this.#model.openSequence(),
       checkSequence: (sequence) => checkSequence(sequence, this.#model.cache),
       run: (rows, onLogits, signal) => this.#model.run(rows, onLogits, signal),
+      lookahead: (sequence, sampler, last) => {
+        const { choosing } = this.#model;
+        if (choosing === undefined || sampler.needsHistory) return undefined;
+        return new Lookahead(choosing, sequence, sampler, last);
+      },
       countPrompt: (tokens, seconds) => count(this.#prompt, tokens, seconds),
       countGenerated: (tokens, seconds) => count(this.#generated, tokens, seconds),
     };

@@ -15,6 +15,10 @@ import { findWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
 /** Positions of a sequence unless told: a longer context is memory that few texts use. */
 const DEFAULT_CONTEXT_LENGTH = 4096;
 const DEFAULT_BATCH_SIZE = 128;
+/** Where the device is not the CPU itself: enough for JavaScript to be late now and then, and little work in vain at an end. */
+const DEFAULT_TOKENS_IN_FLIGHT = 4;
+/** Fewer than the submissions that a queue takes at once. */
+const MOST_TOKENS_IN_FLIGHT = 32;
 /** Which part of loading is the weights' where they are copied, as a fraction. */
 const PLACING_BEGINS = 0.2;
 const PLACING_ENDS = 0.8;
@@ -49,6 +53,13 @@ export type LoadOptions = {
    * a multiple of 32 elements. Default: `"f32"`.
    */
   readonly kvType?: KvType;
+  /**
+   * How many tokens of a generation are computed before the host has looked at the first of them: the device chooses them
+   * then, exactly as the host would, and need not wait for JavaScript between two tokens. 0: the host chooses each token
+   * from its logits. A generation with a repetition penalty takes that path in any case. Default: 0 on the CPU, which gains
+   * nothing from it, else 4.
+   */
+  readonly tokensInFlight?: number;
   /**
    * Whether to load a model that needs more memory than the device's working set (`DeviceInfo.workingSet`). That is a
    * recommendation: beyond it a device gets slow, and work may fail with a `BridgeError` when memory runs out. Without it
@@ -98,11 +109,13 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
   options.signal?.throwIfAborted();
   await begin("reading the file", 0);
   const file = readModelFile(path);
-  const modelOptions = resolveOptions(options, file.config);
-  const rope = ropeTables(file.config, file.ropeFactors, modelOptions.contextLength);
+  const resolved = resolveOptions(options, file.config);
+  const rope = ropeTables(file.config, file.ropeFactors, resolved.contextLength);
   await begin("opening the device", 0.1);
   using owned = new DisposableStack();
   const device = typeof options.device === "object" ? options.device : owned.use(Device.open(options.device));
+  const tokensInFlight = options.tokensInFlight ?? (device.info.serialLanes ? 0 : DEFAULT_TOKENS_IN_FLIGHT);
+  const modelOptions = { ...resolved, tokensInFlight };
   await begin("placing the weights", PLACING_BEGINS);
   const parts: ModelParts = {
     config: file.config,
@@ -128,17 +141,29 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
   return { file, device, model, owned: owned.move() };
 }
 
-/** The options with defaults filled in. @throws {RangeError} if one is out of range */
-export function resolveOptions(options: LoadOptions, config: LlamaConfig): ModelOptions {
+/** The options that do not depend on the device, with defaults filled in. @throws {RangeError} if one is out of range */
+export function resolveOptions(
+  options: LoadOptions,
+  config: LlamaConfig,
+): Omit<ModelOptions, "tokensInFlight"> {
   const {
     contextLength = Math.min(config.contextLength, DEFAULT_CONTEXT_LENGTH),
     batchSize = DEFAULT_BATCH_SIZE,
     maxSequences = 1,
     kvType = "f32",
+    tokensInFlight = 0,
   } = options;
   checkCount("contextLength", contextLength, config.contextLength, "what the model was trained for");
   checkCount("batchSize", batchSize, 65536, "the most that a step takes");
   checkCount("maxSequences", maxSequences, 65536, "the most that there can be");
+  if (tokensInFlight !== 0) {
+    checkCount(
+      "tokensInFlight",
+      tokensInFlight,
+      MOST_TOKENS_IN_FLIGHT,
+      "or 0, where the host chooses tokens",
+    );
+  }
   checkKvType(kvType, config);
   // A batch larger than the whole cache would never be full.
   return {

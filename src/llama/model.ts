@@ -2,6 +2,8 @@ import { type Buffer, type Device, ReleasedError } from "../runtime/index.ts";
 import { compileNodes, type Memory } from "../tensor/index.ts";
 import { checkRows, type Row, splitRows } from "./batch.ts";
 import { KvCache } from "./cache.ts";
+import { ChosenTokens } from "./chosen.ts";
+import type { ChoosingModel } from "./lookahead.ts";
 import type { ModelGraphs, ModelOptions, ModelParts } from "./model_graphs.ts";
 import { packTables } from "./rope_tables.ts";
 import { Sequence } from "./sequence.ts";
@@ -17,6 +19,8 @@ export class Model implements Disposable {
   readonly cache: KvCache;
   /** The step of one row. */
   readonly single: Step;
+  /** How the device chooses tokens; undefined where the host chooses all. */
+  readonly choosing: ChoosingModel | undefined;
   readonly #device: Device;
   readonly #graphs: ModelGraphs;
   readonly #buffers: ReadonlyMap<Memory, Buffer>;
@@ -49,11 +53,18 @@ export class Model implements Disposable {
         storage: weights.placement === "private" ? "private" : "shared",
       }),
     );
+    const chosen = graphs.chosen && owned.use(new ChosenTokens(device, graphs.chosen));
     this.#device = device;
     this.#graphs = graphs;
-    this.#buffers = graphs.bind({ weights: weights.buffers, cache: this.cache.buffers, frequencies });
+    this.#buffers = graphs.bind({
+      weights: weights.buffers,
+      cache: this.cache.buffers,
+      frequencies,
+      chosen: chosen?.buffer,
+    });
     this.#vocabularySize = parts.config.vocabularySize;
     this.single = this.#compile(0, owned);
+    this.choosing = chosen && this.#choosing(chosen);
     this.#owned = owned.move();
   }
 
@@ -86,6 +97,7 @@ export class Model implements Disposable {
     await before;
     try {
       this.#checkAlive();
+      for (const { sequence } of rows) if (sequence.isOpenIn(this.cache)) sequence.forgetReserved();
       checkRows(rows, this.cache, this.#vocabularySize);
       for (const part of splitRows(rows, this.#graphs.limits[this.#graphs.limits.length - 1])) {
         signal?.throwIfAborted();
@@ -112,6 +124,22 @@ export class Model implements Disposable {
     for (const row of rows) if (row.wantsLogits) onLogits(step.logits(wanted++));
   }
 
+  /** Steps whose logits nobody gets need not wait for a turn: the device does what it is given in order. */
+  #choosing(chosen: ChosenTokens): ChoosingModel {
+    const place = (sequence: Sequence, position: number): number => chosen.place(sequence.index, position);
+    return {
+      layout: chosen.layout,
+      place,
+      read: (at) => chosen.read(at, this.#vocabularySize),
+      submit: (sequence, token, choice) => {
+        this.#checkAlive();
+        const position = sequence.length + sequence.reserved;
+        this.single.prepareChoice(sequence, token, choice, place(sequence, position));
+        return this.single.run().then(() => this.#checkAlive());
+      },
+    };
+  }
+
   /** The smallest step that takes so many rows. */
   #stepFor(rows: number): Step {
     return this.#compile(
@@ -125,7 +153,7 @@ export class Model implements Disposable {
     const known = this.#steps[size];
     if (known !== undefined) return known;
     const plan = owned.use(compileNodes(this.#device, this.#graphs.graph(size), this.#buffers));
-    const step = new Step(plan, this.cache, this.#graphs.limits[size]);
+    const step = new Step(plan, this.cache, this.#graphs.limits[size], this.#graphs.chosen !== undefined);
     this.#steps[size] = step;
     return step;
   }

@@ -6,6 +6,7 @@ import type { Buffer } from "../runtime/index.ts";
 import { type Memory, Nodes } from "../tensor/index.ts";
 import type { BatchLimits } from "./batch.ts";
 import type { KvLayout, KvType } from "./cache.ts";
+import { type ChosenLayout, chosenBytes, chosenPlaces } from "./chosen.ts";
 import type { LlamaConfig } from "./config.ts";
 import { packedBytes, type RopeTables } from "./rope_tables.ts";
 import { addWords, buildStep, type StepMemory, stepSizes } from "./step_graph.ts";
@@ -20,6 +21,8 @@ export type ModelOptions = {
   readonly batchSize: number;
   readonly maxSequences: number;
   readonly kvType: KvType;
+  /** Tokens of a generation that the device may be ahead of the host; 0: the host chooses them. */
+  readonly tokensInFlight: number;
 };
 
 /** What all steps of a model are made from. */
@@ -39,16 +42,21 @@ export type ModelBuffers = {
   readonly cache: readonly Buffer[];
   /** What `packTables` makes of the rope tables. */
   readonly frequencies: Buffer;
+  /** For tokens that the device chooses. */
+  readonly chosen: Buffer | undefined;
 };
 
 export class ModelGraphs {
   /** Of each step, the smallest first. */
   readonly limits: readonly BatchLimits[];
+  /** Undefined where the host chooses all tokens. */
+  readonly chosen: ChosenLayout | undefined;
   readonly #memory: StepMemory;
   readonly #graphs: (Nodes | undefined)[] = [];
   readonly #weights: readonly Memory[];
   readonly #cache: readonly Memory[];
   readonly #frequencies: Memory;
+  readonly #chosen: Memory | undefined;
 
   constructor({ config, places, weights, cache, rope }: ModelParts, options: ModelOptions) {
     this.limits = stepSizes(options.batchSize).map((rows) => ({
@@ -58,6 +66,10 @@ export class ModelGraphs {
     this.#weights = weights.chunks.map(({ byteLength }) => ({ byteLength }));
     this.#cache = cache.buffers.map((byteLength) => ({ byteLength }));
     this.#frequencies = { byteLength: packedBytes(rope) };
+    const { tokensInFlight: inFlight, maxSequences: sequenceCount } = options;
+    const chosen = inFlight === 0 ? undefined : { inFlight, sequenceCount };
+    this.chosen = chosen;
+    this.#chosen = chosen && { byteLength: chosenBytes(chosen) };
     this.#memory = {
       config,
       places,
@@ -68,7 +80,8 @@ export class ModelGraphs {
       rope,
       frequencies: this.#frequencies,
       cache: { memories: this.#cache, type: options.kvType, layout: cache },
-      sequenceCount: options.maxSequences,
+      sequenceCount,
+      chosen: this.#chosen && chosen && { memory: this.#chosen, places: chosenPlaces(chosen) },
     };
   }
 
@@ -88,8 +101,9 @@ export class ModelGraphs {
   }
 
   /** The buffer for each memory that the graphs name. */
-  bind({ weights, cache, frequencies }: ModelBuffers): ReadonlyMap<Memory, Buffer> {
+  bind({ weights, cache, frequencies, chosen }: ModelBuffers): ReadonlyMap<Memory, Buffer> {
     const buffers = new Map([[this.#frequencies, frequencies]]);
+    if (this.#chosen !== undefined && chosen !== undefined) buffers.set(this.#chosen, chosen);
     this.#weights.forEach((memory, i) => {
       buffers.set(memory, weights[i]);
     });

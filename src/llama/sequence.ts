@@ -9,6 +9,8 @@ export class Sequence implements Disposable {
   readonly index: number;
   readonly #cache: KvCache;
   readonly #tokens: number[] = [];
+  /** Positions behind the tokens that are taken for steps on their way, whose tokens are not known. */
+  #reserved = 0;
   #open = true;
   #claimed = false;
 
@@ -40,6 +42,7 @@ export class Sequence implements Disposable {
    */
   rewind(length: number): void {
     this.#check();
+    this.forgetReserved();
     this.#cache.blocks.rewind(this.index, length);
     this.#tokens.length = length;
   }
@@ -53,6 +56,7 @@ export class Sequence implements Disposable {
    */
   fork(length: number = this.length): Sequence {
     this.#check();
+    this.forgetReserved();
     const fork = new Sequence(this.#cache);
     try {
       this.#cache.blocks.share(this.index, fork.index, length);
@@ -82,16 +86,52 @@ export class Sequence implements Disposable {
 
   /** @internal Takes the next position for a token and returns the cache slot that its keys and values go to. */
   append(token: number): number {
+    this.forgetReserved();
+    const slot = this.reserve();
+    this.confirm(token);
+    return slot;
+  }
+
+  /** @internal Positions that are reserved. Whatever else changes the sequence forgets them. */
+  get reserved(): number {
+    return this.#reserved;
+  }
+
+  /** @internal Whether another position can be reserved. */
+  get hasRoom(): boolean {
+    const { blocks } = this.#cache;
+    return (
+      blocks.length(this.index) < blocks.options.contextLength &&
+      blocks.blocksNeeded(this.index, 1) <= blocks.freeBlocks
+    );
+  }
+
+  /** @internal Takes the next position for a token that is not known yet, and returns its cache slot. */
+  reserve(): number {
     this.#check();
     const slot = this.#cache.append(this.index);
-    this.#tokens.push(token);
+    this.#reserved++;
     return slot;
+  }
+
+  /** @internal Says which token is at the first reserved position. */
+  confirm(token: number): void {
+    this.#reserved--;
+    this.#tokens.push(token);
+  }
+
+  /** @internal Gives up the reserved positions. */
+  forgetReserved(): void {
+    if (this.#reserved === 0) return;
+    this.#reserved = 0;
+    this.#cache.blocks.rewind(this.index, this.#tokens.length);
   }
 
   /** Gives the sequence's blocks back to the cache. Disposing twice is fine. */
   [Symbol.dispose](): void {
     if (!this.#open) return;
     this.#open = false;
+    this.#reserved = 0;
     this.#cache.blocks.close(this.index);
     this.#tokens.length = 0;
   }

@@ -1,7 +1,8 @@
 import type { Plan } from "../tensor/index.ts";
 import type { BatchLimits, Row } from "./batch.ts";
 import type { KvCache } from "./cache.ts";
-import { picksRows } from "./step_graph.ts";
+import type { Sequence } from "./sequence.ts";
+import { choosesTokens, picksRows } from "./step_graph.ts";
 
 /**
  * The forward pass for up to a number of rows, as one program. What changes from run to run travels in the run's
@@ -17,11 +18,16 @@ export class Step {
   readonly #slots: Uint32Array;
   readonly #logitRows: Uint32Array | undefined; // undefined where all rows have logits
   readonly #blockTables: Uint32Array;
+  /** Undefined where the step chooses no tokens. */
+  readonly #choice: { readonly words: Uint32Array; readonly places: Uint32Array } | undefined;
   /** Views of the output buffer, one for each row of logits, [vocabulary]. */
   readonly #logits: readonly Float32Array[];
 
-  /** @param plan What `buildStep` makes, compiled. It stays the caller's. */
-  constructor(plan: Plan, cache: KvCache, limits: BatchLimits) {
+  /**
+   * @param plan What `buildStep` makes, compiled. It stays the caller's.
+   * @param canChoose Whether there is memory for tokens that the device chooses.
+   */
+  constructor(plan: Plan, cache: KvCache, limits: BatchLimits, canChoose: boolean) {
     this.limits = limits;
     this.plan = plan;
     this.#cache = cache;
@@ -29,7 +35,9 @@ export class Step {
     this.#positions = plan.u32("positions");
     this.#sequences = plan.u32("sequences");
     this.#slots = plan.u32("slots");
-    this.#logitRows = picksRows(limits) ? plan.u32("wanted") : undefined;
+    const chooses = canChoose && choosesTokens(limits);
+    this.#logitRows = picksRows(limits) || chooses ? plan.u32("wanted") : undefined;
+    this.#choice = chooses ? { words: plan.u32("choices"), places: plan.u32("places") } : undefined;
     this.#blockTables = plan.u32("blockTables");
     const logits = plan.f32("logits");
     const vocabulary = logits.length / limits.logitRows;
@@ -53,6 +61,27 @@ export class Step {
     this.#blockTables.set(this.#cache.blocks.entries);
     this.plan.setRows("rows", rows.length);
     if (this.#logitRows !== undefined) this.plan.setRows("wantedRows", wanted);
+    if (this.#choice !== undefined) this.plan.setRows("choiceRows", 0);
+  }
+
+  /**
+   * Reserves the next position of a sequence and fills the words for a step of one row there, after which the device chooses
+   * a token. Nobody gets the logits.
+   *
+   * @param token one of the vocabulary, or FROM_CHOSEN and the place of one that was chosen
+   * @param choice CHOICE_WORDS of a sampler
+   * @param place where the token that is chosen goes
+   */
+  prepareChoice(sequence: Sequence, token: number, choice: Uint32Array, place: number): void {
+    if (this.#choice === undefined) throw new TypeError("The step chooses no tokens");
+    this.#positions[0] = sequence.length + sequence.reserved;
+    this.#slots[0] = sequence.reserve();
+    this.#tokens[0] = token;
+    this.#sequences[0] = sequence.index;
+    this.#blockTables.set(this.#cache.blocks.entries);
+    this.#choice.words.set(choice);
+    this.#choice.places[0] = place;
+    this.plan.setRows("rows", 1).setRows("wantedRows", 0).setRows("choiceRows", 1);
   }
 
   /** Submits what was prepared: one native call. Resolves when the logits are there. */

@@ -1,5 +1,15 @@
 /** The graph of a step: the forward pass over up to a number of rows. It knows no device, only memory. */
-import { MATMUL_MIN_ROWS, type Memory, type Nodes, type PagedCache, type Tensor } from "../tensor/index.ts";
+import { CHOICE_WORDS, CHOSEN_WORDS } from "../sample/index.ts";
+import {
+  chooseTokens,
+  chosenTokens,
+  gatherRows,
+  MATMUL_MIN_ROWS,
+  type Memory,
+  type Nodes,
+  type PagedCache,
+  type Tensor,
+} from "../tensor/index.ts";
 import type { BatchLimits } from "./batch.ts";
 import { BLOCK_SIZE, type KvLayout, type KvType } from "./cache.ts";
 import type { LlamaConfig } from "./config.ts";
@@ -20,6 +30,8 @@ export type StepMemory = {
   readonly cache: { readonly memories: readonly Memory[]; readonly type: KvType; readonly layout: KvLayout };
   /** Rows of the block tables. */
   readonly sequenceCount: number;
+  /** Where the device leaves the tokens that it chooses; undefined where the host chooses all. */
+  readonly chosen?: { readonly memory: Memory; readonly places: number } | undefined;
 };
 
 /**
@@ -37,14 +49,26 @@ export function picksRows(limits: BatchLimits): boolean {
   return limits.rows > 1;
 }
 
+/** Tokens are chosen where generated ones are computed, one by one. */
+export function choosesTokens(limits: BatchLimits): boolean {
+  return limits.rows === 1;
+}
+
 /** What differs from run to run. */
 export type StepWords = {
   readonly tokens: Tensor; // u32 [rows]
   readonly positions: Tensor; // u32 [rows]
   readonly sequences: Tensor; // u32 [rows]
   readonly slots: Tensor; // u32 [rows]
-  readonly wanted: Tensor | undefined; // u32 [wantedRows], where rows are picked
+  readonly wanted: Tensor | undefined; // u32 [wantedRows], where rows are picked, or their logits
   readonly blockTables: Tensor; // u32 [sequenceCount, blocksPerSequence]
+  /** Where the step chooses tokens; a token may be one that was chosen then. */
+  readonly choosing:
+    | {
+        readonly choices: Tensor; // u32 [choiceRows, CHOICE_WORDS]
+        readonly places: Tensor; // u32 [choiceRows]
+      }
+    | undefined;
 };
 
 /**
@@ -55,17 +79,25 @@ export type StepWords = {
 export function addWords(
   graph: Nodes,
   limits: BatchLimits,
-  { sequenceCount, cache }: Pick<StepMemory, "sequenceCount" | "cache">,
+  { sequenceCount, cache, chosen }: Pick<StepMemory, "sequenceCount" | "cache" | "chosen">,
 ): StepWords {
   const rows = graph.rows("rows", limits.rows);
+  const chooses = chosen !== undefined && choosesTokens(limits);
+  const picks = picksRows(limits) || chooses;
   return {
     tokens: graph.words("tokens", rows),
     positions: graph.words("positions", rows),
     sequences: graph.words("sequences", rows),
     slots: graph.words("slots", rows),
-    wanted: picksRows(limits) ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows)) : undefined,
+    wanted: picks ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows)) : undefined,
     blockTables: graph.words("blockTables", [sequenceCount, cache.layout.blocksPerSequence]),
+    choosing: chooses ? addChoices(graph, limits) : undefined,
   };
+}
+
+function addChoices(graph: Nodes, limits: BatchLimits): StepWords["choosing"] {
+  const rows = graph.rows("choiceRows", limits.rows);
+  return { choices: graph.words("choices", [rows, CHOICE_WORDS]), places: graph.words("places", rows) };
 }
 
 /** Adds the forward pass to a graph. Its output is `logits` [wanted rows, vocabulary]. */
@@ -91,5 +123,16 @@ export function buildStep(graph: Nodes, limits: BatchLimits, memory: StepMemory)
     blockSize: BLOCK_SIZE,
   }));
   const step = { ...words, turns: { global, local } };
-  graph.output(forward(weights, caches, step, config, words.wanted), "logits");
+  const { choosing, wanted } = words;
+  const { chosen: home } = memory;
+  if (choosing === undefined || wanted === undefined || home === undefined) {
+    graph.output(forward(weights, caches, step, config, wanted), "logits");
+    return;
+  }
+  const chosen = graph.constant(home.memory, "u32", [home.places, CHOSEN_WORDS]);
+  const tokens = chosenTokens(words.tokens, chosen);
+  const logits = forward(weights, caches, { ...step, tokens }, config);
+  chooseTokens(logits, choosing.choices, choosing.places, chosen);
+  // The output is memory that the host sees: logits that nobody wants there stay on the device.
+  graph.output(gatherRows(logits, wanted), "logits");
 }

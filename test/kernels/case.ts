@@ -14,6 +14,7 @@ export type ElementType = "f32" | "f16" | "u32" | "q8_0";
  * - `input`: read only; must be unchanged afterwards.
  * - `output`: poisoned before, unless `initial` says what it holds. Where `expected` is NaN the kernel must not write.
  * - `alias`: the buffer that is bound at index `of`, once more.
+ * - `scratch`: poisoned before; what is in it afterwards does not matter.
  */
 export type BufferSpec =
   | { readonly kind: "input"; readonly data: Uint8Array }
@@ -23,7 +24,8 @@ export type BufferSpec =
       readonly expected: ArrayLike<number>;
       readonly initial?: Uint8Array;
     }
-  | { readonly kind: "alias"; readonly of: number };
+  | { readonly kind: "alias"; readonly of: number }
+  | { readonly kind: "scratch"; readonly byteLength: number };
 
 /** A dispatch: buffers in index order, then the arguments at the next index. */
 export interface Dispatch {

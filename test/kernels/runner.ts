@@ -148,10 +148,15 @@ export class KernelRunner implements Disposable {
 
 /** What is uploaded for a buffer: its data or poison, then the sentinels. */
 function contentsBefore(spec: Exclude<BufferSpec, { kind: "alias" }>): Uint8Array {
+  if (spec.kind === "scratch") return withSentinels(new Uint8Array(spec.byteLength).fill(poison));
   const data =
     spec.kind === "input"
       ? spec.data
       : (spec.initial ?? new Uint8Array(spec.expected.length * elementBytes[spec.type]).fill(poison));
+  return withSentinels(data);
+}
+
+function withSentinels(data: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(data.length + sentinelBytes).fill(sentinel);
   bytes.set(data);
   return bytes;
@@ -169,6 +174,7 @@ function judge(
     if (after[i] !== sentinel)
       throw new KernelMismatch(`${name}: byte ${i - length} behind its end was written`);
   }
+  if (spec.kind === "scratch") return 0;
   if (spec.kind === "input") {
     if (Bytes.compare(after.subarray(0, length), spec.data) !== 0) {
       throw new KernelMismatch(`${name}: an input was written`);

@@ -10,12 +10,14 @@ import { fusedCases } from "./families/fused.ts";
 import { matmulCase, matrixCases, vectorCase } from "./families/matrix.ts";
 import { ropeCases } from "./families/rope.ts";
 import { rowCases } from "./families/rows.ts";
+import { sampleCases } from "./families/sample.ts";
 import { tile } from "./tiles.ts";
 
 /** A representative part: every kernel, around the edges of its tiles. */
 export const kernelCases: readonly KernelCase[] = [
   ...elementwiseCases,
   ...rowCases,
+  ...sampleCases,
   ...ropeCases,
   ...attentionCases,
   ...fusedAttentionCases,

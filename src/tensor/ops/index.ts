@@ -10,4 +10,5 @@ export { kvStore, SKIPPED_SLOT } from "./kv.ts";
 export { MATMUL_MIN_ROWS, type MatmulKernel, matmul } from "./matmul.ts";
 export { rmsNorm, softmax } from "./norm.ts";
 export { type RopeLayout, type RopeOptions, rope, ropeFrequencies } from "./rope.ts";
+export { chooseTokens, chosenTokens, FROM_CHOSEN } from "./sample.ts";
 export { scale, softCap } from "./scale.ts";
