@@ -136,6 +136,23 @@ inline ulong threadgroup_total(ulong value, threadgroup ulong *partials, Place p
   return value;
 }
 
+/** Logits that a thread loads before it looks at the first: one threadgroup reads the whole row, and waits for memory. */
+#define BATCH 8
+
+struct Batch {
+  float logits[BATCH];
+};
+
+/** Every `stride`th logit from `first` on; -INFINITY past the end. */
+inline Batch load_batch(device const float *x, uint first, uint stride, uint n) {
+  Batch batch;
+  for (uint j = 0; j < BATCH; ++j) {
+    const ulong i = first + ulong(j) * stride;
+    batch.logits[j] = i < n ? x[i] : as_type<float>(MINUS_INFINITY);
+  }
+  return batch;
+}
+
 /** How candidates are measured. */
 enum : uint {
   MeasureCount,  // each is 1, the best first
@@ -164,7 +181,7 @@ struct Candidates {
   ulong sum_up_to(ulong end, uint measure, threadgroup ulong *partials, Place place) const {
     ulong sum = 0;
     for (uint i = 0; i < count; ++i) {
-      const uint id = ids[i * threads];
+      const uint id = ids[ulong(i) * threads];
       const ulong own = rank(id);
       if (own > last || (measure == MeasureChoice ? id : own) > end) continue;
       const uint octaves = octaves_below(highest, logits[id], UNIT_RATE);
@@ -179,12 +196,17 @@ struct Candidates {
     return threadgroup_total(sum, partials, place);
   }
 
-  /** The first place up to which the sum is above `target`; `end` if there is none before. */
+  /**
+   * The first place up to which the sum is above `target`; `end` if there is none before. Of counts any place up to which it
+   * is one above: what is kept is the same.
+   */
   ulong find(ulong target, ulong end, uint measure, threadgroup ulong *partials, Place place) const {
     ulong first = 0;
     while (first < end) {
       const ulong middle = first + (end - first) / 2;
-      if (sum_up_to(middle, measure, partials, place) > target) {
+      const ulong sum = sum_up_to(middle, measure, partials, place);
+      if (measure == MeasureCount && sum == target + 1) return middle;
+      if (sum > target) {
         end = middle;
       } else {
         first = middle + 1;
@@ -230,14 +252,19 @@ kernel void sample_f32(device const float *x [[buffer(0)]],
   uint best = 0;
   uint bestId = none;
   uint nanId = none;
-  for (uint i = index; i < args.n; i += threads.x) {
-    const uint bits = as_type<uint>(x[i]);
-    const uint order = order_of(bits);
-    if (is_nan(bits)) {
-      nanId = min(nanId, i);
-    } else if (order > best) {
-      best = order;
-      bestId = i;
+  const ulong step = ulong(BATCH) * threads.x;
+  for (ulong first = index; first < args.n; first += step) {
+    const Batch batch = load_batch(x, first, threads.x, args.n);
+    for (uint j = 0; j < BATCH; ++j) {
+      const uint bits = as_type<uint>(batch.logits[j]);
+      const uint order = order_of(bits);
+      const uint id = uint(first) + j * threads.x;
+      if (is_nan(bits)) {
+        nanId = min(nanId, id);
+      } else if (order > best) {
+        best = order;
+        bestId = id;
+      }
     }
   }
   const uint highest = threadgroup_max(best, orders, place);
@@ -274,7 +301,10 @@ kernel void sample_f32(device const float *x [[buffer(0)]],
   ulong target = 0;
   if (isWeighed && !isRanked) {
     ulong sum = 0;
-    for (uint i = index; i < args.n; i += threads.x) sum += weight_of(octaves_below(candidates.highest, x[i], UNIT_RATE));
+    for (ulong first = index; first < args.n; first += step) {
+      const Batch batch = load_batch(x, first, threads.x, args.n);
+      for (uint j = 0; j < BATCH; ++j) sum += weight_of(octaves_below(candidates.highest, batch.logits[j], UNIT_RATE));
+    }
     const ulong total = threadgroup_total(sum, sums, place);
     target = part_of(total, choice.topP);
     const uint negligible = uint(min((total - target) / args.n, ulong(1u << 31)));
@@ -282,12 +312,15 @@ kernel void sample_f32(device const float *x [[buffer(0)]],
   }
 
   uint worst = none;
-  for (uint i = index; i < args.n; i += threads.x) {
-    const uint order = order_of(as_type<uint>(x[i]));
-    if (order < least || octaves_below(candidates.highest, x[i], UNIT_RATE) > counted) continue;
-    list[candidates.count * threads.x] = i;
-    candidates.count += 1;
-    worst = min(worst, order);
+  for (ulong first = index; first < args.n; first += step) {
+    const Batch batch = load_batch(x, first, threads.x, args.n);
+    for (uint j = 0; j < BATCH && first + ulong(j) * threads.x < args.n; ++j) {
+      const uint order = order_of(as_type<uint>(batch.logits[j]));
+      if (order < least || octaves_below(candidates.highest, batch.logits[j], UNIT_RATE) > counted) continue;
+      list[ulong(candidates.count) * threads.x] = uint(first) + j * threads.x;
+      candidates.count += 1;
+      worst = min(worst, order);
+    }
   }
   worst = threadgroup_min(worst, lowest, place);
 
