@@ -71,9 +71,10 @@ inline uint order_of(uint bits) {
 
 inline bool is_nan(uint bits) { return bits << 1 > 0xFF000000; }
 
-inline uint octaves_below(float highest, float logit, uint rate) {
-  if (as_type<uint>(logit) == MINUS_INFINITY) return MOST_OCTAVES;
-  const uint difference = as_type<uint>(highest - logit);
+/** Of a logit by its bits: fast math knows of no infinities. */
+inline uint octaves_below(float highest, uint bits, uint rate) {
+  if (bits == MINUS_INFINITY) return MOST_OCTAVES;
+  const uint difference = as_type<uint>(highest - as_type<float>(bits));
   // The product of both significands, 2^46 to 2^48, is in units of 2^(exponents - 300).
   const uint exponents = (difference >> 23 & 0xFF) + (rate >> 23 & 0xFF);
   if (exponents > 276 - 16) return MOST_OCTAVES;
@@ -140,7 +141,7 @@ inline ulong threadgroup_total(ulong value, threadgroup ulong *partials, Place p
 #define BATCH 8
 
 struct Batch {
-  float logits[BATCH];
+  uint bits[BATCH];
 };
 
 /** Every `stride`th logit from `first` on; -INFINITY past the end. */
@@ -148,7 +149,7 @@ inline Batch load_batch(device const float *x, uint first, uint stride, uint n) 
   Batch batch;
   for (uint j = 0; j < BATCH; ++j) {
     const ulong i = first + ulong(j) * stride;
-    batch.logits[j] = i < n ? x[i] : as_type<float>(MINUS_INFINITY);
+    batch.bits[j] = i < n ? as_type<uint>(x[i]) : MINUS_INFINITY;
   }
   return batch;
 }
@@ -184,13 +185,14 @@ struct Candidates {
       const uint id = ids[ulong(i) * threads];
       const ulong own = rank(id);
       if (own > last || (measure == MeasureChoice ? id : own) > end) continue;
-      const uint octaves = octaves_below(highest, logits[id], UNIT_RATE);
+      const uint bits = as_type<uint>(logits[id]);
+      const uint octaves = octaves_below(highest, bits, UNIT_RATE);
       if (measure == MeasureCount) {
         sum += 1;
       } else if (measure == MeasureWeight) {
         sum += weight_of(octaves);
       } else if (octaves <= mostOctaves) {
-        sum += weight_of(octaves_below(highest, logits[id], rate));
+        sum += weight_of(octaves_below(highest, bits, rate));
       }
     }
     return threadgroup_total(sum, partials, place);
@@ -256,7 +258,7 @@ kernel void sample_f32(device const float *x [[buffer(0)]],
   for (ulong first = index; first < args.n; first += step) {
     const Batch batch = load_batch(x, first, threads.x, args.n);
     for (uint j = 0; j < BATCH; ++j) {
-      const uint bits = as_type<uint>(batch.logits[j]);
+      const uint bits = batch.bits[j];
       const uint order = order_of(bits);
       const uint id = uint(first) + j * threads.x;
       if (is_nan(bits)) {
@@ -303,7 +305,7 @@ kernel void sample_f32(device const float *x [[buffer(0)]],
     ulong sum = 0;
     for (ulong first = index; first < args.n; first += step) {
       const Batch batch = load_batch(x, first, threads.x, args.n);
-      for (uint j = 0; j < BATCH; ++j) sum += weight_of(octaves_below(candidates.highest, batch.logits[j], UNIT_RATE));
+      for (uint j = 0; j < BATCH; ++j) sum += weight_of(octaves_below(candidates.highest, batch.bits[j], UNIT_RATE));
     }
     const ulong total = threadgroup_total(sum, sums, place);
     target = part_of(total, choice.topP);
@@ -315,8 +317,8 @@ kernel void sample_f32(device const float *x [[buffer(0)]],
   for (ulong first = index; first < args.n; first += step) {
     const Batch batch = load_batch(x, first, threads.x, args.n);
     for (uint j = 0; j < BATCH && first + ulong(j) * threads.x < args.n; ++j) {
-      const uint order = order_of(as_type<uint>(batch.logits[j]));
-      if (order < least || octaves_below(candidates.highest, batch.logits[j], UNIT_RATE) > counted) continue;
+      const uint order = order_of(batch.bits[j]);
+      if (order < least || octaves_below(candidates.highest, batch.bits[j], UNIT_RATE) > counted) continue;
       list[ulong(candidates.count) * threads.x] = uint(first) + j * threads.x;
       candidates.count += 1;
       worst = min(worst, order);

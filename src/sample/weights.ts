@@ -48,7 +48,8 @@ export function octavesOf(probability: number): number {
 
 /**
  * 2^31 halved for each octave. 2^-f is a polynomial in f of degree 6, minimax in [0, 1) with an error of 2^-29; its
- * coefficients are whole numbers of 2^-29, and products are rounded down. It falls, or stays, from each f to the next.
+ * coefficients are whole numbers of 2^-29, and products are rounded down, which makes that 2^-25. It falls, or stays, from
+ * each f to the next.
  */
 export function weightOf(octaves: number): number {
   const whole = octaves >>> 24;

@@ -135,16 +135,20 @@ test("a sequence shows only what was asked for, and can be forked, rewound and r
 });
 
 test("a device ahead of the host fills the context and no more", async () => {
+  const texts = new Set<string>();
   for (const tokensInFlight of [0, 1, 4]) {
-    using model = await Llama.load(tiny, { device, tokensInFlight, contextLength: 40 });
+    // Prompts go through the step of one row as well.
+    using model = await Llama.load(tiny, { device, tokensInFlight, contextLength: 40, batchSize: 1 });
     const prompt = Array.from({ length: 30 }, (_, i) => 10 + i);
     const filled = await outcome(model, prompt, { seed: 3 });
     expect(filled.result).toMatchObject({ reason: "maxTokens", generatedTokens: 10 });
+    texts.add(filled.pieces.join(""));
     const error = await outcome(model, prompt, { seed: 3, maxTokens: 11 + 1 }).catch(
       (thrown: unknown) => thrown,
     );
     expect(error).toMatchObject({ name: "ContextFullError", used: 40, requested: 1, limit: 40 });
   }
+  expect(texts.size).toBe(1);
 });
 
 test("logits that are NaN are an error at the token that has them, as where the host chooses", async () => {
