@@ -40,12 +40,13 @@ static int compareRanges(const void *left, const void *right) {
   return a->from < b->from ? -1 : a->from > b->from;
 }
 
-/* Makes one of those that overlap. Returns how many are left, sorted. */
+/* Makes one of those that overlap; those that only touch may be two allocations, which no copy may cross. Returns how many are
+ * left, sorted. */
 static uint32_t mergeRanges(Range *ranges, uint32_t count) {
   uint32_t kept = 0;
   qsort(ranges, count, sizeof *ranges, compareRanges);
   for (uint32_t i = 0; i < count; i++) {
-    if (kept > 0 && ranges[i].from <= ranges[kept - 1].to) {
+    if (kept > 0 && ranges[i].from < ranges[kept - 1].to) {
       if (ranges[i].to > ranges[kept - 1].to) ranges[kept - 1].to = ranges[i].to;
     } else {
       ranges[kept++] = ranges[i];
