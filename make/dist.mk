@@ -95,10 +95,11 @@ package-tarball: dist/js/mod.js
 	@rm -f dist/bun-metal-*.tgz
 	@npm pack --silent --ignore-scripts --pack-destination dist | sed 's|^|  pack    dist/|'
 
-# The native tests of the architecture that this machine is not, to be run by QEMU.
+# The native tests of the architecture that this machine is not, to be run by QEMU: but for those that need the library that
+# stands for CUDA's driver, which is of this machine's.
 FOREIGN := $(if $(filter x86_64,$(ARCH)),linux-arm64,linux-x64)
 FOREIGN_TRIPLE := $(DIST_TRIPLE_$(FOREIGN))
-FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(NATIVE_TESTS))
+FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(filter-out %/cuda %/cuda_graph,$(NATIVE_TESTS)))
 .SECONDARY: $(patsubst %,$(DIST_BUILD)/$(FOREIGN)/obj/%.o,$(wildcard test/native/*_test.m test/native/*_test.c))
 foreign-tests: $(FOREIGN_TESTS)
 	@:
