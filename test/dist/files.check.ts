@@ -18,7 +18,7 @@ import {
  * Most bytes of the tarball, and of what it unpacks to. About one and a half times what they have now: enough for the
  * libraries to grow with their code, too little for debug information or a model.
  */
-const MOST_BYTES = { packed: 3_000_000, unpacked: 12_000_000 };
+const MOST_BYTES = { packed: 4_500_000, unpacked: 15_000_000 }; // seven levels of native kernels are half of it
 
 /** Every file of the package is of one of these kinds. */
 const kinds: readonly RegExp[] = [
