@@ -170,65 +170,28 @@ template <typename T> METAL_FOR_ALL void fillRows(MatrixRow *rows, T value) {
   for (int r = 0; r < 8; r++) rows[r] = (MatrixRow)((float)value);
 }
 
-/** The first element of a matrix at (column, row); transposing exchanges the two. */
-inline ulong matrixStart(ulong stride, ulong2 origin, bool transpose) {
-  return transpose ? origin.x * stride + origin.y : origin.y * stride + origin.x;
+template <typename T, typename Source>
+METAL_MATRIX void loadMatrix(thread simdgroup_matrix<T> &m, Source source, ulong stride, bool transpose) {
+  if (Lane().index == 0) loadRows<T>(m.rows, source, stride, transpose);
+}
+
+template <typename T, typename Destination>
+METAL_MATRIX void storeMatrix(const simdgroup_matrix<T> &m, Destination destination, ulong stride, bool transpose) {
+  if (Lane().index == 0) storeRows<T>(m.rows, destination, stride, transpose);
+}
+
+template <typename T> METAL_MATRIX void fillMatrix(thread simdgroup_matrix<T> &m, T value) {
+  if (Lane().index == 0) fillRows<T>(m.rows, value);
+}
+
+/** d = a * b + c, of which all have been gathered; d may be c. */
+template <typename D, typename A, typename B, typename C>
+METAL_MATRIX void multiplyMatrices(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a, const simdgroup_matrix<B> &b,
+                                   const simdgroup_matrix<C> &c) {
+  d.overwritten();
+  if (Lane().index == 0) multiplyRows<D>(d.rows, a.rows, b.rows, c.rows);
 }
 
 } // namespace detail
-
-#define METAL_MATRIX_MEMORY(space)                                                                                   \
-  template <typename T>                                                                                              \
-  METAL_MATRIX void simdgroup_load(thread simdgroup_matrix<T> &m, const space T *source, ulong elements_per_row = 8, \
-                                   ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {              \
-    m.overwritten();                                                                                                 \
-    if (detail::Lane().index == 0)                                                                                   \
-      detail::loadRows<T>(m.rows, source + detail::matrixStart(elements_per_row, matrix_origin, transpose_matrix),   \
-                          elements_per_row, transpose_matrix);                                                       \
-  }                                                                                                                  \
-  template <typename T>                                                                                              \
-  METAL_MATRIX void simdgroup_store(const simdgroup_matrix<T> &m, space T *destination, ulong elements_per_row = 8,  \
-                                    ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {             \
-    m.gather();                                                                                                      \
-    if (detail::Lane().index == 0)                                                                                   \
-      detail::storeRows<T>(m.rows,                                                                                   \
-                           destination + detail::matrixStart(elements_per_row, matrix_origin, transpose_matrix),     \
-                           elements_per_row, transpose_matrix);                                                      \
-  }
-METAL_MATRIX_MEMORY(device)
-METAL_MATRIX_MEMORY(threadgroup)
-#undef METAL_MATRIX_MEMORY
-
-template <typename T, int Columns, int Rows>
-METAL_MATRIX simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
-  simdgroup_matrix<T, Columns, Rows> m;
-  if (detail::Lane().index == 0) detail::fillRows<T>(m.rows, value);
-  return m;
-}
-
-/** d = a * b + c; d may be c. Products and sums are in float; a half result is rounded once. */
-template <typename D, typename A, typename B, typename C>
-METAL_MATRIX void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
-                                                const simdgroup_matrix<B> &b, const simdgroup_matrix<C> &c) {
-  a.gather();
-  b.gather();
-  c.gather();
-  d.overwritten();
-  if (detail::Lane().index == 0) detail::multiplyRows<D>(d.rows, a.rows, b.rows, c.rows);
-}
-
-template <typename D, typename A, typename B> METAL_MATRIX void simdgroup_multiply(thread simdgroup_matrix<D> &d,
-                                                                                   const simdgroup_matrix<A> &a,
-                                                                                   const simdgroup_matrix<B> &b) {
-  simdgroup_matrix<float> zero = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-  simdgroup_multiply_accumulate(d, a, b, zero);
-}
-
-template <typename T> METAL_MATRIX simdgroup_matrix<T> operator*(simdgroup_matrix<T> a, simdgroup_matrix<T> b) {
-  simdgroup_matrix<T> d;
-  simdgroup_multiply(d, a, b);
-  return d;
-}
-
 } // namespace metal
 #endif

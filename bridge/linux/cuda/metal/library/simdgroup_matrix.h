@@ -131,71 +131,36 @@ METAL_MATRIX float2 matrixProducts(half2 a, half2 bOfColumns) {
 METAL_MATRIX float2 matrixProducts(float2 a, half2 b) { return matrixProducts(a, convert<float2>(b)); }
 METAL_MATRIX float2 matrixProducts(half2 a, float2 b) { return matrixProducts(convert<float2>(a), b); }
 
-/** The first element of a matrix at (column, row); transposing exchanges the two. */
-METAL_MATRIX ulong matrixStart(ulong stride, ulong2 origin, bool transpose) {
-  return transpose ? origin.x * stride + origin.y : origin.y * stride + origin.x;
+template <typename T, typename Source>
+METAL_MATRIX void loadMatrix(thread simdgroup_matrix<T> &m, Source source, ulong stride, bool transpose) {
+  const Source along = source + matrixRow() * stride + matrixColumn(), across = source + matrixColumn() * stride + matrixRow();
+  const vec<T, 2> inRows = {along[0], along[1]}, inColumns = {across[0], across[stride]};
+  m.own = transpose ? inColumns : inRows;
+  m.ofColumns = transpose ? inRows : inColumns;
+}
+
+template <typename T, typename Destination>
+METAL_MATRIX void storeMatrix(const simdgroup_matrix<T> &m, Destination destination, ulong stride, bool transpose) {
+  const ulong row = matrixRow(), column = matrixColumn();
+  const Destination first = destination + (transpose ? column * stride + row : row * stride + column);
+  first[0] = m.own.x;
+  first[transpose ? stride : 1] = m.own.y;
+}
+
+template <typename T> METAL_MATRIX void fillMatrix(thread simdgroup_matrix<T> &m, T value) {
+  m.own = m.ofColumns = vec<T, 2>{value, value};
+}
+
+/** d = a * b + c, of which all have been gathered; d may be any of them. */
+template <typename D, typename A, typename B, typename C>
+METAL_MATRIX void multiplyMatrices(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a, const simdgroup_matrix<B> &b,
+                                   const simdgroup_matrix<C> &c) {
+  const float2 sums = convert<float2>(c.own) + matrixProducts(a.own, b.ofColumns);
+  d.overwritten();
+  d.own = convert<vec<D, 2>>(sums);
+  d.ofColumns = transposed(d.own);
 }
 
 } // namespace detail
-
-#define METAL_MATRIX_MEMORY(space)                                                                                   \
-  template <typename T>                                                                                              \
-  METAL_MATRIX void simdgroup_load(thread simdgroup_matrix<T> &m, const space T *source, ulong elements_per_row = 8, \
-                                   ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {              \
-    m.overwritten();                                                                                                 \
-    source += detail::matrixStart(elements_per_row, matrix_origin, transpose_matrix);                                \
-    const space T *along = source + detail::matrixRow() * elements_per_row + detail::matrixColumn();                 \
-    const space T *across = source + detail::matrixColumn() * elements_per_row + detail::matrixRow();                \
-    const vec<T, 2> inRows = {along[0], along[1]}, inColumns = {across[0], across[elements_per_row]};                \
-    m.own = transpose_matrix ? inColumns : inRows;                                                                   \
-    m.ofColumns = transpose_matrix ? inRows : inColumns;                                                             \
-  }                                                                                                                  \
-  template <typename T>                                                                                              \
-  METAL_MATRIX void simdgroup_store(const simdgroup_matrix<T> &m, space T *destination, ulong elements_per_row = 8,  \
-                                    ulong2 matrix_origin = (ulong2)(0), bool transpose_matrix = false) {             \
-    m.gather();                                                                                                      \
-    destination += detail::matrixStart(elements_per_row, matrix_origin, transpose_matrix);                           \
-    const ulong row = detail::matrixRow(), column = detail::matrixColumn();                                          \
-    space T *first = destination + (transpose_matrix ? column * elements_per_row + row : row * elements_per_row + column); \
-    first[0] = m.own.x;                                                                                              \
-    first[transpose_matrix ? elements_per_row : 1] = m.own.y;                                                        \
-  }
-METAL_MATRIX_MEMORY(device)
-METAL_MATRIX_MEMORY(threadgroup)
-#undef METAL_MATRIX_MEMORY
-
-template <typename T, int Columns, int Rows>
-METAL_MATRIX simdgroup_matrix<T, Columns, Rows> make_filled_simdgroup_matrix(T value) {
-  simdgroup_matrix<T, Columns, Rows> m;
-  m.own = m.ofColumns = vec<T, 2>{value, value};
-  return m;
-}
-
-/** d = a * b + c; d may be c. Products and sums are in float; a half result is rounded once. */
-template <typename D, typename A, typename B, typename C>
-METAL_MATRIX void simdgroup_multiply_accumulate(thread simdgroup_matrix<D> &d, const simdgroup_matrix<A> &a,
-                                                const simdgroup_matrix<B> &b, const simdgroup_matrix<C> &c) {
-  a.gather();
-  b.gather();
-  c.gather();
-  const float2 sums = detail::convert<float2>(c.own) + detail::matrixProducts(a.own, b.ofColumns);
-  d.overwritten();
-  d.own = detail::convert<vec<D, 2>>(sums);
-  d.ofColumns = detail::transposed(d.own);
-}
-
-template <typename D, typename A, typename B> METAL_MATRIX void simdgroup_multiply(thread simdgroup_matrix<D> &d,
-                                                                                   const simdgroup_matrix<A> &a,
-                                                                                   const simdgroup_matrix<B> &b) {
-  simdgroup_matrix<float> zero = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
-  simdgroup_multiply_accumulate(d, a, b, zero);
-}
-
-template <typename T> METAL_MATRIX simdgroup_matrix<T> operator*(simdgroup_matrix<T> a, simdgroup_matrix<T> b) {
-  simdgroup_matrix<T> d;
-  simdgroup_multiply(d, a, b);
-  return d;
-}
-
 } // namespace metal
 #endif

@@ -17,6 +17,8 @@
 #include "simdgroup.h"
 #include "simd_functions.h"
 #include "simdgroup_matrix.h"
+#include "simdgroup_matrix_functions.h"
+#include "atomic_fetch.h"
 #include "atomic.h"
 #include "arguments.h"
 #include "entry.h"
