@@ -170,6 +170,15 @@ static inline void driverListCopy(const DriverCommandList *source, uint32_t sour
   }
 }
 
+/** Does what a command says of a list: a reset, or a copy. */
+static inline void driverListRun(const DriverCommand *command) {
+  if (command->kind == DriverCommandResetList)
+    driverListReset(command->reset.list, command->reset.first, command->reset.count);
+  else
+    driverListCopy(command->copyList.source, command->copyList.sourceFirst, command->copyList.destination,
+                   command->copyList.destinationFirst, command->copyList.count);
+}
+
 /**
  * What a driver can do. It runs commands either at once (`execute`), or beside the CPU, on queues (`newQueue` and what
  * follows): one of the two is there. What is marked as optional may be NULL.

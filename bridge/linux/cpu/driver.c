@@ -170,12 +170,7 @@ static bool runCommand(const DriverCommand *command, char **message) {
     case DriverCommandFill: memset(command->fill.destination, command->fill.value, command->fill.length); return true;
     case DriverCommandBarrier: return true;
     case DriverCommandResetList:
-      driverListReset(command->reset.list, command->reset.first, command->reset.count);
-      return true;
-    case DriverCommandCopyList:
-      driverListCopy(command->copyList.source, command->copyList.sourceFirst, command->copyList.destination,
-                     command->copyList.destinationFirst, command->copyList.count);
-      return true;
+    case DriverCommandCopyList: driverListRun(command); return true;
   }
   return true;
 }

@@ -256,12 +256,7 @@ static bool runCommand(Run *run, const DriverCommand *command) {
     case DriverCommandExecute: return runExecute(run, command);
     /* A list is the CPU's, and what was started before has read it. */
     case DriverCommandResetList:
-      driverListReset(command->reset.list, command->reset.first, command->reset.count);
-      return true;
-    case DriverCommandCopyList:
-      driverListCopy(command->copyList.source, command->copyList.sourceFirst, command->copyList.destination,
-                     command->copyList.destinationFirst, command->copyList.count);
-      return true;
+    case DriverCommandCopyList: driverListRun(command); return true;
   }
   return true;
 }
