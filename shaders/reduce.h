@@ -25,15 +25,7 @@ inline float threadgroup_sum(float value, threadgroup float *partials, Place pla
   return simd_sum(place.lane < place.simdgroups ? partials[place.lane] : 0.0f);
 }
 
-inline float threadgroup_max(float value, threadgroup float *partials, Place place) {
-  value = simd_max(value);
-  if (place.simdgroups == 1) return value;
-  if (place.lane == 0) partials[place.simdgroup] = value;
-  threadgroup_barrier(mem_flags::mem_threadgroup);
-  return simd_max(partials[place.lane < place.simdgroups ? place.lane : 0]);
-}
-
-inline uint threadgroup_max(uint value, threadgroup uint *partials, Place place) {
+template <typename T> inline T threadgroup_max(T value, threadgroup T *partials, Place place) {
   value = simd_max(value);
   if (place.simdgroups == 1) return value;
   if (place.lane == 0) partials[place.simdgroup] = value;
