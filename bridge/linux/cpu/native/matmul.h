@@ -2,9 +2,9 @@
  * matmul.h: products of many rows with weights of all types: what matmul and matvec_rows of shaders/ give. Part of level.h.
  *
  * Phase 0 puts rows of activations into shared memory, as the weights' type wants them. A piece of phase 1 makes PieceOutputs
- * outputs of a block of rows, or fewer for many threads: for each slice of k, for each of its panels (matmul_panel.h), it expands the weights and
- * multiplies all rows of the block with them. Sums stay in the thread's memory, which a core's second cache holds along with
- * the rows' slice.
+ * outputs of a block of rows, or fewer for many threads: for each slice of k, for each of its panels (matmul_panel.h), it
+ * expands the weights and multiplies all rows of the block with them. Sums stay in the thread's memory, which a core's second
+ * cache holds along with the rows' slice.
  */
 namespace many_rows {
 #include "matmul_panel.h"

@@ -38,7 +38,8 @@ static bool hasTiles() { return true; }
 static bool hasTiles() {
   uint32_t a, b, c, d;
   constexpr uint32_t bf16 = 1u << 22, tiles = 1u << 24;
-  if (!__builtin_cpu_supports("avx512bf16") || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & bf16) == 0 || (d & tiles) == 0) return false;
+  if (!__builtin_cpu_supports("avx512bf16") || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  if ((d & bf16) == 0 || (d & tiles) == 0) return false;
   constexpr long requestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
 }
