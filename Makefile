@@ -43,7 +43,7 @@ else
   # nodelete: the CPU device has threads of its own, which run code of this library.
   LDFLAGS := -shared -fuse-ld=lld -Wl,--no-undefined -Wl,-z,now -Wl,-z,nodelete -lobjc -lpthread -ldl -lm
   PROGRAM_LDFLAGS := -fuse-ld=lld -lobjc -lpthread -ldl -lm
-  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects msl cpu cpu/native cuda,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
+  LAYER := $(filter-out %_main.c,$(wildcard $(foreach d,Foundation objects msl cpu cpu/native cuda cuda/native,$(foreach e,m c S,bridge/linux/$(d)/*.$(e)))))
   MSLC := $(OUT)/mslc
   SHADERS := $(OUT)/shaders.metallib build/cuda/shaders.metallib
   NATIVE_SOURCES := $(wildcard test/native/*_test.[cm])

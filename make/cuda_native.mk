@@ -1,0 +1,34 @@
+# The CUDA device's own kernels (bridge/linux/cuda/native): PTX of CUDA C++, without CUDA's toolkit, and the same files as code
+# of the host, for the tests of test/native/cuda_simulator.
+
+ifneq ($(LAYER),)
+SIMULATOR := test/native/cuda_simulator
+SIMULATOR_TESTS := $(patsubst $(SIMULATOR)/%_test.cc,$(OUT)/native/cuda_simulator_%,$(wildcard $(SIMULATOR)/*_test.cc))
+SIMULATOR_CXXFLAGS := -std=gnu++20 -O1 -g -fno-exceptions -fno-rtti -fno-threadsafe-statics -MMD -MP $(WARNINGS) -Ibridge/linux -I$(SIMULATOR)
+NATIVE_TESTS += $(SIMULATOR_TESTS)
+native-tests: $(SIMULATOR_TESTS)
+
+$(OUT)/obj/$(SIMULATOR)/%.o: $(SIMULATOR)/%.cc make/cuda_native.mk
+	@echo "  compile $<"
+	@mkdir -p $(dir $@) && $(CLANG) $(SIMULATOR_CXXFLAGS) -c $< -o $@
+
+# Plans are C: those of a test's kernels are linked with it.
+$(OUT)/native/cuda_simulator_%: $(OUT)/obj/$(SIMULATOR)/%_test.o $(OUT)/obj/$(SIMULATOR)/simulator.o \
+                                $(call object,$(wildcard bridge/linux/cuda/native/*_plan.c))
+	@echo "  link    $@"
+	@mkdir -p $(dir $@) && $(CLANG) $^ -fuse-ld=lld -lm -o $@
+
+.SECONDARY: $(patsubst $(SIMULATOR)/%.cc,$(OUT)/obj/$(SIMULATOR)/%.o,$(wildcard $(SIMULATOR)/*.cc))
+endif
+
+# The PTX of a file, for each target: what all devices can run, and what those of 9.0 and newer can.
+CUDA_NATIVE_TARGETS := 80 90
+CUDA_NATIVE_FLAGS := -x cuda --cuda-device-only -nocudainc -nocudalib -ffreestanding -nostdlibinc -Wno-unknown-cuda-version \
+                     -std=c++20 -O3 -Xclang -fcuda-short-ptr -mllvm -nvptx-short-ptr $(WARNINGS) -Ibridge/linux -MMD -MP
+define cuda_native_target
+build/cuda/native/sm_$(1)/%.ptx: bridge/linux/cuda/native/%.cu make/cuda_native.mk
+	@echo "  compile $$< (sm_$(1))"
+	@mkdir -p $$(@D) && $$(CLANG) $$(CUDA_NATIVE_FLAGS) --cuda-gpu-arch=sm_$(1) -MF $$@.d -MT $$@ -S $$< -o $$@
+endef
+$(foreach t,$(CUDA_NATIVE_TARGETS),$(eval $(call cuda_native_target,$(t))))
+-include $(wildcard build/cuda/native/*/*.d)
