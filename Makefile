@@ -120,7 +120,7 @@ $(WITHOUT_POOLS): $(UNPOOLED_OBJECTS) $(LAYER_OBJECTS)
 	@$(CLANG) $^ $(LDFLAGS) -o $@
 
 # The compiler alone, without what runs its results.
-MSLC_SOURCES := $(wildcard bridge/linux/msl/*.c $(foreach n,cpu/fault cpu/library cuda/compression cuda/kernels cuda/ptx cuda/registers,bridge/linux/$(n).c))
+MSLC_SOURCES := $(wildcard bridge/linux/msl/*.c $(foreach n,cpu/fault cpu/library cuda/compression cuda/kernels cuda/ptx cuda/registers cuda/slice,bridge/linux/$(n).c))
 $(OUT)/mslc: $(call object,$(MSLC_SOURCES)) $(OUT)/metal/.stamp
 	@echo "  link    $@"
 	@$(CLANG) $(filter %.o,$^) -fuse-ld=lld -lpthread -ldl -lm -o $@

@@ -99,7 +99,7 @@ package-tarball: dist/js/mod.js
 # stands for CUDA's driver, which is of this machine's.
 FOREIGN := $(if $(filter x86_64,$(ARCH)),linux-arm64,linux-x64)
 FOREIGN_TRIPLE := $(DIST_TRIPLE_$(FOREIGN))
-FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(filter-out %/cuda %/cuda_graph,$(NATIVE_TESTS)))
+FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(filter-out %/cuda %/cuda_graph %/cuda_native,$(NATIVE_TESTS)))
 .SECONDARY: $(patsubst %,$(DIST_BUILD)/$(FOREIGN)/obj/%.o,$(wildcard test/native/*_test.m test/native/*_test.c))
 foreign-tests: $(FOREIGN_TESTS)
 	@:

@@ -11,10 +11,10 @@ $(FAKE_CUDA): $(wildcard test/linux/fake_cuda/*) bridge/linux/cuda/api.h make/gp
 test-artifacts: $(FAKE_CUDA)
 
 # The native tests of the CUDA device find it before any other.
-CUDA_TESTS := $(OUT)/native/cuda $(OUT)/native/cuda_graph
+CUDA_TESTS := $(foreach n,cuda cuda_graph cuda_native,$(OUT)/native/$(n))
 $(CUDA_TESTS): PROGRAM_LDFLAGS += -Wl,-rpath,'$$ORIGIN/../fake-cuda'
 $(CUDA_TESTS): | $(FAKE_CUDA)
-$(OUT)/obj/test/native/cuda_test.m.o $(OUT)/obj/test/native/cuda_graph_test.m.o: CFLAGS += -Itest/linux
+$(patsubst $(OUT)/native/%,$(OUT)/obj/test/native/%_test.m.o,$(CUDA_TESTS)): CFLAGS += -Itest/linux
 endif
 
 .PHONY: test-gpu

@@ -29,8 +29,8 @@ async function runTests(...args: string[]): Promise<void> {
 
 describe(`native tests for ${machine}`, () => {
   const built = join(root, "build/dist", platform, "native");
-  // cpu_run takes a kernel to run; cuda and cuda_graph need a library that stands for CUDA's driver.
-  const others = ["cpu_run", "cuda", "cuda_graph"];
+  // cpu_run takes a kernel to run; those of the CUDA device need a library that stands for CUDA's driver.
+  const others = ["cpu_run", "cuda", "cuda_graph", "cuda_native"];
   const programs = filesBelow(join(root, "test/native"))
     .filter((file) => /_test\.[cm]$/.test(file))
     .map((file) => basename(file).replace(/_test\..$/, ""))

@@ -41,6 +41,7 @@ static FakeMemoryFunction *memoryAt;
 static FakeCallsFunction *calls;
 static FakeGraphFunction *graphNodes;
 static FakeFollowsFunction *follows;
+static FakeBeginsEarlyFunction *beginsEarly;
 static FakeMisuseFunction *misuse;
 
 /* ---- kernels -------------------------------------------------------------------------------------------------------- */
@@ -88,8 +89,10 @@ static inline bool findFake(void) {
   FIND(calls, "fakeCalls");
   FIND(graphNodes, "fakeGraph");
   FIND(follows, "fakeFollows");
+  FIND(beginsEarly, "fakeBeginsEarly");
   FIND(misuse, "fakeMisuse");
-  return counts && limit && failNext && onKernel && memoryAt && calls && graphNodes && follows && misuse;
+  return counts && limit && failNext && onKernel && memoryAt && calls && graphNodes && follows &&
+         beginsEarly && misuse;
 }
 
 /* Opens the device that the library stands for. False with a line that says why not. */

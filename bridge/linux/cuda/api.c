@@ -13,12 +13,15 @@ static bool isThere;
 static char problem[256];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Every function, or none: a driver that lacks one is too old for the others. */
+/* Every function that is not optional, or none: a driver that lacks one is too old for the others. */
 static bool readFunctions(void *library) {
 #define CUDA_READ(name, symbol, parameters)                \
   *(void **)&api.name = dlsym(library, symbol);            \
   if (!api.name) return false;
   CUDA_FUNCTIONS(CUDA_READ)
+#undef CUDA_READ
+#define CUDA_READ(name, symbol, parameters) *(void **)&api.name = dlsym(library, symbol);
+  CUDA_OPTIONAL_FUNCTIONS(CUDA_READ)
 #undef CUDA_READ
   return true;
 }

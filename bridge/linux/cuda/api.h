@@ -39,6 +39,7 @@ enum {
   CudaAttributeMaxGridDimX = 5,  /* Y and Z follow */
   CudaAttributeMaxSharedMemoryPerBlock = 8,
   CudaAttributeWarpSize = 10,
+  CudaAttributeMultiprocessorCount = 16,
   CudaAttributeCanMapHostMemory = 19,
   CudaAttributeUnifiedAddressing = 41,
   CudaAttributeComputeCapabilityMajor = 75,
@@ -55,6 +56,13 @@ enum { CudaMemoryUnified = 4 }; /* CU_MEMORYTYPE_UNIFIED: the address itself tel
 
 /* CUjit_option */
 enum { CudaJitErrorLog = 5, CudaJitErrorLogBytes = 6 };
+
+/** CUgraphEdgeData. */
+typedef struct CudaEdge {
+  unsigned char fromPort, toPort, type, reserved[5];
+} CudaEdge;
+enum { CudaPortProgrammatic = 1 };  /* of a kernel: it says itself when what comes behind it may begin */
+enum { CudaEdgeProgrammatic = 1 };  /* CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC */
 
 /** CUDA_KERNEL_NODE_PARAMS, first version. */
 typedef struct CudaKernelNode {
@@ -145,9 +153,15 @@ typedef struct CudaCopy3D {
     (CudaGraphInstance instance, CudaGraphNode node, const CudaKernelNode *kernel))                                    \
   F(GraphLaunch, "cuGraphLaunch", (CudaGraphInstance instance, CudaStream stream))
 
+/* Those that older drivers lack: NULL there. */
+#define CUDA_OPTIONAL_FUNCTIONS(F)                                                                                     \
+  F(GraphAddDependencies, "cuGraphAddDependencies_v2", /* CUDA 12.3 */                                                 \
+    (CudaGraphTemplate graph, const CudaGraphNode *from, const CudaGraphNode *to, const CudaEdge *edges, size_t count))
+
 #define CUDA_DECLARE(name, symbol, parameters) CudaResult(*name) parameters;
 typedef struct CudaApi {
   CUDA_FUNCTIONS(CUDA_DECLARE)
+  CUDA_OPTIONAL_FUNCTIONS(CUDA_DECLARE)
 } CudaApi;
 #undef CUDA_DECLARE
 

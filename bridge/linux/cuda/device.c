@@ -16,7 +16,8 @@ enum { ReservedPart = 32 };
 static CudaDevice devices[CudaMostDevices];
 static uint32_t count;
 static bool checksEach, checksMemory;
-static char checkProblem[256];
+static char checkProblem[256], nativeProblem[256];
+static CudaNativeUse nativeUse;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* ---- finding ------------------------------------------------------------------------------------------------------- */
@@ -49,6 +50,8 @@ static bool describe(CudaDevice *device, int ordinal) {
     return false;
   snprintf(device->architecture, sizeof device->architecture, "cuda-sm_%d%d", major,
            attribute(n, CudaAttributeComputeCapabilityMinor));
+  device->capability = (uint32_t)(10 * major + attribute(n, CudaAttributeComputeCapabilityMinor));
+  device->multiprocessors = (uint32_t)attribute(n, CudaAttributeMultiprocessorCount);
   device->registryID = registryIDOf(&uuid);
   device->totalBytes = total;
   device->maxThreads = (uint32_t)attribute(n, CudaAttributeMaxThreadsPerBlock);
@@ -75,6 +78,14 @@ static void readSettings(void) {
                "BUN_METAL_CUDA_CHECK is \"%.100s\", which it cannot be: \"sync\" and \"memory\", with a comma between", text);
     from += length + (from[length] == ',');
   }
+  const char *native = getenv("BUN_METAL_CUDA_NATIVE");
+  if (native && strcmp(native, "off") == 0)
+    nativeUse = CudaNativeOff;
+  else if (native && strcmp(native, "serial") == 0)
+    nativeUse = CudaNativeSerial;
+  else if (native && *native)
+    snprintf(nativeProblem, sizeof nativeProblem,
+             "BUN_METAL_CUDA_NATIVE is \"%.100s\", which it cannot be: \"off\", \"serial\", or not set", native);
 }
 
 static void findDevices(void) {
@@ -85,7 +96,10 @@ static void findDevices(void) {
   int found = 0;
   if (!api || (profile && *profile) || api->DeviceGetCount(&found) != CudaSuccess) return;
   for (int i = 0; i < found && count < CudaMostDevices; i++)
-    if (describe(&devices[count], i)) count++;
+    if (describe(&devices[count], i)) {
+      devices[count].index = count;
+      count++;
+    }
 }
 
 uint32_t cudaDeviceCount(void) {
@@ -108,10 +122,15 @@ bool cudaChecksMemory(void) {
   return checksMemory;
 }
 
+CudaNativeUse cudaNativeUse(void) {
+  pthread_once(&once, findDevices);
+  return nativeUse;
+}
+
 const char *cudaProblem(void) {
   const char *problem = cudaApiProblem();
   pthread_once(&once, findDevices);
-  return problem ? problem : *checkProblem ? checkProblem : NULL;
+  return problem ? problem : *checkProblem ? checkProblem : *nativeProblem ? nativeProblem : NULL;
 }
 
 void cudaDeviceProperties(uint32_t index, DriverProperties *out) {

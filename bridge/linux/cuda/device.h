@@ -14,7 +14,10 @@
 enum { CudaMostDevices = 64 };
 
 typedef struct CudaDevice {
+  uint32_t index;
   CudaDeviceNumber number;
+  uint32_t capability;   /* 10 x major + minor */
+  uint32_t multiprocessors;
   char name[128];
   char architecture[24]; /* "cuda-sm_90" */
   uint64_t registryID;
@@ -50,6 +53,11 @@ bool cudaMemoryInfo(size_t *available, size_t *total);
 bool cudaChecksEach(void);
 /** `memory`: every buffer is an allocation of its own, for tools that look for accesses outside of it. */
 bool cudaChecksMemory(void);
+
+/** BUN_METAL_CUDA_NATIVE: whether kernels of native/ stand in for shaders (not with `off`), and whether these may begin before
+ * the one in front of them has ended (not with `serial` either). */
+typedef enum CudaNativeUse { CudaNativeOn, CudaNativeSerial, CudaNativeOff } CudaNativeUse;
+CudaNativeUse cudaNativeUse(void);
 
 /** NULL, or what is wrong with the settings. */
 const char *cudaProblem(void);

@@ -20,6 +20,7 @@ typedef struct Kernel {
   char *entry;
   uint32_t *pieces;
   uint32_t pieceCount;
+  uint32_t bits; /* slice.h */
   uint32_t constantOffsets[CudaBufferCount];
 } Kernel;
 
@@ -131,6 +132,7 @@ static void readKernel(Cursor *c, Kernels *kernels, uint32_t index) {
   f->name = readString(c);
   kernel->entry = readString(c);
   const uint32_t maxThreads = readNumber(c), staticMemory = readNumber(c);
+  kernel->bits = readNumber(c);
   f->maxTotalThreadsPerThreadgroup = maxThreads && maxThreads < MostThreads ? maxThreads : MostThreads;
   f->staticThreadgroupMemoryLength = staticMemory > UINT32_MAX - 15 ? UINT32_MAX : (staticMemory + 15) / 16 * 16;
   if (!c->failed) readArguments(c, f, kernel);
@@ -164,7 +166,7 @@ static bool readSlice(Kernels *kernels, const char *bytes, size_t length) {
   if (!kernels->pieces) return false;
   for (; kernels->pieceCount < pieceCount && !c.failed; kernels->pieceCount++)
     kernels->pieces[kernels->pieceCount] = readText(&c);
-  const uint32_t count = c.failed ? 0 : readCount(&c, 6 * sizeof(uint32_t));
+  const uint32_t count = c.failed ? 0 : readCount(&c, 7 * sizeof(uint32_t));
   kernels->base.functions = calloc((size_t)count + 1, sizeof *kernels->base.functions);
   kernels->kernels = calloc((size_t)count + 1, sizeof *kernels->kernels);
   if (!kernels->base.functions || !kernels->kernels) return false;
@@ -181,10 +183,14 @@ CudaKernels *cudaKernelsLoadBytes(const char *bytes, size_t length, const char *
   MslImage image;
   *message = mslImageRead(bytes, length, name, &image);
   const MslSlice *slice = *message ? NULL : mslImageChoose(&image, name, "a CUDA device", rank, message);
-  Kernels *kernels = slice ? calloc(1, sizeof *kernels) : NULL;
+  return slice ? cudaKernelsLoadSlice(slice->bytes, slice->length, name, message) : NULL;
+}
+
+CudaKernels *cudaKernelsLoadSlice(const char *bytes, size_t length, const char *name, char **message) {
+  Kernels *kernels = calloc(1, sizeof *kernels);
   if (!kernels) return NULL;
-  kernels->base.identity = mslImageHash(slice->bytes, slice->length);
-  if (readSlice(kernels, slice->bytes, slice->length)) return &kernels->base;
+  kernels->base.identity = mslImageHash(bytes, length);
+  if (readSlice(kernels, bytes, length)) return &kernels->base;
   *message = mslFormat("'%s' is damaged: its slice for CUDA devices cannot be read", name);
   cudaKernelsFree(&kernels->base);
   return NULL;
@@ -250,6 +256,10 @@ char *cudaKernelsText(const CudaKernels *base, uint32_t function) {
 
 const char *cudaKernelsEntry(const CudaKernels *base, uint32_t function) {
   return ((const Kernels *)base)->kernels[function].entry;
+}
+
+bool cudaKernelsIsOwn(const CudaKernels *base, uint32_t function) {
+  return (((const Kernels *)base)->kernels[function].bits & CudaKernelIsOwn) != 0;
 }
 
 uint32_t cudaKernelsConstantOffset(const CudaKernels *base, uint32_t function, uint32_t index) {

@@ -24,6 +24,8 @@ typedef struct CudaKernels {
  * messages call it. */
 CudaKernels *cudaKernelsLoadBytes(const char *bytes, size_t length, const char *name, char **message);
 CudaKernels *cudaKernelsLoadFile(const char *path, char **message);
+/** Reads the bytes of a slice alone, which it copies. */
+CudaKernels *cudaKernelsLoadSlice(const char *bytes, size_t length, const char *name, char **message);
 /** Compiles MSL, as Driver.compile does: *message may be warnings when it succeeds. */
 CudaKernels *cudaKernelsCompile(const char *source, size_t length, const char *name, char **message);
 void cudaKernelsFree(CudaKernels *kernels);
@@ -32,6 +34,9 @@ void cudaKernelsFree(CudaKernels *kernels);
 char *cudaKernelsText(const CudaKernels *kernels, uint32_t function);
 /** The entry's name in that module: made of the host name, for people who read a profile. */
 const char *cudaKernelsEntry(const CudaKernels *kernels, uint32_t function);
+
+/** Whether it is one of the shaders that ship, for which there may be stand-ins (native/native.h). */
+bool cudaKernelsIsOwn(const CudaKernels *kernels, uint32_t function);
 
 /** Where the bytes that are bound to a buffer index may go in CudaLaunch.constants, the argument's dataSize of them, with
  * the bit of CudaLaunch.inlined; CudaNoOffset where they have to be in a buffer. */

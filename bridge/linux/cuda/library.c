@@ -170,8 +170,7 @@ typedef struct Library {
   CudaFunction *functions;
 } Library;
 
-/* Takes over `kernels`, which may be NULL. */
-static DriverLibrary *libraryOf(uint32_t device, CudaKernels *kernels, char **message) {
+DriverLibrary *cudaLibraryOf(uint32_t device, CudaKernels *kernels, char **message) {
   if (!kernels) return NULL;
   Library *library = calloc(1, sizeof *library);
   CudaFunction *functions = calloc(kernels->functionCount + 1, sizeof *functions);
@@ -202,17 +201,17 @@ static DriverLibrary *libraryOf(uint32_t device, CudaKernels *kernels, char **me
 
 DriverLibrary *cudaLibraryCompile(uint32_t device, const char *source, size_t length, const char *name, char **message) {
   *message = NULL;
-  return libraryOf(device, cudaKernelsCompile(source, length, name, message), message);
+  return cudaLibraryOf(device, cudaKernelsCompile(source, length, name, message), message);
 }
 
 DriverLibrary *cudaLibraryLoad(uint32_t device, const char *path, char **message) {
   *message = NULL;
-  return libraryOf(device, cudaKernelsLoadFile(path, message), message);
+  return cudaLibraryOf(device, cudaKernelsLoadFile(path, message), message);
 }
 
 DriverLibrary *cudaLibraryLoadBytes(uint32_t device, const void *bytes, size_t length, char **message) {
   *message = NULL;
-  return libraryOf(device, cudaKernelsLoadBytes(bytes, length, "library in memory", message), message);
+  return cudaLibraryOf(device, cudaKernelsLoadBytes(bytes, length, "library in memory", message), message);
 }
 
 void cudaLibraryUnload(DriverLibrary *base) {

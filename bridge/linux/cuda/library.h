@@ -24,6 +24,8 @@ typedef struct CudaFunction {
 DriverLibrary *cudaLibraryCompile(uint32_t device, const char *source, size_t length, const char *name, char **message);
 DriverLibrary *cudaLibraryLoad(uint32_t device, const char *path, char **message);
 DriverLibrary *cudaLibraryLoadBytes(uint32_t device, const void *bytes, size_t length, char **message);
+/** Of kernels, which it takes over, and which may be NULL: then there is a message already. */
+DriverLibrary *cudaLibraryOf(uint32_t device, CudaKernels *kernels, char **message);
 void cudaLibraryUnload(DriverLibrary *library);
 
 /** Compiles the kernel, if nobody has yet. */

@@ -5,6 +5,7 @@
 #include "graph.h"
 #include "library.h"
 #include "memory.h"
+#include "native/direct.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ typedef struct Queue {
   CudaDevice *device;
   CudaStream stream;
   pthread_mutex_t lock;
+  CudaNativeMemory native;
   Work *idle; /* as many as were ever started at once, less those that are */
 } Queue;
 
@@ -100,6 +102,7 @@ void cudaFreeQueue(void *pointer) {
     queue->idle = work->next;
     freeWork(work);
   }
+  cudaNativeFreeMemory(&queue->native);
   api->StreamDestroy(queue->stream);
   if (isEntered) cudaLeave();
   pthread_mutex_destroy(&queue->lock);
@@ -186,7 +189,10 @@ static bool launch(Run *run, const DriverCommand *command) {
     at = (at + BytesAlignment - 1) / BytesAlignment * BytesAlignment;
   }
   cudaDispatchNoteWrites(command);
-  return cudaDispatchLaunch(queue->device, queue->stream, command, &dispatch, run->message);
+  bool isTaken;
+  if (!cudaNativeDispatch(queue->device, queue->stream, &queue->native, command, &dispatch, &isTaken, run->message))
+    return false;
+  return isTaken || cudaDispatchLaunch(queue->device, queue->stream, command, &dispatch, run->message);
 }
 
 /** The grid of an indirect dispatch is what the buffer says when all before has run. A count of 0 means nothing to do. */

@@ -1,8 +1,6 @@
 /* compile_cuda.c: from a unit to PTX, and from that to a slice of kernels (cuda/slice.h). */
-#include "../cuda/compression.h"
 #include "../cuda/metal/library/abi.h"
 #include "../cuda/ptx.h"
-#include "../cuda/registers.h"
 #include "../cuda/slice.h"
 #include "compilation.h"
 
@@ -52,21 +50,9 @@ void mslCompileForCuda(MslCompilation *c, MslUnit *unit) {
   mslTextFree(&text);
 }
 
-/** The parts of a slice while it grows. */
-typedef struct Slice {
-  MslText pieces, kernels;
-  uint32_t pieceCount, kernelCount;
-} Slice;
-
-static void putNumber(MslText *out, uint32_t number) { mslTextAppend(out, (const char *)&number, sizeof number); }
-static void putText(MslText *out, const char *text, size_t length) {
-  putNumber(out, (uint32_t)length);
-  mslTextAppend(out, text, length);
-}
-
 static bool putArguments(MslUnit *unit, const MslKernel *kernel, const CudaKernelInfo *info, const char *hostName,
                          MslText *out) {
-  putNumber(out, kernel->argumentCount);
+  cudaSliceNumber(out, kernel->argumentCount);
   uint32_t used[2] = {0, 0};
   for (uint32_t i = 0; i < kernel->argumentCount; i++) {
     const CudaArgument *argument = &info->arguments[i];
@@ -78,7 +64,7 @@ static bool putArguments(MslUnit *unit, const MslKernel *kernel, const CudaKerne
                    unit->input->name, name, argument->index, argument->index >= CudaBufferCount ? "above 30" : "taken");
       ok = false;
     }
-    if (ok) putText(out, name, strlen(name));
+    if (ok) cudaSliceText(out, name, strlen(name));
     if (ok) mslTextAppend(out, (const char *)argument, sizeof *argument);
     if (ok && isBound) used[argument->kind] |= 1u << argument->index;
     free(name);
@@ -88,19 +74,19 @@ static bool putArguments(MslUnit *unit, const MslKernel *kernel, const CudaKerne
 }
 
 /** An entry with a limit of threads gets it as a directive, in front of its body. */
-static void putPiece(const PtxModule *module, const PtxPiece *piece, uint32_t maxThreads, Slice *slice) {
+static void putPiece(const PtxModule *module, const PtxPiece *piece, uint32_t maxThreads, CudaSlice *slice) {
   const char *text = module->text.bytes + piece->start;
   const char *body = piece->isEntry && maxThreads ? memchr(text, '{', piece->length) : NULL;
   char limit[64];
   const int length = body ? snprintf(limit, sizeof limit, ".maxntid %u, 1, 1\n", maxThreads < 1024 ? maxThreads : 1024) : 0;
-  putNumber(&slice->pieces, (uint32_t)(piece->length + (size_t)length));
+  cudaSliceNumber(&slice->pieces, (uint32_t)(piece->length + (size_t)length));
   mslTextAppend(&slice->pieces, text, body ? (size_t)(body - text) : piece->length);
   if (!body) return;
   mslTextAppend(&slice->pieces, limit, (size_t)length);
   mslTextAppend(&slice->pieces, body, piece->length - (size_t)(body - text));
 }
 
-static bool putKernel(MslUnit *unit, uint32_t n, const PtxModule *module, uint32_t *numbers, Slice *slice) {
+static bool putKernel(MslUnit *unit, uint32_t n, const PtxModule *module, uint32_t *numbers, CudaSlice *slice) {
   const MslEntry *entry = &unit->shader.entries[n];
   const MslKernel *kernel = &unit->shader.kernels[entry->kernel];
   char *name = mslEntryName(n, entry->hostName), *infoName = mslFormat("bm_info_%u", n);
@@ -116,10 +102,11 @@ static bool putKernel(MslUnit *unit, uint32_t n, const PtxModule *module, uint32
   uint32_t count = 0;
   if (ok) {
     ptxMark(module, piece, needed);
-    putText(&slice->kernels, entry->hostName, strlen(entry->hostName));
-    putText(&slice->kernels, name, strlen(name));
-    putNumber(&slice->kernels, info.maxThreads);
-    putNumber(&slice->kernels, info.staticMemory);
+    cudaSliceText(&slice->kernels, entry->hostName, strlen(entry->hostName));
+    cudaSliceText(&slice->kernels, name, strlen(name));
+    cudaSliceNumber(&slice->kernels, info.maxThreads);
+    cudaSliceNumber(&slice->kernels, info.staticMemory);
+    cudaSliceNumber(&slice->kernels, unit->shader.isOwn ? CudaKernelIsOwn : 0);
     ok = putArguments(unit, kernel, &info, entry->hostName, &slice->kernels);
   }
   for (uint32_t p = 0; ok && p < module->count; p++) {
@@ -140,9 +127,9 @@ static bool putKernel(MslUnit *unit, uint32_t n, const PtxModule *module, uint32
       putPiece(module, &module->pieces[p], info.maxThreads, slice);
     }
   }
-  if (ok) putNumber(&slice->kernels, count);
+  if (ok) cudaSliceNumber(&slice->kernels, count);
   for (uint32_t p = 0; ok && p < module->count; p++)
-    if (needed[p]) putNumber(&slice->kernels, numbers[p] - 1);
+    if (needed[p]) cudaSliceNumber(&slice->kernels, numbers[p] - 1);
   if (ok) slice->kernelCount++;
   free(name);
   free(infoName);
@@ -150,7 +137,7 @@ static bool putKernel(MslUnit *unit, uint32_t n, const PtxModule *module, uint32
   return ok;
 }
 
-static bool putUnit(MslUnit *unit, Slice *slice) {
+static bool putUnit(MslUnit *unit, CudaSlice *slice) {
   MslText text = {0};
   PtxModule module = {0};
   bool ok = readOutput(unit, &text);
@@ -169,21 +156,8 @@ static bool putUnit(MslUnit *unit, Slice *slice) {
   return ok;
 }
 
-static bool putCompressed(MslText *out, const MslText *whole) {
-  MslText related = {0}, restored = {0};
-  ptxRelateRegisters(&related, whole->bytes, whole->length);
-  /* Text that only looks like a register's number may not come back as it was; clang writes none. */
-  const bool ok = !related.failed && ptxRestoreRegisters(&restored, related.bytes, related.length, whole->length) &&
-                  restored.length == whole->length && memcmp(restored.bytes, whole->bytes, whole->length) == 0;
-  mslTextAppend(out, CUDA_SLICE_MAGIC, CudaSliceMagicBytes);
-  if (ok) cudaCompress(out, related.bytes, related.length);
-  mslTextFree(&related);
-  mslTextFree(&restored);
-  return ok;
-}
-
 bool mslLinkForCuda(MslCompilation *c, MslText *out, MslText *messages) {
-  Slice slice = {0};
+  CudaSlice slice = {0};
   bool ok = true;
   for (uint32_t i = 0; ok && i < c->count; i++) {
     ok = putUnit(&c->units[i], &slice);
@@ -194,17 +168,7 @@ bool mslLinkForCuda(MslCompilation *c, MslText *out, MslText *messages) {
     mslTextPrint(messages, "error: the kernels have more than %d bytes\n", CudaSliceMostBytes);
     ok = false;
   }
-  if (ok) {
-    MslText whole = {0};
-    putText(&whole, CUDA_MODULE_START, strlen(CUDA_MODULE_START));
-    putNumber(&whole, slice.pieceCount);
-    mslTextAppend(&whole, slice.pieces.bytes ? slice.pieces.bytes : "", slice.pieces.length);
-    putNumber(&whole, slice.kernelCount);
-    mslTextAppend(&whole, slice.kernels.bytes ? slice.kernels.bytes : "", slice.kernels.length);
-    ok = !whole.failed && putCompressed(out, &whole);
-    mslTextFree(&whole);
-  }
-  mslTextFree(&slice.pieces);
-  mslTextFree(&slice.kernels);
+  ok = ok && cudaSliceWrite(out, CUDA_MODULE_START, &slice);
+  cudaSliceFree(&slice);
   return ok && !out->failed;
 }

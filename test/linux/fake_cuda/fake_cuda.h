@@ -44,6 +44,8 @@ typedef unsigned FakeCallsFunction(const char *symbol);                /* "fakeC
  * whether b comes after a by the edges. Returns their number. */
 typedef unsigned FakeGraphFunction(const char **names, unsigned capacity);     /* "fakeGraph" */
 typedef int FakeFollowsFunction(unsigned a, unsigned b);               /* "fakeFollows" */
+/** Whether that kernel's edge lets it begin before the one in front of it has ended. */
+typedef int FakeBeginsEarlyFunction(unsigned kernel);                  /* "fakeBeginsEarly" */
 /** A broken context is as new. */
 typedef void FakeMendFunction(void);                                   /* "fakeMend" */
 /** The first misuse that was seen, or NULL. */

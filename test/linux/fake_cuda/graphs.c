@@ -10,6 +10,7 @@ struct CUgraphNode_st {
   Task task;
   unsigned *before; /* indices */
   size_t beforeCount;
+  bool isEarly; /* its one edge lets it begin before what it comes from has ended */
 };
 
 struct CUgraph_st {
@@ -24,6 +25,7 @@ struct CUgraphExec_st {
   Task tasks[MostNodes];
   unsigned *before[MostNodes];
   size_t beforeCount[MostNodes];
+  bool isEarly[MostNodes];
   unsigned count;
 };
 
@@ -101,6 +103,26 @@ EXPORT CudaResult cuGraphAddEmptyNode(CudaGraphNode *node, CudaGraphTemplate gra
   RETURN(addNode(node, graph, before, count, &task));
 }
 
+/* Programmatic edges alone, each the only one of its kernel: what has several is nowhere said to wait for all of them. */
+EXPORT CudaResult cuGraphAddDependencies_v2(CudaGraphTemplate graph, const CudaGraphNode *from, const CudaGraphNode *to,
+                                            const CudaEdge *edges, size_t count) {
+  CALL(true);
+  static const CudaEdge programmatic = {.fromPort = CudaPortProgrammatic, .type = CudaEdgeProgrammatic};
+  NEED(fakeIs(graph, KindGraph) && edges && memcmp(edges, &programmatic, sizeof programmatic) == 0 && count == 1,
+       "cuGraphAddDependencies of nonsense");
+  NEED(fakeIs(*from, KindNode) && fakeIs(*to, KindNode) && (*from)->graph == graph && (*to)->graph == graph &&
+           (*from)->index < (*to)->index && (*from)->task.action == ActionKernel && (*to)->task.action == ActionKernel &&
+           (*to)->beforeCount == 0,
+       "a programmatic edge where there can be none");
+  for (unsigned i = 0; i < graph->count; i++)
+    for (size_t k = 0; k < graph->nodes[i]->beforeCount; k++)
+      NEED(graph->nodes[i]->before[k] != (*from)->index, "a programmatic edge beside another one");
+  (*to)->before[0] = (*from)->index;
+  (*to)->beforeCount = 1;
+  (*to)->isEarly = true;
+  RETURN(CudaSuccess);
+}
+
 static void copyTask(Task *to, const Task *from) {
   *to = *from;
   if (!from->parameter) return;
@@ -118,6 +140,7 @@ EXPORT CudaResult cuGraphInstantiateWithFlags(CudaGraphInstance *out, CudaGraphT
     const CudaGraphNode node = graph->nodes[i];
     copyTask(&instance->tasks[i], &node->task);
     instance->beforeCount[i] = node->beforeCount;
+    instance->isEarly[i] = node->isEarly;
     instance->before[i] = malloc((node->beforeCount + 1) * sizeof *node->before);
     memcpy(instance->before[i], node->before, node->beforeCount * sizeof *node->before);
   }
@@ -199,3 +222,5 @@ static int reaches(unsigned from, unsigned to) {
 }
 
 EXPORT int fakeFollows(unsigned a, unsigned b) { return a != b && reaches(kernelAt(a), kernelAt(b)); }
+
+EXPORT int fakeBeginsEarly(unsigned kernel) { return latest->isEarly[kernelAt(kernel)]; }

@@ -182,6 +182,7 @@ EXPORT CudaResult cuDeviceGetAttribute(int *value, int attribute, CudaDeviceNumb
     case 6: case 7: *value = 65535; break;
     case CudaAttributeMaxSharedMemoryPerBlock: *value = 49152; break;
     case CudaAttributeWarpSize: *value = 32; break;
+    case CudaAttributeMultiprocessorCount: *value = 132; break;
     case CudaAttributeCanMapHostMemory: case CudaAttributeUnifiedAddressing: *value = 1; break;
     case CudaAttributeComputeCapabilityMajor: *value = major ? atoi(major) : 9; break;
     case CudaAttributeComputeCapabilityMinor: *value = 0; break;

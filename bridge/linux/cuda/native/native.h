@@ -49,15 +49,15 @@ typedef struct CudaNativeLaunch {
   uint64_t partialBytes;
   uint32_t partialOffset;   /* where in `parameters` its address goes, 8 bytes */
   /** The kernel may begin while the one before it still runs: it calls allowNext(), and, in every thread and before it
-   *  touches anything that earlier commands write, or writes anything that they touch, waitForPrevious(). Weights and what is
-   *  in `parameters` it may read before. */
+   *  touches anything that earlier commands write, or writes anything that they touch, waitForPrevious(). `parameters`,
+   *  weights, and what else no command writes, it may read before. */
   bool overlaps;
   uint32_t parameterBytes;
   unsigned char parameters[CudaNativeParameterBytes] __attribute__((aligned(16)));
 } CudaNativeLaunch;
 
 /** How many of the commands, of which there is one at least, the launch in *out does; 0 where it is none that this plan was
- * written for. Bound buffers may be shorter than they should be, and unbound: such commands are not to be taken. */
+ * written for. What it is told of those that it does not take is no promise: they may change while these stay. Bound buffers may be shorter than they should be, and unbound: such commands are not to be taken. */
 typedef uint32_t CudaNativePlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
                                 CudaNativeLaunch *out);
 

@@ -8,7 +8,7 @@ SIMULATOR_CXXFLAGS := -std=gnu++20 -O1 -g -fno-exceptions -fno-rtti -fno-threads
 NATIVE_TESTS += $(SIMULATOR_TESTS)
 native-tests: $(SIMULATOR_TESTS)
 
-$(OUT)/obj/$(SIMULATOR)/%.o: $(SIMULATOR)/%.cc make/cuda_native.mk
+$(OUT)/obj/$(SIMULATOR)/%.o: $(SIMULATOR)/%.cc make/native_cuda.mk
 	@echo "  compile $<"
 	@mkdir -p $(dir $@) && $(CLANG) $(SIMULATOR_CXXFLAGS) -c $< -o $@
 
@@ -26,9 +26,35 @@ CUDA_NATIVE_TARGETS := 80 90
 CUDA_NATIVE_FLAGS := -x cuda --cuda-device-only -nocudainc -nocudalib -ffreestanding -nostdlibinc -Wno-unknown-cuda-version \
                      -std=c++20 -O3 -Xclang -fcuda-short-ptr -mllvm -nvptx-short-ptr $(WARNINGS) -Ibridge/linux -MMD -MP
 define cuda_native_target
-build/cuda/native/sm_$(1)/%.ptx: bridge/linux/cuda/native/%.cu make/cuda_native.mk
+build/cuda/native/sm_$(1)/%.ptx: bridge/linux/cuda/native/%.cu make/native_cuda.mk
 	@echo "  compile $$< (sm_$(1))"
 	@mkdir -p $$(@D) && $$(CLANG) $$(CUDA_NATIVE_FLAGS) --cuda-gpu-arch=sm_$(1) -MF $$@.d -MT $$@ -S $$< -o $$@
 endef
 $(foreach t,$(CUDA_NATIVE_TARGETS),$(eval $(call cuda_native_target,$(t))))
 -include $(wildcard build/cuda/native/*/*.d)
+
+# All of them in one file, beside the shaders for CUDA devices. The library knows which file is its own.
+ifneq ($(LAYER),)
+CUDA_NATIVE := build/cuda/native.kernels
+CUDA_NATIVE_DIGEST := build/cuda/native/digest.h
+CUDA_NATIVE_PTX := $(foreach t,$(CUDA_NATIVE_TARGETS),$(patsubst bridge/linux/cuda/native/%.cu,build/cuda/native/sm_$(t)/%.ptx, \
+                     $(sort $(wildcard bridge/linux/cuda/native/*.cu))))
+PACK := $(OUT)/cuda_native_pack
+
+$(PACK): $(call object,$(foreach n,cuda/native/pack_main cuda/ptx cuda/slice cuda/compression cuda/registers msl/image msl/text msl/target,bridge/linux/$(n).c))
+	@echo "  link    $@"
+	@$(CLANG) $^ -fuse-ld=lld -o $@
+
+$(CUDA_NATIVE): $(CUDA_NATIVE_PTX) $(PACK)
+	@echo "  pack    $@"
+	@mkdir -p $(dir $(CUDA_NATIVE_DIGEST)) && $(PACK) $@ $(CUDA_NATIVE_DIGEST).new $(CUDA_NATIVE_PTX)
+	@cmp -s $(CUDA_NATIVE_DIGEST).new $(CUDA_NATIVE_DIGEST) || cp $(CUDA_NATIVE_DIGEST).new $(CUDA_NATIVE_DIGEST)
+$(CUDA_NATIVE_DIGEST): $(CUDA_NATIVE) ;
+
+artifacts: $(CUDA_NATIVE)
+$(foreach d,$(OUT)/obj $(DIST_PLATFORMS:%=$(DIST_BUILD)/%/obj),$(d)/bridge/linux/cuda/native/library.c.o): $(CUDA_NATIVE_DIGEST)
+
+dist/cuda/native.kernels: $(CUDA_NATIVE)
+	@mkdir -p $(@D) && cp $< $@
+$(DIST_PLATFORMS:%=dist-%): dist/cuda/native.kernels
+endif

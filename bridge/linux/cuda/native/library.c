@@ -1,0 +1,173 @@
+/* library.c: see library.h. */
+#include "library.h"
+#include "../../../../build/cuda/native/digest.h"
+#include "../../msl/image.h"
+#include "../library.h"
+#include "../metal/library/abi.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Of a device: what was found when it was asked for first. */
+typedef struct NativeLibrary {
+  bool isKnown;
+  DriverLibrary *library; /* NULL where there is none */
+} NativeLibrary;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
+static NativeLibrary libraries[CudaMostDevices];
+static struct {
+  CudaNativePlan *const *plans;
+  const char *slice;
+  size_t length;
+} replacement;
+
+/* ---- the file ------------------------------------------------------------------------------------------------------- */
+
+/* Beside the directory of this library, as the shaders for CUDA devices are. */
+static bool findPath(char *path, size_t capacity) {
+  Dl_info image;
+  if (!dladdr(&libraries, &image) || !image.dli_fname) return false;
+  const char *slash = strrchr(image.dli_fname, '/');
+  const int directory = slash ? (int)(slash - image.dli_fname) + 1 : 0;
+  const int length = snprintf(path, capacity, "%.*s../cuda/native.kernels", directory, image.dli_fname);
+  struct stat information;
+  return length > 0 && (size_t)length < capacity && stat(path, &information) == 0 && S_ISREG(information.st_mode);
+}
+
+/* NULL without a message where there is no file. */
+static CudaKernels *readKernels(char **message) {
+  char path[4096];
+  MslText bytes = {0};
+  CudaKernels *kernels = NULL;
+  if (replacement.slice) return cudaKernelsLoadSlice(replacement.slice, replacement.length, "kernels of a test", message);
+  if (!findPath(path, sizeof path)) return NULL;
+  if (!mslImageLoadFile(path, &bytes, message)) return NULL;
+  if (mslImageHash(bytes.bytes ? bytes.bytes : "", bytes.length) == CUDA_NATIVE_DIGEST)
+    kernels = cudaKernelsLoadSlice(bytes.bytes, bytes.length, path, message);
+  else
+    *message = mslFormat("'%s' is damaged, or of another build than this library: bring that of this build, or set "
+                         "BUN_METAL_CUDA_NATIVE=off, which is slower",
+                         path);
+  mslTextFree(&bytes);
+  return kernels;
+}
+
+bool cudaNativeOpen(CudaDevice *device, bool *isThere, char **message) {
+  *isThere = false;
+  if (cudaNativeUse() == CudaNativeOff) return true;
+  pthread_mutex_lock(&lock);
+  NativeLibrary *native = &libraries[device->index];
+  char *problem = NULL;
+  if (!native->isKnown) {
+    native->library = cudaLibraryOf(device->index, readKernels(&problem), &problem);
+    native->isKnown = !problem; /* a file may be mended */
+  }
+  *isThere = native->library != NULL;
+  pthread_mutex_unlock(&lock);
+  if (problem) *message = problem;
+  return !problem;
+}
+
+void cudaNativeReplace(CudaNativePlan *const *plans, const char *slice, size_t length) {
+  pthread_mutex_lock(&lock);
+  replacement.plans = plans;
+  replacement.slice = slice;
+  replacement.length = length;
+  for (uint32_t i = 0; i < CudaMostDevices; i++) {
+    if (libraries[i].library) cudaLibraryUnload(libraries[i].library);
+    libraries[i] = (NativeLibrary){0};
+  }
+  pthread_mutex_unlock(&lock);
+}
+
+/* ---- plans ---------------------------------------------------------------------------------------------------------- */
+
+bool cudaNativeDescribe(const DriverCommand *command, const CudaDispatch *dispatch, unsigned char *constants,
+                        CudaNativeCommand *out) {
+  const DriverFunction *function = command->dispatch.function;
+  const CudaFunction *f = function->implementation;
+  memset(out, 0, sizeof *out);
+  out->function = function;
+  memcpy(constants, dispatch->launch.constants, CudaConstantBytes);
+  for (uint32_t i = 0; i < function->argumentCount; i++) {
+    const DriverArgument *argument = &function->arguments[i];
+    if (argument->kind != DriverArgumentBuffer) continue;
+    out->buffers[argument->index] = dispatch->launch.buffers[argument->index];
+    out->bufferLengths[argument->index] = command->dispatch.bufferLengths[argument->index];
+    if (dispatch->launch.inlined >> argument->index & 1)
+      out->constants[argument->index] = constants + f->constantOffsets[argument->index];
+  }
+  memcpy(out->threads, command->dispatch.threads, sizeof out->threads);
+  memcpy(out->threadsPerThreadgroup, command->dispatch.threadsPerThreadgroup, sizeof out->threadsPerThreadgroup);
+  out->waits = command->waits;
+  return cudaKernelsIsOwn(f->kernels, f->index);
+}
+
+uint32_t cudaNativeOffer(const CudaDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
+  const CudaNativeDevice facts = {device->multiprocessors, device->capability, device->sharedBytes};
+  CudaNativePlan *const *plans = replacement.plans ? replacement.plans : cudaNativePlans;
+  for (; *plans; plans++) {
+    memset(out, 0, sizeof *out);
+    const uint32_t taken = (*plans)(&facts, commands, count, out);
+    if (taken > 0) return taken <= count ? taken : 0;
+  }
+  return 0;
+}
+
+/* ---- launches ------------------------------------------------------------------------------------------------------- */
+
+static void placeAddress(CudaNativeLaunch *launch, uint64_t bytes, uint32_t offset, CudaAddress address) {
+  if (bytes > 0 && offset <= CudaNativeParameterBytes - sizeof address)
+    memcpy(launch->parameters + offset, &address, sizeof address);
+}
+
+void cudaNativePlaceMemory(CudaNativeLaunch *launch, CudaAddress scratch, CudaAddress partials) {
+  placeAddress(launch, launch->scratchBytes, launch->scratchOffset, scratch);
+  placeAddress(launch, launch->partialBytes, launch->partialOffset, partials);
+}
+
+/* The kernel of that name for the newest target that the device can run. */
+static const DriverFunction *findKernel(const CudaDevice *device, const char *name) {
+  const DriverLibrary *library = libraries[device->index].library;
+  const DriverFunction *found = NULL;
+  const size_t length = strlen(name);
+  unsigned long newest = 0;
+  for (uint32_t i = 0; library && i < library->functionCount; i++) {
+    const char *has = library->functions[i].name;
+    if (strncmp(has, name, length) != 0 || has[length] != '@') continue;
+    const unsigned long target = strtoul(has + length + 1, NULL, 10);
+    if (target > device->capability || target < newest) continue;
+    newest = target;
+    found = &library->functions[i];
+  }
+  return found;
+}
+
+bool cudaNativeKernel(CudaDevice *device, CudaNativeLaunch *launch, CudaKernelNode *out, void **parameter, char **message) {
+  const DriverFunction *function = findKernel(device, launch->kernel);
+  if (!function) {
+    *message = mslFormat("There is no native kernel '%s' for %s: BUN_METAL_CUDA_NATIVE=off does without", launch->kernel,
+                         device->name);
+    return false;
+  }
+  if (launch->sharedBytes > device->sharedBytes) {
+    *message = mslFormat("Native kernel '%s' takes %u bytes of threadgroup memory, %s has %u", launch->kernel,
+                         launch->sharedBytes, device->name, device->sharedBytes);
+    return false;
+  }
+  *parameter = launch->parameters;
+  *out = (CudaKernelNode){.function = cudaFunctionFor(function, launch->sharedBytes, message),
+                          .gridX = launch->grid[0],
+                          .gridY = launch->grid[1],
+                          .gridZ = launch->grid[2],
+                          .blockX = launch->block[0],
+                          .blockY = launch->block[1],
+                          .blockZ = launch->block[2],
+                          .sharedBytes = launch->sharedBytes,
+                          .parameters = parameter};
+  return out->function != NULL;
+}

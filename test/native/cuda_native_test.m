@@ -1,0 +1,435 @@
+/* Stand-ins on the CUDA device: which commands they take, the graphs with them, and their memory. With BUN_METAL_CUDA_NATIVE set,
+ * what that leaves of them. */
+#import "cuda_steps.h"
+
+#include "cuda/native/library.h"
+#include "cuda/slice.h"
+
+#include <time.h>
+
+enum { MostTaken = 8, ScratchBytes = 16, PartialBytes = 64 };
+
+/** A step as the stand-in does it. */
+typedef struct NativeStep {
+  uint64_t x, words;
+  uint32_t factor, word;
+} NativeStep;
+
+typedef struct NativeSteps {
+  uint64_t scratch, partials;
+  uint32_t count, unused;
+  NativeStep steps[MostTaken];
+} NativeSteps;
+
+/* What the plan is to do; it takes no step whose factor is this one. */
+enum { OtherFactor = 77 };
+static uint32_t mostTaken[MostCommands]; /* by the number that the first command changes */
+static bool takesScratch, overlaps;
+static const char *kernelName;
+static uint64_t numbersAt; /* the address of number 0 */
+
+static uint32_t planSteps(const CudaNativeDevice *gpu, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
+  CHECK(gpu->multiprocessors == 132 && (gpu->capability == 90 || gpu->capability == 80) && gpu->sharedBytes > 200000);
+  NativeSteps parameters = {0};
+  const uint64_t place = (commands->buffers[0] - numbersAt) / 4;
+  const uint32_t most = place < MostCommands ? mostTaken[place] : 0;
+  uint32_t taken = 0;
+  for (; taken < count && taken < most; taken++) {
+    const CudaNativeCommand *command = &commands[taken];
+    const uint32_t *step = command->constants[1];
+    if (strcmp(command->function->name, "step_by") != 0 || !step || step[0] == OtherFactor) break;
+    CHECK(command->bufferLengths[0] > 0 && command->threads[0] == 1 && command->threadsPerThreadgroup[0] == 32);
+    parameters.steps[taken] = (NativeStep){command->buffers[0], command->buffers[2], step[0], step[1]};
+  }
+  if (taken == 0) return 0;
+  parameters.count = taken;
+  *out = (CudaNativeLaunch){.kernel = kernelName,
+                            .grid = {taken, 1, 1},
+                            .block = {32, 1, 1},
+                            .overlaps = overlaps,
+                            .parameterBytes = sizeof parameters};
+  if (takesScratch) {
+    out->scratchBytes = ScratchBytes;
+    out->scratchOffset = offsetof(NativeSteps, scratch);
+    out->partialBytes = PartialBytes * taken;
+    out->partialOffset = offsetof(NativeSteps, partials);
+  }
+  memcpy(out->parameters, &parameters, sizeof parameters);
+  return taken;
+}
+
+static unsigned nativeRan;
+static char latestNative[64];
+
+static int runEither(const FakeKernel *kernel) {
+  if (strncmp(kernel->name, "steps", 5) != 0) return runKernel(kernel);
+  CHECK_NUMBER(kernel->size, sizeof(NativeSteps));
+  NativeSteps parameters;
+  memcpy(&parameters, kernel->parameter, sizeof parameters);
+  snprintf(latestNative, sizeof latestNative, "%s", kernel->name);
+  nativeRan++;
+  CHECK_NUMBER(parameters.scratch != 0, takesScratch);
+  if (parameters.scratch) {
+    static const unsigned char zeros[ScratchBytes];
+    unsigned char *scratch = memoryAt(parameters.scratch), *partials = memoryAt(parameters.partials);
+    CHECK(scratch && partials && parameters.scratch % 256 == 0 && parameters.partials % 256 == 0);
+    CHECK(memoryAt(parameters.partials + PartialBytes * parameters.count - 1) != NULL);
+    if (scratch) CHECK(memcmp(scratch, zeros, sizeof zeros) == 0);
+    if (partials) memset(partials, 0xee, PartialBytes * parameters.count);
+  }
+  for (uint32_t i = 0; i < parameters.count; i++) {
+    const NativeStep *step = &parameters.steps[i];
+    uint32_t *x = memoryAt(step->x);
+    const uint32_t *words = memoryAt(step->words);
+    CHECK(x && words);
+    if (x && words) *x = *x * step->factor + words[step->word];
+  }
+  return 0;
+}
+
+/* The kernels of the test, for two targets; nothing in them runs. */
+static MslText newSlice(void) {
+  static const char *const texts[] = {
+      ".target sm_80\n.address_size 64\n", ".target sm_90\n.address_size 64\n",
+      ".visible .entry steps_80(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n",
+      ".visible .entry steps_90(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n"};
+  static const char *const names[] = {"steps@80", "steps@90"}, *const entries[] = {"steps_80", "steps_90"};
+  _Static_assert(sizeof(NativeSteps) == 216, "as the entries have it");
+  CudaSlice slice = {0};
+  MslText out = {0};
+  for (uint32_t i = 0; i < 4; i++) cudaSliceText(&slice.pieces, texts[i], strlen(texts[i]));
+  slice.pieceCount = 4;
+  for (uint32_t i = 0; i < 2; i++) {
+    cudaSliceText(&slice.kernels, names[i], strlen(names[i]));
+    cudaSliceText(&slice.kernels, entries[i], strlen(entries[i]));
+    for (int k = 0; k < 4; k++) cudaSliceNumber(&slice.kernels, 0);
+    cudaSliceNumber(&slice.kernels, 2);
+    cudaSliceNumber(&slice.kernels, i);
+    cudaSliceNumber(&slice.kernels, 2 + i);
+  }
+  slice.kernelCount = 2;
+  CHECK(cudaSliceWrite(&out, ".version 7.8\n", &slice));
+  cudaSliceFree(&slice);
+  return out;
+}
+
+static Steps newNativeSteps(NSUInteger count, uint32_t most) {
+  Steps steps = newSteps(count);
+  numbersAt = [steps.numbers gpuAddress];
+  for (int i = 0; i < MostCommands; i++) mostTaken[i] = most;
+  takesScratch = overlaps = false;
+  kernelName = "steps";
+  nativeRan = 0;
+  ((uint32_t *)[steps.words contents])[0] = 1;
+  return steps;
+}
+
+/* ---- graphs ---------------------------------------------------------------------------------------------------------- */
+
+/* Each command changes a number of its own, or, behind a barrier, one that another has changed. Stand-ins take any runs. */
+static void standInsKeepTheOrderOfBarriers(void) {
+  unsigned seed = (unsigned)time(NULL);
+  printf("ok   graphs of seed %u\n", seed);
+  for (int round = 0; round < 12; round++) {
+    const unsigned count = 2 + (unsigned)rand_r(&seed) % (MostCommands - 2);
+    Steps steps = newNativeSteps(count, 0);
+    takesScratch = round % 2;
+    overlaps = round % 3 == 0;
+    bool waits[MostCommands] = {false};
+    uint32_t wanted[MostCommands] = {0};
+    unsigned place = 0;
+    for (unsigned i = 0; i < MostCommands; i++) {
+      mostTaken[i] = (unsigned)rand_r(&seed) % 4 ? (unsigned)rand_r(&seed) % MostTaken : 0;
+      numbersOf(&steps)[i] = 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+      waits[i] = rand_r(&seed) % (round % 2 ? 2 : 6) == 0;
+      if (waits[i]) place = (unsigned)rand_r(&seed) % 3;
+      else place++;
+      const uint32_t factor = rand_r(&seed) % 5 ? 3 + i : OtherFactor;
+      encodeStep(&steps, i, place, factor, 0, waits[i]);
+      wanted[place] = wanted[place] * factor + 1;
+    }
+    runSteps(&steps, NSMakeRange(0, count));
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < MostCommands; i++) wrong += numbersOf(&steps)[i] != wanted[i];
+    CHECK_NUMBER(wrong, 0);
+    const char *names[MostCommands];
+    const unsigned nodes = graphNodes(names, MostCommands);
+    CHECK(nodes <= count);
+    for (unsigned i = 0; i < nodes; i++) CHECK(overlaps || !beginsEarly(i));
+    numbersOf(&steps)[0] = 5;
+    runSteps(&steps, NSMakeRange(0, count)); // with memory that was used
+    freeSteps(&steps);
+  }
+}
+
+static void runsAreOneNodeInTheirPlace(void) {
+  Steps steps = newNativeSteps(8, 0);
+  const bool waits[] = {false, false, false, true, false, true, false, false};
+  for (unsigned i = 0; i < 8; i++) encodeStep(&steps, i, i, 2, 0, waits[i]);
+  mostTaken[2] = 3; // commands 2, 3 and 4: across a barrier
+  mostTaken[6] = 2; // commands 6 and 7: behind the same one
+  runSteps(&steps, NSMakeRange(0, 8));
+  const char *names[MostCommands];
+  CHECK_NUMBER(graphNodes(names, MostCommands), 5); // 0, 1, 2-4, 5, 6-7
+  CHECK(strstr(names[0], "step_by") && strcmp(names[2], "steps_90") == 0 && strcmp(names[4], "steps_90") == 0);
+  const bool wanted[5][5] = {{0, 0, 1, 1, 1}, {0, 0, 1, 1, 1}, {0, 0, 0, 1, 1}, {0}, {0}};
+  for (unsigned a = 0; a < 5; a++)
+    for (unsigned b = 0; b < 5; b++) CHECK_NUMBER(follows(a, b) != 0, wanted[a][b]);
+  CHECK_NUMBER(nativeRan, 2);
+  freeSteps(&steps);
+}
+
+static void kernelsAreThoseOfTheNewestTarget(void) {
+  Steps steps = newNativeSteps(1, 1);
+  encodeStep(&steps, 0, 0, 2, 0, true);
+  runSteps(&steps, NSMakeRange(0, 1));
+  const char *major = getenv("FAKE_CUDA_MAJOR");
+  CHECK_TEXT(latestNative, major && atoi(major) == 8 ? "steps_80" : "steps_90");
+  freeSteps(&steps);
+}
+
+static void chainsOverlap(void) {
+  Steps steps = newNativeSteps(6, 1);
+  overlaps = true;
+  mostTaken[2] = 0; // compiled from MSL
+  const bool waits[] = {true, true, true, true, true, false};
+  for (unsigned i = 0; i < 6; i++) encodeStep(&steps, i, i, 2, 0, waits[i]);
+  runSteps(&steps, NSMakeRange(0, 6));
+  const char *names[MostCommands];
+  CHECK_NUMBER(graphNodes(names, MostCommands), 6);
+  // 0 comes behind copies, 2 is no stand-in, 3 comes behind it, 4 and 5 are two.
+  for (unsigned i = 0; i < 6; i++) CHECK_NUMBER(beginsEarly(i), i == 1);
+  for (unsigned i = 0; i < 4; i++) CHECK(follows(i, i + 1) && follows(i, 5));
+  // Only where both say so.
+  Steps other = newNativeSteps(2, 1);
+  for (unsigned i = 0; i < 2; i++) encodeStep(&other, i, i, 2, 0, true);
+  runSteps(&other, NSMakeRange(0, 2));
+  CHECK(graphNodes(names, MostCommands) == 2 && !beginsEarly(1));
+  freeSteps(&other);
+  freeSteps(&steps);
+}
+
+/* ---- changes --------------------------------------------------------------------------------------------------------- */
+
+static void changesAreSeenByPlans(void) {
+  Steps steps = newNativeSteps(4, 0);
+  const NSRange all = NSMakeRange(0, 4);
+  mostTaken[0] = 2;
+  for (unsigned i = 0; i < 4; i++) encodeStep(&steps, i, 0, 2, 0, true);
+  mostTaken[1] = 0;
+  numbersOf(&steps)[0] = 0;
+  const unsigned made = calls("cuGraphInstantiateWithFlags"), changed = calls("cuGraphExecKernelNodeSetParams");
+  runSteps(&steps, all);
+  CHECK_NUMBER(numbersOf(&steps)[0], 15);
+  CHECK_NUMBER(nativeRan, 2);
+  // The second command of a run: its launch changes.
+  encodeStep(&steps, 1, 0, 10, 0, true);
+  numbersOf(&steps)[0] = 0;
+  runSteps(&steps, all);
+  CHECK_NUMBER(numbersOf(&steps)[0], (11 * 2 + 1) * 2 + 1);
+  CHECK_NUMBER(calls("cuGraphInstantiateWithFlags") - made, 1);
+  CHECK_NUMBER(calls("cuGraphExecKernelNodeSetParams") - changed, 1);
+  // Both commands of a run change once.
+  encodeStep(&steps, 2, 0, 3, 0, true);
+  encodeStep(&steps, 3, 0, 3, 0, true);
+  numbersOf(&steps)[0] = 0;
+  runSteps(&steps, all);
+  CHECK_NUMBER(numbersOf(&steps)[0], (11 * 3 + 1) * 3 + 1);
+  CHECK_NUMBER(calls("cuGraphExecKernelNodeSetParams") - changed, 2);
+  // What the plan takes no more needs another graph, and so does what it takes again.
+  for (unsigned round = 0; round < 2; round++) {
+    const uint32_t factor = round ? 5 : OtherFactor;
+    nativeRan = 0;
+    encodeStep(&steps, 1, 0, factor, 0, true);
+    numbersOf(&steps)[0] = 0;
+    runSteps(&steps, all);
+    CHECK_NUMBER(numbersOf(&steps)[0], ((factor + 1) * 3 + 1) * 3 + 1);
+    CHECK_NUMBER(calls("cuGraphInstantiateWithFlags") - made, 2 + round);
+    CHECK_NUMBER(nativeRan, 2); // 0 alone and 2 with 3, or 0 with 1
+  }
+  freeSteps(&steps);
+}
+
+static void constantsThatChangeAreNoneForPlans(void) {
+  Steps steps = newNativeSteps(2, 2);
+  const NSRange all = NSMakeRange(0, 2);
+  encodeStep(&steps, 0, 0, 2, 0, true);
+  encodeStep(&steps, 1, 0, 3, 0, true);
+  numbersOf(&steps)[0] = 1;
+  runSteps(&steps, all);
+  CHECK_NUMBER(numbersOf(&steps)[0], 10);
+  CHECK_NUMBER(nativeRan, 1);
+  for (uint32_t factor = 5; factor < 8; factor++) {
+    ((uint32_t *)[steps.constants contents])[4] = factor; // of command 1; nothing is encoded again
+    numbersOf(&steps)[0] = 1;
+    nativeRan = 0;
+    runSteps(&steps, all);
+    CHECK_NUMBER(numbersOf(&steps)[0], 3 * factor + 1);
+    CHECK_NUMBER(nativeRan, 1); // command 0 alone
+  }
+  freeSteps(&steps);
+}
+
+static void graphsWithMemory(void) {
+  FakeCounts made, after;
+  Steps steps = newNativeSteps(4, 1);
+  takesScratch = true;
+  for (unsigned i = 0; i < 4; i++) encodeStep(&steps, i, i, 2, 0, true);
+  runSteps(&steps, NSMakeRange(0, 4));
+  counts(&made);
+  const unsigned fills = calls("cuMemsetD8Async");
+  for (int i = 0; i < 3; i++) runSteps(&steps, NSMakeRange(0, 4));
+  CHECK_NUMBER(calls("cuMemsetD8Async"), fills);
+  // More memory for partial sums than it has: another graph, which has it.
+  mostTaken[0] = 3;
+  encodeStep(&steps, 0, 0, 3, 0, true);
+  runSteps(&steps, NSMakeRange(0, 4));
+  CHECK_NUMBER(calls("cuMemsetD8Async") - fills, 1);
+  counts(&after);
+  CHECK_NUMBER(after.memory, made.memory);
+  CHECK_NUMBER(after.instances, made.instances);
+  freeSteps(&steps);
+}
+
+static void memoryIsKeptWithItsGraph(void) {
+  FakeCounts before, after;
+  for (int round = 0; round < 3; round++) {
+    if (round == 1) counts(&before); // what was compiled is kept
+    @autoreleasepool {
+      graphsWithMemory();
+    }
+  }
+  counts(&after);
+  CHECK_NUMBER(after.bytes, before.bytes);
+  CHECK_NUMBER(after.memory, before.memory);
+}
+
+static void dispatchesAreOfferedAlone(void) {
+  Steps steps = newNativeSteps(1, MostTaken);
+  takesScratch = true;
+  id<MTLComputePipelineState> pipeline = newPipelineFor(@"step_by", NO);
+  numbersOf(&steps)[0] = numbersOf(&steps)[1] = 0;
+  for (int round = 0; round < 2; round++) {
+    id<MTLCommandBuffer> commands = [queue commandBuffer];
+    id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
+    [encoder setComputePipelineState:pipeline];
+    for (unsigned i = 0; i < 6; i++) {
+      const uint32_t constant[] = {i == 5 ? OtherFactor : 2 + i, 0};
+      [encoder setBuffer:steps.numbers offset:4 * (i % 2) atIndex:0];
+      [encoder setBytes:constant length:sizeof constant atIndex:1];
+      [encoder setBuffer:steps.words offset:0 atIndex:2];
+      [encoder dispatchThreads:MTLSizeMake(1, 1, 1) threadsPerThreadgroup:MTLSizeMake(32, 1, 1)];
+    }
+    [encoder endEncoding];
+    [commands commit];
+    [commands waitUntilCompleted];
+    CHECK_NUMBER([commands status], MTLCommandBufferStatusCompleted);
+    CHECK_NUMBER(nativeRan, 5 * (round + 1));
+    numbersOf(&steps)[round] = 0;
+  }
+  CHECK_NUMBER(numbersOf(&steps)[0], ((0 * 2 + 1) * 4 + 1) * 6 + 1);
+  [pipeline release];
+  freeSteps(&steps);
+}
+
+/* ---- errors ---------------------------------------------------------------------------------------------------------- */
+
+static void checkFails(Steps *steps, const char *wanted) {
+  id<MTLCommandBuffer> commands = submitSteps(steps, NSMakeRange(0, 2));
+  [commands waitUntilCompleted];
+  CHECK_NUMBER([commands status], MTLCommandBufferStatusError);
+  const char *text = [[[commands error] localizedDescription] UTF8String];
+  const bool isWanted = text && strstr(text, wanted);
+  if (!isWanted) printf("\"%s\", not \"%s\"\n", text ? text : "no error", wanted);
+  CHECK(isWanted);
+}
+
+static void failuresAreErrorsOfTheirWork(void) {
+  Steps steps = newNativeSteps(2, 1);
+  takesScratch = true;
+  encodeStep(&steps, 0, 0, 2, 0, true);
+  encodeStep(&steps, 1, 0, 2, 0, true);
+  kernelName = "another";
+  checkFails(&steps, "There is no native kernel 'another' for Fake GPU 0: BUN_METAL_CUDA_NATIVE=off does without");
+  kernelName = "steps";
+  static const char *const symbols[] = {"cuMemAlloc_v2", "cuMemsetD8Async", "cuGraphAddKernelNode", "cuGraphInstantiateWithFlags"};
+  for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
+    // The words' copy is allocated before.
+    failNext(symbols[i], i == 0, 2);
+    checkFails(&steps, "CUDA_ERROR_OUT_OF_MEMORY");
+  }
+  runSteps(&steps, NSMakeRange(0, 2));
+  overlaps = true;
+  encodeStep(&steps, 1, 0, 3, 0, true);
+  failNext("cuGraphAddDependencies_v2", 0, 2);
+  checkFails(&steps, "CUDA_ERROR_OUT_OF_MEMORY");
+  runSteps(&steps, NSMakeRange(0, 2));
+  freeSteps(&steps);
+  CHECK_NUMBER(nativeRan, 4);
+}
+
+static void damagedKernelsAreErrors(void) {
+  MslText slice = newSlice();
+  slice.bytes[slice.length / 2] ^= 0x55;
+  cudaNativeReplace((CudaNativePlan *const[]){planSteps, NULL}, slice.bytes, slice.length / 2);
+  Steps steps = newNativeSteps(2, 1);
+  encodeStep(&steps, 0, 0, 2, 0, true);
+  encodeStep(&steps, 1, 0, 2, 0, true);
+  checkFails(&steps, "is damaged");
+  freeSteps(&steps);
+  mslTextFree(&slice);
+}
+
+/* With a setting. */
+static void settingsLeaveStandInsOut(void) {
+  const char *setting = getenv("BUN_METAL_CUDA_NATIVE");
+  Steps steps = newNativeSteps(2, 1);
+  overlaps = true;
+  encodeStep(&steps, 0, 0, 2, 0, true);
+  encodeStep(&steps, 1, 0, 3, 0, true);
+  numbersOf(&steps)[0] = 1;
+  runSteps(&steps, NSMakeRange(0, 2));
+  CHECK_NUMBER(numbersOf(&steps)[0], 10);
+  CHECK_NUMBER(nativeRan, strcmp(setting, "off") == 0 ? 0 : 2);
+  CHECK(!beginsEarly(0) && !beginsEarly(1));
+  freeSteps(&steps);
+}
+
+int main(void) {
+  if (!openCuda()) return 1;
+  onKernel(runEither);
+  // Shaders that ship are known by this name.
+  NSString *own = [@"extern \"C\" void bun_metal_has_native_kernels() {}\n" stringByAppendingString:kernels];
+  MslText slice = newSlice();
+  static CudaNativePlan *const plans[] = {planSteps, NULL};
+  cudaNativeReplace(plans, slice.bytes, slice.length);
+  @autoreleasepool {
+    Steps steps = newNativeSteps(1, 1);
+    encodeStep(&steps, 0, 0, 2, 0, true);
+    runSteps(&steps, NSMakeRange(0, 1));
+    CHECK_NUMBER(nativeRan, 0); // shaders of another's are as they are written
+    freeSteps(&steps);
+    [library release];
+    library = [device newLibraryWithSource:own options:nil error:NULL];
+  }
+  if (getenv("BUN_METAL_CUDA_NATIVE") || getenv("FAKE_CUDA_MAJOR")) {
+    if (getenv("BUN_METAL_CUDA_NATIVE")) RUN_CASE(settingsLeaveStandInsOut);
+    else RUN_CASE(kernelsAreThoseOfTheNewestTarget);
+  } else {
+    RUN_CASE(standInsKeepTheOrderOfBarriers);
+    RUN_CASE(runsAreOneNodeInTheirPlace);
+    RUN_CASE(kernelsAreThoseOfTheNewestTarget);
+    RUN_CASE(chainsOverlap);
+    RUN_CASE(changesAreSeenByPlans);
+    RUN_CASE(constantsThatChangeAreNoneForPlans);
+    RUN_CASE(memoryIsKeptWithItsGraph);
+    RUN_CASE(dispatchesAreOfferedAlone);
+    RUN_CASE(failuresAreErrorsOfTheirWork);
+    RUN_CASE(damagedKernelsAreErrors);
+  }
+  cudaNativeReplace(NULL, NULL, 0);
+  mslTextFree(&slice);
+  return closeCuda();
+}
