@@ -7,7 +7,7 @@ const root = normalize(join(import.meta.dirname, "../.."));
 const machine = { x64: "x86_64", arm64: "aarch64" }[process.arch as string] ?? process.arch;
 const built = join(root, `build/${process.platform}-${machine}/native`);
 // cpu_run is a tool of msl.test.ts: it takes a kernel to run. Elsewhere than on Linux there is only the bridge to test.
-const sources = [...new Bun.Glob("{,cuda_simulator/}*_test.{c,cc,m}").scanSync(join(root, "test/native"))]
+const sources = [...new Bun.Glob("**/*_test.{c,cc,m}").scanSync(join(root, "test/native"))]
   .filter((source) => source !== "cpu_run_test.c")
   .filter((source) => process.platform === "linux" || /^bridge_(object|program|queue)_/.test(source))
   .sort();

@@ -27,7 +27,7 @@ const kinds: readonly RegExp[] = [
   /^dist\/js\/(mod|src\/[\w/]+)\.(js|d\.ts)$/,
   /^dist\/darwin\/bun-metal\.dylib$/,
   /^dist\/linux-(x64|arm64)\/(libbun_metal\.so|libobjc\.so\.4|libobjc\.LICENSE\.txt|metal\/(include|library|cpu|cuda)\/\w+(\.h)?)$/,
-  /^dist\/cuda\/shaders\.metallib$/,
+  /^dist\/cuda\/(shaders\.metallib|native\.kernels)$/,
   ...linuxLibraries.flatMap(({ directory, shaders }) =>
     Object.keys(shaders).map((file) => new RegExp(`^dist/${directory}/${file.replace(".", "\\.")}$`)),
   ),
@@ -62,6 +62,7 @@ describe("the package", () => {
     const needed = [
       "LICENSE",
       "README.md",
+      "dist/cuda/native.kernels",
       "dist/cuda/shaders.metallib",
       "dist/darwin/bun-metal.dylib",
       ...linuxLibraries.flatMap(({ directory, shaders }) =>

@@ -1,7 +1,8 @@
 // Devices of the CUDA driver as JavaScript sees them, over the library of test/linux/fake_cuda: no kernel runs there.
 // test/native/cuda_*.m hold what commands do.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { commandOf, run, scriptCommand } from "../host/process.ts";
 
@@ -56,7 +57,7 @@ describe("CUDA devices", () => {
 
   test("are refused with settings that cannot be meant", async () => {
     const command = commandOf(join(root, "src/cli/main.ts"), ["devices"], ["--allow-all"]);
-    for (const name of ["BUN_METAL_CUDA", "BUN_METAL_CUDA_CHECK"]) {
+    for (const name of ["BUN_METAL_CUDA", "BUN_METAL_CUDA_CHECK", "BUN_METAL_CUDA_NATIVE"]) {
       const { code, stderr } = await run(command, { environment: { ...cuda, [name]: "on" } });
       expect(code).toBe(1);
       expect(stderr).toContain(`${name} is "on", which it cannot be`);
@@ -115,5 +116,53 @@ describe("CUDA devices", () => {
     buffer.download(back);
     console.log(Buffer.compare(bytes, back), device.queue.gpuSeconds > 0);`;
     expect(await inScript(body)).toBe("0 true\n");
+  });
+});
+
+describe("native kernels of CUDA devices", () => {
+  const program = join(root, `build/linux-${machine}/native/cuda_native`);
+
+  for (const [name, value] of [
+    ["BUN_METAL_CUDA_NATIVE", "off"],
+    ["BUN_METAL_CUDA_NATIVE", "serial"],
+    ["FAKE_CUDA_MAJOR", "8"],
+  ] as const) {
+    test(`are used as they may be with ${name}=${value}`, async () => {
+      const { code, stdout, stderr } = await run([program], { environment: { ...cuda, [name]: value } });
+      expect(stdout + stderr).toMatch(/^ok .*\n$/);
+      expect(code).toBe(0);
+    });
+  }
+
+  test("are refused where they are of another build than the library", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "bun-metal-native-"));
+    try {
+      mkdirSync(join(directory, "cuda"));
+      mkdirSync(join(directory, "linux"));
+      const library = join(directory, "linux/libbun_metal.so");
+      symlinkSync(join(root, `build/linux-${machine}/metal`), join(directory, "linux/metal"));
+      copyFileSync(join(root, `build/linux-${machine}/libbun_metal.so`), library);
+      writeFileSync(join(directory, "cuda/native.kernels"), "of another build");
+      const source = `extern "C" void bun_metal_has_native_kernels() {}
+        kernel void clear(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] = 0; }`;
+      const body = `import { Device, ProgramBuilder } from ${JSON.stringify(join(root, "mod.ts"))};
+        using device = Device.open("cuda");
+        using library = device.compile(${JSON.stringify(source)}, { name: "own.metal" });
+        using pipeline = library.pipeline("clear");
+        using buffer = device.buffer(128);
+        using program = new ProgramBuilder(device)
+          .dispatch({ pipeline, buffers: [{ buffer }], threadgroups: [1], threadsPerThreadgroup: [32] })
+          .build();
+        await device.queue.submit(program).then(() => console.log("done"), (error) => console.log(error.message));`;
+      const environment = { ...cuda, BUN_METAL_LIBRARY: library };
+      const outcome = await run(scriptCommand(body), { environment });
+      expect(outcome.stdout + outcome.stderr).toContain(
+        "/cuda/native.kernels' is damaged, or of another build than this library",
+      );
+      const off = await run(scriptCommand(body), { environment: { ...environment, BUN_METAL_CUDA_NATIVE: "off" } });
+      expect(off.stdout + off.stderr).toBe("done\n");
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });

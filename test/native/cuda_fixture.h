@@ -15,6 +15,9 @@
 #include "cuda/metal/library/abi.h"
 
 static NSString *const kernels =
+#ifdef CUDA_FIXTURE_HAS_OWN_SHADERS
+    @"extern \"C\" void bun_metal_has_native_kernels() {}\n" // as in shaders that ship
+#endif
     @"#include <metal_stdlib>\n"
     @"using namespace metal;\n"
     @"struct Step { uint factor; uint word; };\n"

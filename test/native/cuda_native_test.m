@@ -1,5 +1,6 @@
 /* Stand-ins on the CUDA device: which commands they take, the graphs with them, and their memory. With BUN_METAL_CUDA_NATIVE set,
  * what that leaves of them. */
+#define CUDA_FIXTURE_HAS_OWN_SHADERS
 #import "cuda_steps.h"
 
 #include "cuda/native/library.h"
@@ -334,6 +335,21 @@ static void dispatchesAreOfferedAlone(void) {
   freeSteps(&steps);
 }
 
+static void shadersOfOthersAreAsTheyAreWritten(void) {
+  NSString *other = @"kernel void step_by(device uint *x [[buffer(0)]], constant uint2 &step [[buffer(1)]],\n"
+                    @"                    device const uint *words [[buffer(2)]]) { x[0] = x[0] * step.x + words[step.y]; }\n";
+  id<MTLLibrary> own = library;
+  library = [device newLibraryWithSource:[@"#include <metal_stdlib>\nusing namespace metal;\n" stringByAppendingString:other] options:nil error:NULL];
+  CHECK(library != nil);
+  Steps steps = newNativeSteps(1, 1);
+  encodeStep(&steps, 0, 0, 2, 0, true);
+  runSteps(&steps, NSMakeRange(0, 1));
+  CHECK_NUMBER(nativeRan, 0);
+  freeSteps(&steps);
+  [library release];
+  library = own;
+}
+
 /* ---- errors ---------------------------------------------------------------------------------------------------------- */
 
 static void checkFails(Steps *steps, const char *wanted) {
@@ -400,20 +416,9 @@ static void settingsLeaveStandInsOut(void) {
 int main(void) {
   if (!openCuda()) return 1;
   onKernel(runEither);
-  // Shaders that ship are known by this name.
-  NSString *own = [@"extern \"C\" void bun_metal_has_native_kernels() {}\n" stringByAppendingString:kernels];
   MslText slice = newSlice();
   static CudaNativePlan *const plans[] = {planSteps, NULL};
   cudaNativeReplace(plans, slice.bytes, slice.length);
-  @autoreleasepool {
-    Steps steps = newNativeSteps(1, 1);
-    encodeStep(&steps, 0, 0, 2, 0, true);
-    runSteps(&steps, NSMakeRange(0, 1));
-    CHECK_NUMBER(nativeRan, 0); // shaders of another's are as they are written
-    freeSteps(&steps);
-    [library release];
-    library = [device newLibraryWithSource:own options:nil error:NULL];
-  }
   if (getenv("BUN_METAL_CUDA_NATIVE") || getenv("FAKE_CUDA_MAJOR")) {
     if (getenv("BUN_METAL_CUDA_NATIVE")) RUN_CASE(settingsLeaveStandInsOut);
     else RUN_CASE(kernelsAreThoseOfTheNewestTarget);
@@ -426,6 +431,7 @@ int main(void) {
     RUN_CASE(constantsThatChangeAreNoneForPlans);
     RUN_CASE(memoryIsKeptWithItsGraph);
     RUN_CASE(dispatchesAreOfferedAlone);
+    RUN_CASE(shadersOfOthersAreAsTheyAreWritten);
     RUN_CASE(failuresAreErrorsOfTheirWork);
     RUN_CASE(damagedKernelsAreErrors);
   }

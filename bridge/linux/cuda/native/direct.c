@@ -49,9 +49,9 @@ bool cudaNativeDispatch(CudaDevice *device, CudaStream stream, CudaNativeMemory 
   CudaNativeLaunch launch;
   unsigned char constants[CudaConstantBytes] __attribute__((aligned(16)));
   *isTaken = false;
+  if (!cudaNativeDescribe(command, dispatch, constants, &offered)) return true;
   if (!cudaNativeOpen(device, &isThere, message)) return false;
-  if (!isThere || !cudaNativeDescribe(command, dispatch, constants, &offered)) return true;
-  if (cudaNativeOffer(device, &offered, 1, &launch) == 0) return true;
+  if (!isThere || cudaNativeOffer(device, &offered, 1, &launch) == 0) return true;
   CudaKernelNode node;
   void *parameter;
   if (!placeMemory(device, stream, memory, &launch, message) ||
