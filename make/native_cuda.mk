@@ -13,10 +13,10 @@ $(OUT)/obj/$(SIMULATOR)/%.o: $(SIMULATOR)/%.cc make/native_cuda.mk
 	@mkdir -p $(dir $@) && $(CLANG) $(SIMULATOR_CXXFLAGS) -c $< -o $@
 
 # Plans are C: those of a test's kernels are linked with it.
-$(OUT)/native/cuda_simulator_%: $(OUT)/obj/$(SIMULATOR)/%_test.o $(OUT)/obj/$(SIMULATOR)/simulator.o \
-                                $(call object,$(wildcard bridge/linux/cuda/native/*_plan.c))
+$(OUT)/native/cuda_simulator_%: $(OUT)/obj/$(SIMULATOR)/%_test.o $(OUT)/obj/$(SIMULATOR)/simulator.o $(OUT)/obj/$(SIMULATOR)/gpu.o \
+                                $(call object,bridge/linux/cuda/api.c $(wildcard bridge/linux/cuda/native/*_plan.c))
 	@echo "  link    $@"
-	@mkdir -p $(dir $@) && $(CLANG) $^ -fuse-ld=lld -lm -o $@
+	@mkdir -p $(dir $@) && $(CLANG) $^ -fuse-ld=lld -lpthread -ldl -lm -o $@
 
 .SECONDARY: $(patsubst $(SIMULATOR)/%.cc,$(OUT)/obj/$(SIMULATOR)/%.o,$(wildcard $(SIMULATOR)/*.cc))
 endif
@@ -31,6 +31,12 @@ build/cuda/native/sm_$(1)/%.ptx: bridge/linux/cuda/native/%.cu make/native_cuda.
 	@mkdir -p $$(@D) && $$(CLANG) $$(CUDA_NATIVE_FLAGS) --cuda-gpu-arch=sm_$(1) -MF $$@.d -MT $$@ -S $$< -o $$@
 endef
 $(foreach t,$(CUDA_NATIVE_TARGETS),$(eval $(call cuda_native_target,$(t))))
+
+# The tests of the simulator on a GPU, with the kernels of their own (test/native/cuda_simulator/gpu.h).
+build/cuda/native/test/%.ptx: $(SIMULATOR)/%.cu make/native_cuda.mk
+	@echo "  compile $< (sm_80)"
+	@mkdir -p $(@D) && $(CLANG) $(CUDA_NATIVE_FLAGS) --cuda-gpu-arch=sm_80 -MF $@.d -MT $@ -S $< -o $@
+test-artifacts: $(patsubst $(SIMULATOR)/%.cu,build/cuda/native/test/%.ptx,$(wildcard $(SIMULATOR)/*.cu))
 -include $(wildcard build/cuda/native/*/*.d)
 
 # All of them in one file, beside the shaders for CUDA devices. The library knows which file is its own.

@@ -2,7 +2,7 @@
 # test_gpu.sh: the tests on an NVIDIA GPU, and those of the kernels under compute-sanitizer. `make test-gpu` calls it with BUN
 # and OUT. Without a GPU it says so, and that is no failure.
 #
-#   test_gpu.sh [PART]...    native, test, memcheck, racecheck, initcheck, synccheck (default: all)
+#   test_gpu.sh [PART]...    native, kernels, test, memcheck, racecheck, initcheck, synccheck (default: all)
 #
 # GPU_DEVICE is the device to test, cuda unless set. GPU_TESTS are the tests to run on it, GPU_KERNEL_TESTS those that run under
 # the sanitizer.
@@ -13,7 +13,7 @@ device=${GPU_DEVICE:-cuda}
 # Rooms whose subject is the CPU device, other machines or no device stay out.
 tests=${GPU_TESTS:-test/linux/gpu.test.ts test/runtime test/kernels test/tensor test/llama test/stress}
 kernel_tests=${GPU_KERNEL_TESTS:-test/kernels}
-parts=${*:-native test memcheck racecheck initcheck synccheck}
+parts=${*:-native kernels test memcheck racecheck initcheck synccheck}
 
 if ! "$bun" run src/cli/main.ts devices | grep -q "^$device "; then
   echo "test-gpu: this machine has no device \"$device\" (NVIDIA GPU of compute capability 8.0 or newer, with its driver): nothing was tested"
@@ -48,6 +48,12 @@ for part in $parts; do
     native)
       for name in metal metal_indirect metal_lifetime bridge_queue bridge_program bridge_object program_lifetime; do
         run "native/$name" "$out/native/$name"
+      done ;;
+    kernels)
+      # Those of bridge/linux/cuda/native, by the tests that they have where there is no GPU.
+      ptx=$(ls build/cuda/native/test/*.ptx build/cuda/native/sm_90/*.ptx 2>/dev/null | paste -sd: -)
+      for program in "$out"/native/cuda_simulator_*; do
+        run "kernels/${program##*cuda_simulator_}" env CUDA_SIMULATOR=gpu CUDA_SIMULATOR_PTX="$ptx" "$program"
       done ;;
     test) run test "$bun" test --timeout 600000 $tests ;;
     memcheck | racecheck | initcheck | synccheck) sanitize "$part" ;;

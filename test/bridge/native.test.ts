@@ -18,9 +18,7 @@ const programOf = (source: string): string => source.replace("/", "_").replace(/
 describe("native tests", () => {
   test("there is a program for each source", () => {
     expect(sources.length).toBeGreaterThan(2);
-    const missing = sources.filter(
-      (source) => !existsSync(join(built, programOf(source))),
-    );
+    const missing = sources.filter((source) => !existsSync(join(built, programOf(source))));
     expect(missing, "make native-tests builds them").toEqual([]);
   });
 

@@ -1,7 +1,15 @@
 // Devices of the CUDA driver as JavaScript sees them, over the library of test/linux/fake_cuda: no kernel runs there.
 // test/native/cuda_*.m hold what commands do.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { commandOf, run, scriptCommand } from "../host/process.ts";
@@ -159,7 +167,9 @@ describe("native kernels of CUDA devices", () => {
       expect(outcome.stdout + outcome.stderr).toContain(
         "/cuda/native.kernels' is damaged, or of another build than this library",
       );
-      const off = await run(scriptCommand(body), { environment: { ...environment, BUN_METAL_CUDA_NATIVE: "off" } });
+      const off = await run(scriptCommand(body), {
+        environment: { ...environment, BUN_METAL_CUDA_NATIVE: "off" },
+      });
       expect(off.stdout + off.stderr).toBe("done\n");
     } finally {
       rmSync(directory, { recursive: true });

@@ -1,5 +1,5 @@
 /* simulator.cc: see simulator.h and run.h. */
-#include "run.h"
+#include "gpu.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,6 +114,7 @@ static unsigned char *mapGuarded(u64 bytes) {
 
 unsigned char *simulatedAllocate(u64 bytes) {
   const u64 room = (bytes + 15) / 16 * 16;
+  if (simulatorIsGpu()) return (unsigned char *)memset(gpuAllocate(room), 0xff, room);
   unsigned char *pages = mapGuarded(room);
   unsigned char *memory = pages + guarded(room) - Page - room;
   memset(memory, 0xff, room);
@@ -122,6 +123,7 @@ unsigned char *simulatedAllocate(u64 bytes) {
 
 void simulatedFree(unsigned char *memory, u64 bytes) {
   const u64 room = (bytes + 15) / 16 * 16;
+  if (simulatorIsGpu()) return gpuFree(memory);
   munmap(memory + room + Page - guarded(room), guarded(room));
 }
 
@@ -406,7 +408,13 @@ void simulateLaunch(const CudaNativeLaunch *launch, const SimulatedKernel *kerne
   memset(scratch, 0, launch->scratchBytes);
   placeScratch(launch->scratchBytes, launch->scratchOffset, scratch);
   placeScratch(launch->partialBytes, launch->partialOffset, partials);
-  runBlocks();
+  if (simulatorIsGpu()) {
+    CudaNativeLaunch placed = *launch;
+    memcpy(placed.parameters, run.parameters, launch->parameterBytes);
+    gpuLaunch(&placed);
+  } else {
+    runBlocks();
+  }
   while (run.free) {
     Block *block = run.free;
     run.free = block->next;
