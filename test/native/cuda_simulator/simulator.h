@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define DEVICE static __attribute__((unused)) inline
+#define DEVICE_MEMBER inline
 #define GLOBAL(threads, blocksPerSM) static
 #define SHARED_ARENA(name) unsigned char *const name = simulatedArena()
 #define CONSTANT_TABLE static const
@@ -121,6 +122,8 @@ DEVICE float fastReciprocalSqrt(float x) { return (float)(1.0 / sqrt((double)sim
 /** As coarse as it is there. */
 DEVICE float fastTanh(float x) { return floatOf((bitsOf((float)tanh((double)x)) + 0x800) & 0xfffff000); }
 DEVICE float fastDivide(float a, float b) { return a * fastReciprocal(b); }
+DEVICE float reciprocalSqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
+DEVICE float absolute(float x) { return __builtin_fabsf(x); }
 DEVICE float multiplyAdd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 DEVICE float maximum(float a, float b) { return fmaxf(a, b); }
 DEVICE float minimum(float a, float b) { return fminf(a, b); }
@@ -128,6 +131,7 @@ DEVICE i32 maximum(i32 a, i32 b) { return a > b ? a : b; }
 DEVICE i32 minimum(i32 a, i32 b) { return a < b ? a : b; }
 DEVICE u32 maximum(u32 a, u32 b) { return a > b ? a : b; }
 DEVICE u32 minimum(u32 a, u32 b) { return a < b ? a : b; }
+DEVICE u64 minimum(u64 a, u64 b) { return a < b ? a : b; }
 DEVICE i32 roundToInt(float x) {
   if (x != x) return 0;
   return x >= 0x1p31f ? 0x7fffffff : x < -0x1p31f ? -0x7fffffff - 1 : (i32)__builtin_rint((double)x);
@@ -244,6 +248,10 @@ DEVICE void loadMatrix2(u32 (&r)[2], const void *shared) { simulatedLoadMatrix(r
 DEVICE void mmaS8(i32 (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) { simulatedMmaBytes(d, a, b, SimulatedS8S8); }
 DEVICE void mmaU8S8(i32 (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) { simulatedMmaBytes(d, a, b, SimulatedU8S8); }
 DEVICE void mmaS8U8(i32 (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) { simulatedMmaBytes(d, a, b, SimulatedS8U8); }
+DEVICE void mmaS8Half(i32 (&d)[4], u32 a0, u32 a1, u32 b) {
+  const u32 a[4] = {a0, a1, 0, 0}, column[2] = {b, 0};
+  simulatedMmaBytes(d, a, column, SimulatedS8S8);
+}
 DEVICE void mmaF16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) { simulatedMmaFloats(d, a, b, false); }
 DEVICE void mmaBF16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) { simulatedMmaFloats(d, a, b, true); }
 

@@ -5,6 +5,7 @@
 /* ---- kernels and memory --------------------------------------------------------------------------------------------- */
 
 #define DEVICE __attribute__((device, always_inline)) inline
+#define DEVICE_MEMBER DEVICE /* of a struct */
 /** GLOBAL(threads, blocksPerSM) void name(const Parameters p) { ... } */
 #define GLOBAL(threads, blocksPerSM) extern "C" __attribute__((global, launch_bounds(threads, blocksPerSM)))
 /** Inside of a kernel: all of the block's shared memory, from an address that is a multiple of 16 on. */
@@ -81,6 +82,9 @@ INTRINSIC_UNARY(fastReciprocalSqrt, "rsqrt.approx.ftz")
 INTRINSIC_UNARY(fastTanh, "tanh.approx") /* 2^-11 */
 #undef INTRINSIC_UNARY
 DEVICE float fastDivide(float a, float b) { return a * fastReciprocal(b); }
+/** 1 / sqrt(x), rounded twice. */
+DEVICE float reciprocalSqrt(float x) { return 1.0f / __nvvm_sqrt_rn_f(x); }
+DEVICE float absolute(float x) { return __builtin_fabsf(x); }
 DEVICE float multiplyAdd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 /** The other one where one is NaN. */
 DEVICE float maximum(float a, float b) { return __nvvm_fmax_f(a, b); }
@@ -89,6 +93,7 @@ DEVICE i32 maximum(i32 a, i32 b) { return a > b ? a : b; }
 DEVICE i32 minimum(i32 a, i32 b) { return a < b ? a : b; }
 DEVICE u32 maximum(u32 a, u32 b) { return a > b ? a : b; }
 DEVICE u32 minimum(u32 a, u32 b) { return a < b ? a : b; }
+DEVICE u64 minimum(u64 a, u64 b) { return a < b ? a : b; }
 /** To the nearest, ties to even; out of range to the nearest end, NaN to 0. */
 DEVICE i32 roundToInt(float x) { return __nvvm_f2i_rn(x); }
 DEVICE u32 bitsOf(float x) { return __builtin_bit_cast(u32, x); }
@@ -315,5 +320,11 @@ INTRINSIC_MMA(mmaS8U8, "m16n8k32.row.col.s32.s8.u8.s32", i32, "r")
 INTRINSIC_MMA(mmaF16, "m16n8k16.row.col.f32.f16.f16.f32", float, "f")
 INTRINSIC_MMA(mmaBF16, "m16n8k16.row.col.f32.bf16.bf16.f32", float, "f")
 #undef INTRINSIC_MMA
+/** The left halves of 16 x 32 bytes: 16 columns of a, which are two words, and 16 rows of b, which are one. */
+DEVICE void mmaS8Half(i32 (&d)[4], u32 a0, u32 a1, u32 b) {
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+               : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+               : "r"(a0), "r"(a1), "r"(b));
+}
 
 #endif

@@ -1,4 +1,6 @@
 /* plans.c: see native.h. */
 #include "native.h"
 
-CudaNativePlan *const cudaNativePlans[] = {NULL};
+CudaNativePlan cudaMatvecPlan;
+
+CudaNativePlan *const cudaNativePlans[] = {cudaMatvecPlan, NULL};

@@ -1,0 +1,221 @@
+/*
+ * matvec.cu: products of one row of activations with matrices: matvec_* and matvec_fused_* (shaders/matvec.metal,
+ * shaders/matvec_fused.metal), and several of them that read the same x. For how the work is shared out see matvec.h.
+ *
+ * The first units are asked for before x is, or what comes before this launch has ended; x becomes what tensor cores take while
+ * they come. No warp waits for another until all have done their parts.
+ */
+#include "matvec_weights.h"
+
+/* Code that runs once is short rather than fast: it has to be fetched. */
+#define ROLLED _Pragma("nounroll")
+
+/** The job that a tile is one of: its first tile, and outputs. */
+struct MatvecPlace {
+  u32 job, first; // row of the tile in its job
+};
+DEVICE MatvecPlace placeOf(const MatvecParameters &p, u32 tile) {
+  MatvecPlace place = {0, tile * MatvecTileRows};
+  UNROLL for (u32 i = 1; i < MatvecMaxJobs; i++)
+    if (tile >= p.jobs[i - 1].endTile) place = {i, (tile - p.jobs[i - 1].endTile) * MatvecTileRows};
+  return place;
+}
+/** A member of a job. To index parameters by what is not constant would copy them into memory. */
+#define OF_JOB(p, i, member) \
+  ((i) == 0 ? (p).jobs[0].member : (i) == 1 ? (p).jobs[1].member : (i) == 2 ? (p).jobs[2].member : (p).jobs[3].member)
+
+/** A tile of a matrix. */
+struct MatvecTile {
+  const u8 *rows;
+  u32 count; // of rows, at least 1
+};
+DEVICE MatvecTile tileOf(const MatvecParameters &p, u32 tile, bool isSecond) {
+  const MatvecPlace place = placeOf(p, tile);
+  const u8 *weights = isSecond ? OF_JOB(p, place.job, second) : OF_JOB(p, place.job, weights);
+  return {weights + place.first * p.rowBytes, minimum(OF_JOB(p, place.job, n) - place.first, (u32)MatvecTileRows)};
+}
+
+/** A place in the sequence of a block's units. */
+struct MatvecCursor {
+  MatvecTile tile;
+  u32 sum, slice; // which sum of the block's: its tile, or its tile and matrix
+};
+
+DEVICE void enterSum(MatvecCursor &cursor, const MatvecParameters &p, u32 firstTile, u32 matrices) {
+  cursor.tile = tileOf(p, firstTile + cursor.sum / matrices, cursor.sum % matrices != 0);
+}
+DEVICE void advance(MatvecCursor &cursor, const MatvecParameters &p, u32 firstTile, u32 matrices) {
+  if (++cursor.slice < p.slices) return;
+  cursor.slice = 0;
+  cursor.sum++;
+  enterSum(cursor, p, firstTile, matrices);
+}
+
+/** Which chunk of shared memory a chunk of a row goes to. */
+template <u32 SliceBytes, bool IsAligned> DEVICE u32 placeChunk(u32 row, u32 chunk) {
+  return IsAligned && SliceBytes == 256 ? chunk ^ (row & 1) << 2 : chunk;
+}
+
+/** Asks for a unit. Behind the end of a row there are zeros, and behind the last row the last one again. */
+template <u32 SliceBytes, bool IsAligned>
+DEVICE void copyUnit(u8 *unit, const MatvecCursor &cursor, u64 rowBytes, u32 lane) {
+  constexpr u32 chunks = MATVEC_CHUNKS(SliceBytes, IsAligned), stride = 16 * MATVEC_STRIDE(SliceBytes, IsAligned);
+  const u64 begin = (u64)cursor.slice * SliceBytes;
+  const u32 length = (u32)minimum(rowBytes - begin, (u64)SliceBytes);
+  UNROLL for (u32 first = 0; first < MatvecTileRows * chunks; first += 32) {
+    const u32 i = first + lane, row = i / chunks, chunk = i % chunks;
+    if (first + 32 > MatvecTileRows * chunks && i >= MatvecTileRows * chunks) break;
+    const u8 *from = cursor.tile.rows + minimum(row, cursor.tile.count - 1) * rowBytes + begin;
+    u8 *to = unit + row * stride + 16 * placeChunk<SliceBytes, IsAligned>(row, chunk);
+    const i32 before = IsAligned ? 0 : (i32)((u64)from % 16), offset = (i32)(16 * chunk) - before;
+    const i32 left = (i32)length - offset;
+    copyAsync16(to, left > 0 ? from + offset : from - before, (u32)maximum(0, minimum(16, left)));
+  }
+}
+
+/** Adds up the four lanes of a row. */
+DEVICE float sumOfLanes(const MatvecSums &sums, float unit, u32 lane) {
+  float sum = multiplyAdd(sums.products, lane % 2 == 0 ? 256 * unit : unit, sums.others);
+  sum += shuffleXor(sum, 1);
+  return sum + shuffleXor(sum, 2);
+}
+
+/** x * sigmoid(y) (shaders/activation.h) */
+DEVICE float timesSigmoid(float x, float y) {
+  const float e = fastExp2(-1.4426950408889634f * absolute(y));
+  return x * (y >= 0 ? 1.0f : e) * fastReciprocal(1.0f + e);
+}
+DEVICE float activate(float gate, u32 ending) {
+  if (ending == MatvecSilu) return timesSigmoid(gate, gate);
+  const float y = maximum(-30.0f, minimum(30.0f, gate));
+  return timesSigmoid(gate, 1.5957691216057308f * (y + 0.044715f * y * y * y)); // 2 sqrt(2/pi)
+}
+
+template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParameters &p, u8 *arena) {
+  typedef typename Weights::Activations Activations;
+  constexpr u32 unitBytes = MATVEC_UNIT(Weights::Bytes, IsAligned);
+  const u32 lane = laneIndex(), warp = warpIndex(), g = lane / 4, t = lane % 4;
+  const bool isGated = p.ending >= MatvecSilu;
+  const u32 matrices = isGated ? 2 : 1;
+
+  const u32 firstTile = (u32)((u64)p.tiles * blockIndexX() / blockCountX());
+  const u32 tiles = (u32)((u64)p.tiles * (blockIndexX() + 1) / blockCountX()) - firstTile;
+  const u32 units = tiles * matrices * p.slices;
+  const u32 begin = units * warp / MatvecWarps, end = units * (warp + 1) / MatvecWarps;
+
+  MatvecCursor next;
+  next.sum = begin / p.slices, next.slice = begin % p.slices;
+  enterSum(next, p, firstTile, matrices);
+  MatvecCursor now = next;
+  u8 *ring = arena + warp * MatvecStages * unitBytes;
+  ROLLED for (u32 i = 0; i + 1 < MatvecStages; i++) {
+    if (begin + i < end) {
+      copyUnit<Weights::Bytes, IsAligned>(ring + i * unitBytes, next, p.rowBytes, lane);
+      if (begin + i + 1 < end) advance(next, p, firstTile, matrices);
+    }
+    copyAsyncCommit();
+  }
+  allowNext();
+  waitForPrevious();
+
+  u8 *records = arena + p.recordsAt;
+  float *results = (float *)(arena + p.resultsAt), *pieces = (float *)(arena + p.piecesAt);
+  const float *x = p.x + (u64)blockIndexY() * p.k;
+  const MatvecInput input = {x, p.norm, p.k, ((u64)x | (u64)p.norm) % 16 == 0};
+  float squares = 0;
+  makeActivations<Activations>(input, p.slices, records, squares);
+  float *squaresOfWarps = pieces + MatvecWarps * MatvecTileRows;
+  if (p.norm) {
+    squares = reduceAddWarp(squares);
+    if (lane == 0) squaresOfWarps[warp] = squares;
+  }
+  syncThreads();
+
+  FixedColumns columns = fixedColumns(lane);
+  MatvecSums sums = {0, 0};
+  bool isWhole = now.slice == 0; // this warp has the beginning of the sum
+  u32 stage = 0;
+  for (u32 unit = begin; unit < end; unit++) {
+    copyAsyncWait<MatvecStages - 2>();
+    syncWarp();
+    if (unit + MatvecStages - 1 < end) {
+      const u32 free = stage == 0 ? MatvecStages - 1 : stage - 1;
+      copyUnit<Weights::Bytes, IsAligned>(ring + free * unitBytes, next, p.rowBytes, lane);
+      if (unit + MatvecStages < end) advance(next, p, firstTile, matrices);
+    }
+    copyAsyncCommit();
+
+    u32 row = (u32)(ring - arena) + stage * unitBytes + g * 16 * MATVEC_STRIDE(Weights::Bytes, IsAligned);
+    if (!IsAligned) {
+      const u64 from = (u64)now.tile.rows + minimum(g, now.tile.count - 1) * p.rowBytes + (u64)now.slice * Weights::Bytes;
+      row += (u32)from % 16;
+    }
+    columns.record = records + now.slice * Activations::Record;
+    Weights::accumulate(WeightRow<IsAligned>{arena, row, 4 * t}, columns, t, sums);
+
+    stage = stage + 1 == MatvecStages ? 0 : stage + 1;
+    if (now.slice + 1 == p.slices || unit + 1 == end) {
+      const float sum = sumOfLanes(sums, Weights::Unit, lane);
+      if (t == 0) (isWhole ? results + now.sum * MatvecTileRows : pieces + warp * MatvecTileRows)[g] = sum;
+      sums = {0, 0};
+      isWhole = true;
+    }
+    if (unit + 1 < end) advance(now, p, firstTile, matrices);
+  }
+  syncThreads();
+
+  float scale = 1;
+  if (p.norm) {
+    float all = 0;
+    UNROLL for (u32 i = 0; i < MatvecWarps; i++) all += squaresOfWarps[i];
+    scale = reciprocalSqrt(all / (float)p.k + p.eps);
+  }
+  for (u32 i = threadIndex(); i < tiles * MatvecTileRows; i += MatvecThreads) {
+    const u32 tile = i / MatvecTileRows, row = i % MatvecTileRows;
+    float totals[2];
+    UNROLL for (u32 m = 0; m < 2; m++) {
+      if (m == matrices) break;
+      const u32 sum = tile * matrices + m;
+      totals[m] = results[sum * MatvecTileRows + row];
+      UNROLL for (u32 w = 1; w < MatvecWarps; w++) { // those whose units begin in the middle of the sum
+        const u32 from = units * w / MatvecWarps, to = units * (w + 1) / MatvecWarps;
+        if (from > sum * p.slices && from < (sum + 1) * p.slices && from < to) totals[m] += pieces[w * MatvecTileRows + row];
+      }
+      totals[m] *= scale;
+    }
+    const MatvecPlace place = placeOf(p, firstTile + tile);
+    const u32 n = OF_JOB(p, place.job, n), column = place.first + row;
+    if (column >= n) continue;
+    const u64 at = (u64)blockIndexY() * n + column;
+    float out = isGated ? activate(totals[0], p.ending) * totals[1] : totals[0];
+    if (p.ending == MatvecAdd) out += OF_JOB(p, place.job, residual)[at];
+    OF_JOB(p, place.job, out)[at] = out;
+  }
+}
+
+#define MATVEC(name, Weights, suffix, isAligned)                                             \
+  GLOBAL(MatvecThreads, 2) void matvec_##name##suffix(const MatvecParameters parameters) {   \
+    SHARED_ARENA(arena);                                                                     \
+    matvec<Weights, isAligned>(parameters, arena);                                           \
+  }
+/** Rows and slices that begin at multiples of 16 bytes, and ones that begin anywhere. */
+#define MATVEC_BOTH(name, Weights)                                                           \
+  MATVEC(name, Weights, _aligned, true)                                                      \
+  MATVEC(name, Weights, _any, false)
+
+MATVEC_BOTH(f32, F32)
+MATVEC_BOTH(f16, Halves<false>)
+MATVEC_BOTH(bf16, Halves<true>)
+MATVEC_BOTH(q4_0, Blocks<Q4_0>)
+MATVEC_BOTH(q4_1, Blocks<Q4_1>)
+MATVEC_BOTH(q5_0, Blocks<Q5_0>)
+MATVEC_BOTH(q5_1, Blocks<Q5_1>)
+MATVEC_BOTH(q8_0, Blocks<Q8_0>)
+MATVEC(q2_k, Q2_K, _any, false)
+MATVEC(q3_k, Q3_K, _any, false)
+MATVEC_BOTH(q4_k, SuperblocksOf32<false>)
+MATVEC_BOTH(q5_k, SuperblocksOf32<true>)
+MATVEC(q6_k, Q6_K, _any, false)
+MATVEC_BOTH(iq4_nl, Blocks<IQ4_NL>)
+MATVEC(iq4_xs, IQ4_XS, _any, false)
+MATVEC(mxfp4, Blocks<MXFP4>, _any, false)

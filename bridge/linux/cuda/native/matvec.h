@@ -1,0 +1,80 @@
+/*
+ * matvec.h: what the plan and the kernels of matvec.cu share.
+ *
+ * A unit of work is a slice of MatvecTileRows rows of weights: the same MatvecType.elements elements of each. A warp copies units
+ * into a ring of its own, in shared memory, and multiplies them with the slice of x that all warps of the block share, a record
+ * of MatvecType.record bytes. The units of a block follow each other by slice, matrix (two where outputs are gated) and tile, and
+ * are dealt out to its warps in equal, consecutive parts.
+ */
+#ifndef BUN_METAL_CUDA_NATIVE_MATVEC_H
+#define BUN_METAL_CUDA_NATIVE_MATVEC_H
+
+#include <stdint.h>
+
+enum {
+  MatvecTileRows = 8,
+  MatvecWarps = 8,
+  MatvecThreads = 32 * MatvecWarps,
+  MatvecStages = 4, /* units of a warp that are on their way, or in use */
+  MatvecMaxJobs = 4
+};
+
+/** MatvecParameters.ending, as in shaders/args.h. */
+enum { MatvecAdd = 1, MatvecSilu = 2, MatvecGelu = 3 };
+
+/** What the prologue makes of a slice of x: matvec_activations.h. */
+enum {
+  MatvecFixedRecord = 864, /* 256 elements: 768 bytes of whole numbers, 8 scales, 16 sums */
+  MatvecHalfRecord = 528,  /* 128 elements: two halves of each, the scale */
+  MatvecBfloatRecord = 784,
+  MatvecFloatRecord = 256  /* 64 elements */
+};
+
+/** LINE(name, elements of a slice, bytes of a slice, elements of a block, bytes of a record) */
+#define MATVEC_TYPES(LINE)                       \
+  LINE(f32, 64, 256, 1, MatvecFloatRecord)       \
+  LINE(f16, 128, 256, 1, MatvecHalfRecord)       \
+  LINE(bf16, 128, 256, 1, MatvecBfloatRecord)    \
+  LINE(q4_0, 256, 144, 32, MatvecFixedRecord)    \
+  LINE(q4_1, 256, 160, 32, MatvecFixedRecord)    \
+  LINE(q5_0, 256, 176, 32, MatvecFixedRecord)    \
+  LINE(q5_1, 256, 192, 32, MatvecFixedRecord)    \
+  LINE(q8_0, 256, 272, 32, MatvecFixedRecord)    \
+  LINE(q2_k, 256, 84, 256, MatvecFixedRecord)    \
+  LINE(q3_k, 256, 110, 256, MatvecFixedRecord)   \
+  LINE(q4_k, 256, 144, 256, MatvecFixedRecord)   \
+  LINE(q5_k, 256, 176, 256, MatvecFixedRecord)   \
+  LINE(q6_k, 256, 210, 256, MatvecFixedRecord)   \
+  LINE(iq4_nl, 256, 144, 32, MatvecFixedRecord)  \
+  LINE(iq4_xs, 256, 136, 256, MatvecFixedRecord) \
+  LINE(mxfp4, 256, 136, 32, MatvecFixedRecord)
+
+/** 16-byte chunks that hold a row's part of a slice: if it does not begin at a multiple of 16 bytes, also what is before it. */
+#define MATVEC_CHUNKS(sliceBytes, isAligned) ((isAligned) ? (sliceBytes) / 16 : ((sliceBytes) + 30) / 16)
+/** Chunks from one row to the next in shared memory: an odd number spreads words 4 t + i of rows over all banks. The 16 chunks of
+ * floats are spread otherwise (matvec_weights.h). */
+#define MATVEC_STRIDE(sliceBytes, isAligned) \
+  ((isAligned) && (sliceBytes) == 256 ? 16 : MATVEC_CHUNKS(sliceBytes, isAligned) | 1)
+#define MATVEC_UNIT(sliceBytes, isAligned) (16 * MatvecTileRows * MATVEC_STRIDE(sliceBytes, isAligned))
+
+/** One matrix, or two for gated outputs. */
+typedef struct MatvecJob {
+  const uint8_t *weights, *second; /* [n, k] */
+  const float *residual;           /* [rows, n], or NULL */
+  float *out;                      /* [rows, n] */
+  uint32_t n;
+  uint32_t endTile; /* the tiles of all jobs are counted through */
+} MatvecJob;
+
+/** The grid is blocks of tiles by rows of x. */
+typedef struct MatvecParameters {
+  MatvecJob jobs[MatvecMaxJobs]; /* behind the last, its copies */
+  const float *x, *norm;         /* [rows, k], [k] or NULL */
+  uint64_t rowBytes;
+  uint32_t k, slices, tiles;
+  uint32_t ending;
+  float eps;
+  uint32_t recordsAt, resultsAt, piecesAt; /* in shared memory, where the rings come first */
+} MatvecParameters;
+
+#endif

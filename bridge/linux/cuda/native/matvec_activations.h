@@ -1,0 +1,170 @@
+/*
+ * matvec_activations.h: x, or x times the weights of a norm, as tensor cores take it.
+ *
+ * For quantised weights, x in fixed point: in each block of 32, x = s (2^16 b2 + 2^8 b1 + b0) with bytes that have signs and a power
+ * of two s, such that the largest number has 22 bits: what is lost is 2^-23 of it at most, as much as a float loses. The three bytes
+ * are three columns of a matrix. For halves, x = s (h + l) with two halves, and for bfloats three, which lose as little.
+ *
+ * A product of 16 rows by 8 columns does the 8 rows of a tile twice: rows 0 to 7 are a set of elements, with columns 0 to 3, rows 8
+ * to 15 another one, with columns 4 to 7; the other two quarters are not used. Of four columns the first, the second and the
+ * fourth are the planes of x, from the highest on; the third is a repetition, and not used either. So lanes 4 g and 4 g + 1 have row
+ * g's sums over the first set, and lanes 4 g + 2 and 4 g + 3 those over the second one.
+ */
+#ifndef BUN_METAL_CUDA_NATIVE_MATVEC_ACTIVATIONS_H
+#define BUN_METAL_CUDA_NATIVE_MATVEC_ACTIVATIONS_H
+
+#include "intrinsics.h"
+#include "matvec.h"
+
+struct MatvecInput {
+  const float *x, *norm; // norm: NULL, or as many weights
+  u32 k;
+  bool isAligned; // both, to 16 bytes
+};
+
+/** Elements i to i + 3, or 0 behind the end, with their squares added. */
+DEVICE void loadActivations(const MatvecInput &input, u32 i, float *values, float &squares) {
+  if (input.isAligned && i + 4 <= input.k) {
+    const f32x4 x = *(const f32x4 *)(input.x + i);
+    values[0] = x.x, values[1] = x.y, values[2] = x.z, values[3] = x.w;
+    if (!input.norm) return;
+    const f32x4 norm = *(const f32x4 *)(input.norm + i);
+    for (u32 j = 0; j < 4; j++) squares = multiplyAdd(values[j], values[j], squares);
+    values[0] *= norm.x, values[1] *= norm.y, values[2] *= norm.z, values[3] *= norm.w;
+    return;
+  }
+  UNROLL for (u32 j = 0; j < 4; j++) {
+    values[j] = i + j < input.k ? input.x[i + j] : 0;
+    if (!input.norm) continue;
+    squares = multiplyAdd(values[j], values[j], squares);
+    values[j] *= i + j < input.k ? input.norm[i + j] : 0;
+  }
+}
+
+/** Bits of the largest magnitude: they are in the order of the numbers, and those of what is not finite are the largest. */
+template <u32 Count> DEVICE u32 largestBits(const float (&values)[Count]) {
+  u32 most = 0;
+  UNROLL for (u32 j = 0; j < Count; j++) most = maximum(most, bitsOf(values[j]) & 0x7fffffff);
+  return most;
+}
+
+/** A power of two, which makes numbers of such a magnitude 2^exponent .. 2^(exponent + 1), and its inverse; where there is a NaN or
+ * an infinity, 0 and NaN. Below 2^-95 numbers are as good as 0. */
+struct PowerOfTwo {
+  float factor, inverse;
+};
+DEVICE PowerOfTwo powerFor(u32 largest, u32 exponent) {
+  const u32 biased = maximum(largest >> 23, 32u);
+  if (biased == 255) return {0, floatOf(0x7fc00000)};
+  return {floatOf((254 + exponent - biased) << 23), floatOf((biased - exponent) << 23)};
+}
+
+/** Four numbers of 22 bits, as words of their highest, middle and lowest bytes. */
+DEVICE void splitFixed(const float *values, float factor, u32 (&planes)[3], i32 &sum) {
+  u32 digits[4];
+  UNROLL for (u32 j = 0; j < 4; j++) {
+    const i32 q = roundToInt(values[j] * factor);
+    sum += q;
+    digits[j] = ((u32)q + 0x808080) ^ 0x808080; // 128 more in each byte: what carries is right, and the bytes have signs again
+  }
+  const u32 low01 = permuteBytes(digits[0], digits[1], 0x5140), low23 = permuteBytes(digits[2], digits[3], 0x5140);
+  planes[2] = permuteBytes(low01, low23, 0x5410);
+  planes[1] = permuteBytes(low01, low23, 0x7632);
+  planes[0] = permuteBytes(permuteBytes(digits[0], digits[1], 0x0062), permuteBytes(digits[2], digits[3], 0x0062), 0x5410);
+}
+
+enum : u32 { FixedPlane = 32, FixedPair = 6 * FixedPlane, FixedScales = 768, FixedSums = 800, FixedExponent = 21 };
+
+/**
+ * Makes a slice of 256 elements; lane 4 b + t has elements 4 t .. and 16 + 4 t .. of block b.
+ * Of blocks 2 p and 2 p + 1, the planes of the first come before those of the second; in a plane, 8 bytes are those of a lane
+ * t. Then come the scales of the blocks, and the sums of each 16 elements.
+ */
+struct FixedActivations {
+  enum : u32 { Elements = 256, Record = MatvecFixedRecord };
+
+  static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, float &squares) {
+    const u32 block = lane / 4, t = lane % 4, first = slice * Elements + 32 * block + 4 * t;
+    float values[8];
+    loadActivations(input, first, values, squares);
+    loadActivations(input, first + 16, values + 4, squares);
+    u32 largest = largestBits(values);
+    largest = maximum(largest, shuffleXor(largest, 1));
+    largest = maximum(largest, shuffleXor(largest, 2));
+    const PowerOfTwo power = powerFor(largest, FixedExponent);
+    u32 low[3], high[3];
+    i32 sums[2] = {0, 0};
+    splitFixed(values, power.factor, low, sums[0]);
+    splitFixed(values + 4, power.factor, high, sums[1]);
+    u8 *planes = record + block / 2 * FixedPair + block % 2 * 3 * FixedPlane + 8 * t;
+    UNROLL for (u32 plane = 0; plane < 3; plane++) *(u32x2 *)(planes + plane * FixedPlane) = u32x2{low[plane], high[plane]};
+    UNROLL for (u32 half = 0; half < 2; half++) {
+      sums[half] += shuffleXor(sums[half], 1);
+      sums[half] += shuffleXor(sums[half], 2);
+    }
+    if (t != 0) return;
+    ((float *)(record + FixedScales))[block] = power.inverse;
+    *(f32x2 *)(record + FixedSums + 8 * block) = f32x2{(float)sums[0] * power.inverse, (float)sums[1] * power.inverse};
+  }
+};
+
+/** The next part of numbers: rounded, and taken off. */
+DEVICE u32 splitPair(float *values, bool isBfloat) {
+  const u32 pair = isBfloat ? floatsToBfloats(values[0], values[1]) : floatsToHalves(values[0], values[1]);
+  const f32x2 rounded = isBfloat ? bfloatsToFloats(pair) : halvesToFloats(pair);
+  values[0] -= rounded.x, values[1] -= rounded.y;
+  return pair;
+}
+
+/**
+ * Makes a slice of 128 elements; a warp makes two at once, lane 16 h + 4 c + t elements 32 c + 8 t .. of the h-th one. Of each 32
+ * elements, the planes of elements 8 t .. 8 t + 3 come before those of elements 8 t + 4 .. 8 t + 7. Then comes the scale.
+ */
+template <bool IsBfloat> struct SplitActivations {
+  enum : u32 { Elements = 128, Record = IsBfloat ? MatvecBfloatRecord : MatvecHalfRecord, Planes = IsBfloat ? 3 : 2 };
+  enum : u32 { Plane = 32, Step = 2 * Planes * Plane, Scale = 4 * Step };
+
+  static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, bool exists, float &squares) {
+    const u32 step = lane % 16 / 4, t = lane % 4, first = slice * Elements + 32 * step + 8 * t;
+    float values[8];
+    loadActivations(input, first, values, squares);
+    loadActivations(input, first + 4, values + 4, squares);
+    u32 largest = largestBits(values);
+    UNROLL for (u32 mask = 1; mask < 16; mask *= 2) largest = maximum(largest, shuffleXor(largest, mask));
+    const PowerOfTwo power = powerFor(largest, 12);
+    UNROLL for (u32 j = 0; j < 8; j++) values[j] = power.factor == 0 ? 0 : values[j] * power.factor;
+    if (!exists) return;
+    u8 *planes = record + step * Step + 8 * t;
+    UNROLL for (u32 plane = 0; plane < Planes; plane++) {
+      UNROLL for (u32 set = 0; set < 2; set++) {
+        const u32 first = splitPair(values + 4 * set, IsBfloat), second = splitPair(values + 4 * set + 2, IsBfloat);
+        *(u32x2 *)(planes + (set * Planes + plane) * Plane) = u32x2{first, second};
+      }
+    }
+    if (lane % 16 == 0) *(float *)(record + Scale) = power.inverse;
+  }
+};
+
+/** Makes a slice of 64 elements as they are; a warp makes two at once. */
+struct FloatActivations {
+  enum : u32 { Elements = 64, Record = MatvecFloatRecord };
+
+  static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, bool exists, float &squares) {
+    float values[4];
+    loadActivations(input, slice * Elements + 4 * (lane % 16), values, squares);
+    if (exists) *(f32x4 *)(record + 16 * (lane % 16)) = f32x4{values[0], values[1], values[2], values[3]};
+  }
+};
+
+/** Makes all slices, those of a warp `MatvecWarps` apart. */
+template <typename Activations> DEVICE void makeActivations(const MatvecInput &input, u32 slices, u8 *records, float &squares) {
+  constexpr u32 atOnce = Activations::Elements == 256 ? 1 : 2;
+  for (u32 first = warpIndex() * atOnce; first < slices; first += MatvecWarps * atOnce) {
+    const u32 slice = first + laneIndex() / (32 / atOnce);
+    u8 *record = records + slice * Activations::Record;
+    if constexpr (atOnce == 1) Activations::make(input, slice, record, laneIndex(), squares);
+    else Activations::make(input, slice, record, laneIndex(), slice < slices, squares);
+  }
+}
+
+#endif
