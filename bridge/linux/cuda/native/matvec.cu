@@ -107,7 +107,7 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   next.sum = begin / p.slices, next.slice = begin % p.slices;
   enterSum(next, p, firstTile, matrices);
   MatvecCursor now = next;
-  u8 *ring = arena + warp * MatvecStages * unitBytes;
+  u8 *ring = arena + warp * p.ringBytes;
   ROLLED for (u32 i = 0; i + 1 < MatvecStages; i++) {
     if (begin + i < end) {
       copyUnit<Weights::Bytes, IsAligned>(ring + i * unitBytes, next, p.rowBytes, lane);

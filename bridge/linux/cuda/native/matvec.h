@@ -74,6 +74,7 @@ typedef struct MatvecParameters {
   uint32_t k, slices, tiles;
   uint32_t ending;
   float eps;
+  uint32_t ringBytes; /* of a warp: for MatvecStages units, or as many as it has */
   uint32_t recordsAt, resultsAt, piecesAt; /* in shared memory, where the rings come first */
 } MatvecParameters;
 

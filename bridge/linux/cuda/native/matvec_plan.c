@@ -118,24 +118,25 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
 
   const bool isAligned = type->sliceBytes % 16 == 0 && first.rowBytes % 16 == 0;
   const uint32_t unitBytes = MATVEC_UNIT(type->sliceBytes, isAligned), matrices = first.ending >= MatvecSilu ? 2 : 1;
-  p.recordsAt = MatvecWarps * MatvecStages * unitBytes;
-  const uint64_t resultsAt = p.recordsAt + (uint64_t)p.slices * type->recordBytes;
-  if (resultsAt > device->sharedBytes) return 0;
-  p.resultsAt = (uint32_t)resultsAt;
+  const uint64_t recordBytes = (uint64_t)p.slices * type->recordBytes;
+  if (recordBytes > device->sharedBytes) return 0;
   /* As many blocks as the device has room for at once, with the same number of tiles but for one. A multiprocessor has 1 KB of
    * shared memory more than a block can have, and takes that from each. */
-  const uint32_t fixedBytes = p.resultsAt + 4 * (MatvecWarps * MatvecTileRows + MatvecWarps), tileBytes = 4 * MatvecTileRows * matrices;
-  uint32_t blocks = 0, tilesOfBlock = 0, sharedBytes = 0;
+  uint32_t blocks = 0, sharedBytes = 0;
   for (uint32_t resident = 2; resident > 0; resident--) {
     blocks = device->multiprocessors * resident;
     if (blocks > p.tiles) blocks = p.tiles;
     if ((p.tiles + blocks - 1) / blocks > MostTilesOfBlock) blocks = (p.tiles + MostTilesOfBlock - 1) / MostTilesOfBlock;
-    tilesOfBlock = (p.tiles + blocks - 1) / blocks;
-    sharedBytes = fixedBytes + tilesOfBlock * tileBytes;
+    const uint32_t sums = (p.tiles + blocks - 1) / blocks * matrices;
+    const uint64_t unitsOfWarp = ((uint64_t)sums * p.slices + MatvecWarps - 1) / MatvecWarps;
+    p.ringBytes = (unitsOfWarp < MatvecStages ? (uint32_t)unitsOfWarp : MatvecStages) * unitBytes;
+    p.recordsAt = MatvecWarps * p.ringBytes;
+    p.resultsAt = p.recordsAt + (uint32_t)recordBytes;
+    p.piecesAt = p.resultsAt + sums * 4 * MatvecTileRows;
+    sharedBytes = p.piecesAt + 4 * (MatvecWarps * MatvecTileRows + MatvecWarps);
     if (resident * (sharedBytes + 1024) <= device->sharedBytes + 1024) break;
   }
   if (sharedBytes > device->sharedBytes) return 0;
-  p.piecesAt = p.resultsAt + tilesOfBlock * tileBytes;
 
   out->kernel = kernelName(type, isAligned);
   out->grid[0] = blocks, out->grid[1] = first.rows, out->grid[2] = 1;
