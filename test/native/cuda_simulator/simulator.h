@@ -122,7 +122,6 @@ DEVICE float fastReciprocalSqrt(float x) { return (float)(1.0 / sqrt((double)sim
 /** As coarse as it is there. */
 DEVICE float fastTanh(float x) { return floatOf((bitsOf((float)tanh((double)x)) + 0x800) & 0xfffff000); }
 DEVICE float fastDivide(float a, float b) { return a * fastReciprocal(b); }
-DEVICE float reciprocalSqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
 DEVICE float absolute(float x) { return __builtin_fabsf(x); }
 DEVICE float multiplyAdd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 DEVICE float maximum(float a, float b) { return fmaxf(a, b); }

@@ -82,8 +82,6 @@ INTRINSIC_UNARY(fastReciprocalSqrt, "rsqrt.approx.ftz")
 INTRINSIC_UNARY(fastTanh, "tanh.approx") /* 2^-11 */
 #undef INTRINSIC_UNARY
 DEVICE float fastDivide(float a, float b) { return a * fastReciprocal(b); }
-/** 1 / sqrt(x), rounded twice. */
-DEVICE float reciprocalSqrt(float x) { return 1.0f / __nvvm_sqrt_rn_f(x); }
 DEVICE float absolute(float x) { return __builtin_fabsf(x); }
 DEVICE float multiplyAdd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 /** The other one where one is NaN. */

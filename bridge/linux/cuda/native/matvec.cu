@@ -20,9 +20,9 @@ DEVICE MatvecPlace placeOf(const MatvecParameters &p, u32 tile) {
     if (tile >= p.jobs[i - 1].endTile) place = {i, (tile - p.jobs[i - 1].endTile) * MatvecTileRows};
   return place;
 }
-/** A member of a job. To index parameters by what is not constant would copy them into memory. */
-#define OF_JOB(p, i, member) \
-  ((i) == 0 ? (p).jobs[0].member : (i) == 1 ? (p).jobs[1].member : (i) == 2 ? (p).jobs[2].member : (p).jobs[3].member)
+/** A member of a job: by values, as an index, or a choice between addresses, would copy the parameters into memory. */
+template <typename T> DEVICE T choose(u32 i, T a, T b, T c, T d) { return i == 0 ? a : i == 1 ? b : i == 2 ? c : d; }
+#define OF_JOB(p, i, member) choose(i, (p).jobs[0].member, (p).jobs[1].member, (p).jobs[2].member, (p).jobs[3].member)
 
 /** A tile of a matrix. */
 struct MatvecTile {
@@ -73,6 +73,19 @@ DEVICE void copyUnit(u8 *unit, const MatvecCursor &cursor, u64 rowBytes, u32 lan
   }
 }
 
+/** Where the i-th output of a block's tiles goes; NULL behind the last row of a matrix. */
+struct MatvecOutput {
+  float *to;
+  const float *residual; // NULL without
+};
+DEVICE MatvecOutput outputOf(const MatvecParameters &p, u32 firstTile, u32 i) {
+  const MatvecPlace place = placeOf(p, firstTile + i / MatvecTileRows);
+  const u32 n = OF_JOB(p, place.job, n), column = place.first + i % MatvecTileRows;
+  if (column >= n) return {nullptr, nullptr};
+  const u64 at = (u64)blockIndexY() * n + column;
+  return {OF_JOB(p, place.job, out) + at, p.ending == MatvecAdd ? OF_JOB(p, place.job, residual) + at : nullptr};
+}
+
 /** Adds up the four lanes of a row. */
 DEVICE float sumOfLanes(const MatvecSums &sums, float unit, u32 lane) {
   float sum = multiplyAdd(sums.products, lane % 2 == 0 ? 256 * unit : unit, sums.others);
@@ -117,6 +130,12 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   }
   allowNext();
   waitForPrevious();
+
+  // Asked for now: the end is no time to wait for memory.
+  const u32 outputsOfBlock = tiles * MatvecTileRows, own = threadIndex() / MatvecWarps;
+  MatvecOutput output = {nullptr, nullptr};
+  if (own < outputsOfBlock) output = outputOf(p, firstTile, own);
+  const float residual = output.residual ? *output.residual : 0;
 
   u8 *records = arena + p.recordsAt;
   float *results = (float *)(arena + p.resultsAt), *pieces = (float *)(arena + p.piecesAt);
@@ -165,31 +184,25 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   syncThreads();
 
   float scale = 1;
-  if (p.norm) {
-    float all = 0;
-    UNROLL for (u32 i = 0; i < MatvecWarps; i++) all += squaresOfWarps[i];
-    scale = reciprocalSqrt(all / (float)p.k + p.eps);
-  }
-  for (u32 i = threadIndex(); i < tiles * MatvecTileRows; i += MatvecThreads) {
-    const u32 tile = i / MatvecTileRows, row = i % MatvecTileRows;
-    float totals[2];
+  if (p.norm) scale = fastReciprocalSqrt(reduceAddWarp(lane < MatvecWarps ? squaresOfWarps[lane] : 0) / (float)p.k + p.eps);
+  // Eight lanes for each output: the first has the sum's beginning, the others what the warps of their number have of its rest.
+  const u32 part = lane % MatvecWarps, partFrom = units * part / MatvecWarps, partTo = units * (part + 1) / MatvecWarps;
+  for (u32 i = own; i < outputsOfBlock; i += MatvecThreads / MatvecWarps) {
+    const u32 row = i % MatvecTileRows;
+    float totals[2] = {0, 0};
     UNROLL for (u32 m = 0; m < 2; m++) {
       if (m == matrices) break;
-      const u32 sum = tile * matrices + m;
-      totals[m] = results[sum * MatvecTileRows + row];
-      UNROLL for (u32 w = 1; w < MatvecWarps; w++) { // those whose units begin in the middle of the sum
-        const u32 from = units * w / MatvecWarps, to = units * (w + 1) / MatvecWarps;
-        if (from > sum * p.slices && from < (sum + 1) * p.slices && from < to) totals[m] += pieces[w * MatvecTileRows + row];
-      }
+      const u32 sum = i / MatvecTileRows * matrices + m, from = sum * p.slices;
+      if (part == 0) totals[m] = results[sum * MatvecTileRows + row];
+      else if (partFrom > from && partFrom < from + p.slices && partFrom < partTo) totals[m] = pieces[part * MatvecTileRows + row];
+      UNROLL for (u32 mask = 1; mask < MatvecWarps; mask *= 2) totals[m] += shuffleXor(totals[m], mask);
       totals[m] *= scale;
     }
-    const MatvecPlace place = placeOf(p, firstTile + tile);
-    const u32 n = OF_JOB(p, place.job, n), column = place.first + row;
-    if (column >= n) continue;
-    const u64 at = (u64)blockIndexY() * n + column;
-    float out = isGated ? activate(totals[0], p.ending) * totals[1] : totals[0];
-    if (p.ending == MatvecAdd) out += OF_JOB(p, place.job, residual)[at];
-    OF_JOB(p, place.job, out)[at] = out;
+    if (i != own) output = outputOf(p, firstTile, i);
+    if (part != 0 || !output.to) continue;
+    float value = isGated ? activate(totals[0], p.ending) * totals[1] : totals[0];
+    if (output.residual) value += i == own ? residual : *output.residual;
+    *output.to = value;
   }
 }
 
