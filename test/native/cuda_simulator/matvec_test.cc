@@ -11,11 +11,9 @@ namespace gguf {
 
 extern "C" CudaNativePlan cudaMatvecPlan;
 
-#define KERNELS(name) SIMULATED(matvec_##name##_aligned), SIMULATED(matvec_##name##_any)
-static const SimulatedKernel kernels[] = {
-    KERNELS(f32),  KERNELS(f16),  KERNELS(bf16),          KERNELS(q4_0),           KERNELS(q4_1),          KERNELS(q5_0),
-    KERNELS(q5_1), KERNELS(q8_0), SIMULATED(matvec_q2_k_any), SIMULATED(matvec_q3_k_any), KERNELS(q4_k),     KERNELS(q5_k),
-    SIMULATED(matvec_q6_k_any), KERNELS(iq4_nl), SIMULATED(matvec_iq4_xs_any), SIMULATED(matvec_mxfp4_any)};
+#define KERNEL(name, alignment) SIMULATED(matvec_##name##_##alignment),
+#define PAIR(first, firstAlignment, second, secondAlignment) SIMULATED(matvec_##first##_##firstAlignment##_##second##_##secondAlignment),
+static const SimulatedKernel kernels[] = {MATVEC_KERNELS(KERNEL) MATVEC_PAIRS(PAIR)};
 
 /** So few multiprocessors that blocks have several tiles, and warps more units than their rings have room for. */
 static const CudaNativeDevice smallDevice = {1, 90, 227 << 10};
@@ -192,6 +190,31 @@ static void productsOfTheSameRow() {
   CHECK_NUMBER(cudaMatvecPlan(&smallDevice, list, 4, &launch), 1);
 }
 
+/** Of two types, too, which come in any order. */
+static void productsOfTheSameRowMixed() {
+  const u32 orders[][3] = {{10, 10, 12}, {12, 10, 10}, {11, 12, 12}, {11, 10, 11}};
+  for (const u32(&order)[3] : orders) {
+    const Case cases[] = {{&gguf::weightTypes[order[0]], {1, 64, 512}, true, true, None, -4, 1, 0},
+                          {&gguf::weightTypes[order[1]], {1, 13, 512}, true, true, None, -4, 1, 0},
+                          {&gguf::weightTypes[order[2]], {1, 13, 512}, true, true, None, -4, 1, 0}};
+    const Operands operands[] = {Operands(cases[0]), Operands(cases[1]), Operands(cases[2])};
+    const Activations a(cases[0]);
+    CudaNativeCommand list[3];
+    DriverFunction functions[3];
+    char names[3][64];
+    for (u32 i = 0; i < 3; i++) {
+      nameOf(cases[i], names[i]);
+      SimulatedCommand command(names[i]);
+      setCommand(command, cases[i], operands[i], a);
+      functions[i] = command.function;
+      list[i] = command.command;
+      list[i].function = &functions[i];
+    }
+    CHECK_NUMBER(simulatePlan(cudaMatvecPlan, order[0] == 11 ? &simulatedH200 : &smallDevice, list, 3, kernels, 1), 3);
+    for (u32 i = 0; i < 3; i++) compare(cases[i], operands[i], a);
+  }
+}
+
 /** What is too short, or not to be known, is for the MSL. */
 static void refusals() {
   const Case c = {&gguf::weightTypes[7], {1, 12, 64}, true, true, Silu, -4, 1, 0};
@@ -225,6 +248,7 @@ int main(int count, char **arguments) {
   RUN_CASE(fusedProducts);
   RUN_CASE(sizesAndSpecialNumbers);
   RUN_CASE(productsOfTheSameRow);
+  RUN_CASE(productsOfTheSameRowMixed);
   RUN_CASE(refusals);
   return finishCases();
 }

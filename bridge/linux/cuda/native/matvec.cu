@@ -29,27 +29,28 @@ struct MatvecTile {
   const u8 *rows;
   u32 count; // of rows, at least 1
 };
-DEVICE MatvecTile tileOf(const MatvecParameters &p, u32 tile, bool isSecond) {
+DEVICE MatvecTile tileOf(const MatvecParameters &p, u64 rowBytes, u32 tile, bool isSecond) {
   const MatvecPlace place = placeOf(p, tile);
   const u8 *weights = isSecond ? OF_JOB(p, place.job, second) : OF_JOB(p, place.job, weights);
-  return {weights + place.first * p.rowBytes, minimum(OF_JOB(p, place.job, n) - place.first, (u32)MatvecTileRows)};
+  return {weights + place.first * rowBytes, minimum(OF_JOB(p, place.job, n) - place.first, (u32)MatvecTileRows)};
 }
 
-/** A place in the sequence of a block's units. */
+/** The sums of a block, and a place in the sequence of their units. */
 struct MatvecCursor {
+  const MatvecParameters &p;
+  u64 rowBytes;
+  u32 firstTile, matrices, slices;
   MatvecTile tile;
-  u32 sum, slice; // which sum of the block's: its tile, or its tile and matrix
-};
+  u32 sum, slice; // a sum is that of a tile, or of a tile and matrix
 
-DEVICE void enterSum(MatvecCursor &cursor, const MatvecParameters &p, u32 firstTile, u32 matrices) {
-  cursor.tile = tileOf(p, firstTile + cursor.sum / matrices, cursor.sum % matrices != 0);
-}
-DEVICE void advance(MatvecCursor &cursor, const MatvecParameters &p, u32 firstTile, u32 matrices) {
-  if (++cursor.slice < p.slices) return;
-  cursor.slice = 0;
-  cursor.sum++;
-  enterSum(cursor, p, firstTile, matrices);
-}
+  DEVICE_MEMBER void enterSum() { tile = tileOf(p, rowBytes, firstTile + sum / matrices, sum % matrices != 0); }
+  DEVICE_MEMBER void advance() {
+    if (++slice < slices) return;
+    slice = 0;
+    sum++;
+    enterSum();
+  }
+};
 
 /** Which chunk of shared memory a chunk of a row goes to. */
 template <u32 SliceBytes, bool IsAligned> DEVICE u32 placeChunk(u32 row, u32 chunk) {
@@ -58,20 +59,23 @@ template <u32 SliceBytes, bool IsAligned> DEVICE u32 placeChunk(u32 row, u32 chu
 
 /** Asks for a unit. Behind the end of a row there are zeros, and behind the last row the last one again. */
 template <u32 SliceBytes, bool IsAligned>
-DEVICE void copyUnit(u8 *unit, const MatvecCursor &cursor, u64 rowBytes, u32 lane) {
+DEVICE void copyUnit(u8 *unit, const MatvecCursor &cursor, u32 lane) {
   constexpr u32 chunks = MATVEC_CHUNKS(SliceBytes, IsAligned), stride = 16 * MATVEC_STRIDE(SliceBytes, IsAligned);
   const u64 begin = (u64)cursor.slice * SliceBytes;
-  const u32 length = (u32)minimum(rowBytes - begin, (u64)SliceBytes);
+  const u32 length = (u32)minimum(cursor.rowBytes - begin, (u64)SliceBytes);
   UNROLL for (u32 first = 0; first < MatvecTileRows * chunks; first += 32) {
     const u32 i = first + lane, row = i / chunks, chunk = i % chunks;
     if (first + 32 > MatvecTileRows * chunks && i >= MatvecTileRows * chunks) break;
-    const u8 *from = cursor.tile.rows + minimum(row, cursor.tile.count - 1) * rowBytes + begin;
+    const u8 *from = cursor.tile.rows + minimum(row, cursor.tile.count - 1) * cursor.rowBytes + begin;
     u8 *to = unit + row * stride + 16 * placeChunk<SliceBytes, IsAligned>(row, chunk);
     const i32 before = IsAligned ? 0 : (i32)((u64)from % 16), offset = (i32)(16 * chunk) - before;
     const i32 left = (i32)length - offset;
     copyAsync16(to, left > 0 ? from + offset : from - before, (u32)maximum(0, minimum(16, left)));
   }
 }
+
+/** Whether rows and slices begin at multiples of 16 bytes, or anywhere: as names of kernels tell. */
+constexpr bool aligned = true, any = false;
 
 /** Where the i-th output of a block's tiles goes; NULL behind the last row of a matrix. */
 struct MatvecOutput {
@@ -104,27 +108,27 @@ DEVICE float activate(float gate, u32 ending) {
   return timesSigmoid(gate, 1.5957691216057308f * (y + 0.044715f * y * y * y)); // 2 sqrt(2/pi)
 }
 
-template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParameters &p, u8 *arena) {
+template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParameters &p, const MatvecPart &part, u8 *arena) {
   typedef typename Weights::Activations Activations;
   constexpr u32 unitBytes = MATVEC_UNIT(Weights::Bytes, IsAligned);
   const u32 lane = laneIndex(), warp = warpIndex(), g = lane / 4, t = lane % 4;
   const bool isGated = p.ending >= MatvecSilu;
   const u32 matrices = isGated ? 2 : 1;
 
-  const u32 firstTile = (u32)((u64)p.tiles * blockIndexX() / blockCountX());
-  const u32 tiles = (u32)((u64)p.tiles * (blockIndexX() + 1) / blockCountX()) - firstTile;
-  const u32 units = tiles * matrices * p.slices;
+  const u32 slices = (p.k + Activations::Elements - 1) / Activations::Elements;
+  const u32 block = blockIndexX() - part.firstBlock, skipped = (u32)((u64)part.tiles * block / part.blocks);
+  const u32 firstTile = part.firstTile + skipped, tiles = (u32)((u64)part.tiles * (block + 1) / part.blocks) - skipped;
+  const u32 units = tiles * matrices * slices;
   const u32 begin = units * warp / MatvecWarps, end = units * (warp + 1) / MatvecWarps;
 
-  MatvecCursor next;
-  next.sum = begin / p.slices, next.slice = begin % p.slices;
-  enterSum(next, p, firstTile, matrices);
+  MatvecCursor next = {p, part.rowBytes, firstTile, matrices, slices, {}, begin / slices, begin % slices};
+  next.enterSum();
   MatvecCursor now = next;
-  u8 *ring = arena + warp * p.ringBytes;
+  u8 *ring = arena + warp * part.ringBytes;
   ROLLED for (u32 i = 0; i + 1 < MatvecStages; i++) {
     if (begin + i < end) {
-      copyUnit<Weights::Bytes, IsAligned>(ring + i * unitBytes, next, p.rowBytes, lane);
-      if (begin + i + 1 < end) advance(next, p, firstTile, matrices);
+      copyUnit<Weights::Bytes, IsAligned>(ring + i * unitBytes, next, lane);
+      if (begin + i + 1 < end) next.advance();
     }
     copyAsyncCommit();
   }
@@ -137,12 +141,12 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   if (own < outputsOfBlock) output = outputOf(p, firstTile, own);
   const float residual = output.residual ? *output.residual : 0;
 
-  u8 *records = arena + p.recordsAt;
-  float *results = (float *)(arena + p.resultsAt), *pieces = (float *)(arena + p.piecesAt);
+  u8 *records = arena + part.recordsAt;
+  float *results = (float *)(arena + part.resultsAt), *pieces = (float *)(arena + part.piecesAt);
   const float *x = p.x + (u64)blockIndexY() * p.k;
   const MatvecInput input = {x, p.norm, p.k, ((u64)x | (u64)p.norm) % 16 == 0};
   float squares = 0;
-  makeActivations<Activations>(input, p.slices, records, squares);
+  makeActivations<Activations>(input, slices, records, squares);
   float *squaresOfWarps = pieces + MatvecWarps * MatvecTileRows;
   if (p.norm) {
     squares = reduceAddWarp(squares);
@@ -159,76 +163,64 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
     syncWarp();
     if (unit + MatvecStages - 1 < end) {
       const u32 free = stage == 0 ? MatvecStages - 1 : stage - 1;
-      copyUnit<Weights::Bytes, IsAligned>(ring + free * unitBytes, next, p.rowBytes, lane);
-      if (unit + MatvecStages < end) advance(next, p, firstTile, matrices);
+      copyUnit<Weights::Bytes, IsAligned>(ring + free * unitBytes, next, lane);
+      if (unit + MatvecStages < end) next.advance();
     }
     copyAsyncCommit();
 
     u32 row = (u32)(ring - arena) + stage * unitBytes + g * 16 * MATVEC_STRIDE(Weights::Bytes, IsAligned);
     if (!IsAligned) {
-      const u64 from = (u64)now.tile.rows + minimum(g, now.tile.count - 1) * p.rowBytes + (u64)now.slice * Weights::Bytes;
+      const u64 from = (u64)now.tile.rows + minimum(g, now.tile.count - 1) * part.rowBytes + (u64)now.slice * Weights::Bytes;
       row += (u32)from % 16;
     }
     columns.record = records + now.slice * Activations::Record;
     Weights::accumulate(WeightRow<IsAligned>{arena, row, 4 * t}, columns, t, sums);
 
     stage = stage + 1 == MatvecStages ? 0 : stage + 1;
-    if (now.slice + 1 == p.slices || unit + 1 == end) {
+    if (now.slice + 1 == slices || unit + 1 == end) {
       const float sum = sumOfLanes(sums, Weights::Unit, lane);
       if (t == 0) (isWhole ? results + now.sum * MatvecTileRows : pieces + warp * MatvecTileRows)[g] = sum;
       sums = {0, 0};
       isWhole = true;
     }
-    if (unit + 1 < end) advance(now, p, firstTile, matrices);
+    if (unit + 1 < end) now.advance();
   }
   syncThreads();
 
   float scale = 1;
   if (p.norm) scale = fastReciprocalSqrt(reduceAddWarp(lane < MatvecWarps ? squaresOfWarps[lane] : 0) / (float)p.k + p.eps);
   // Eight lanes for each output: the first has the sum's beginning, the others what the warps of their number have of its rest.
-  const u32 part = lane % MatvecWarps, partFrom = units * part / MatvecWarps, partTo = units * (part + 1) / MatvecWarps;
+  const u32 piece = lane % MatvecWarps, pieceFrom = units * piece / MatvecWarps, pieceTo = units * (piece + 1) / MatvecWarps;
   for (u32 i = own; i < outputsOfBlock; i += MatvecThreads / MatvecWarps) {
     const u32 row = i % MatvecTileRows;
     float totals[2] = {0, 0};
     UNROLL for (u32 m = 0; m < 2; m++) {
       if (m == matrices) break;
-      const u32 sum = i / MatvecTileRows * matrices + m, from = sum * p.slices;
-      if (part == 0) totals[m] = results[sum * MatvecTileRows + row];
-      else if (partFrom > from && partFrom < from + p.slices && partFrom < partTo) totals[m] = pieces[part * MatvecTileRows + row];
+      const u32 sum = i / MatvecTileRows * matrices + m, from = sum * slices;
+      if (piece == 0) totals[m] = results[sum * MatvecTileRows + row];
+      else if (pieceFrom > from && pieceFrom < from + slices && pieceFrom < pieceTo) totals[m] = pieces[piece * MatvecTileRows + row];
       UNROLL for (u32 mask = 1; mask < MatvecWarps; mask *= 2) totals[m] += shuffleXor(totals[m], mask);
       totals[m] *= scale;
     }
     if (i != own) output = outputOf(p, firstTile, i);
-    if (part != 0 || !output.to) continue;
+    if (piece != 0 || !output.to) continue;
     float value = isGated ? activate(totals[0], p.ending) * totals[1] : totals[0];
     if (output.residual) value += i == own ? residual : *output.residual;
     *output.to = value;
   }
 }
 
-#define MATVEC(name, Weights, suffix, isAligned)                                             \
-  GLOBAL(MatvecThreads, 2) void matvec_##name##suffix(const MatvecParameters parameters) {   \
+#define MATVEC(name, alignment)                                                              \
+  GLOBAL(MatvecThreads, 2) void matvec_##name##_##alignment(const MatvecParameters p) {      \
     SHARED_ARENA(arena);                                                                     \
-    matvec<Weights, isAligned>(parameters, arena);                                           \
+    matvec<Weights_##name, alignment>(p, p.parts[0], arena);                                 \
   }
-/** Rows and slices that begin at multiples of 16 bytes, and ones that begin anywhere. */
-#define MATVEC_BOTH(name, Weights)                                                           \
-  MATVEC(name, Weights, _aligned, true)                                                      \
-  MATVEC(name, Weights, _any, false)
+#define MATVEC_PAIR(first, firstAlignment, second, secondAlignment)                                                           \
+  GLOBAL(MatvecThreads, 2) void matvec_##first##_##firstAlignment##_##second##_##secondAlignment(const MatvecParameters p) {  \
+    SHARED_ARENA(arena);                                                                                                      \
+    if (blockIndexX() < p.parts[1].firstBlock) matvec<Weights_##first, firstAlignment>(p, p.parts[0], arena);                 \
+    else matvec<Weights_##second, secondAlignment>(p, p.parts[1], arena);                                                     \
+  }
 
-MATVEC_BOTH(f32, F32)
-MATVEC_BOTH(f16, Halves<false>)
-MATVEC_BOTH(bf16, Halves<true>)
-MATVEC_BOTH(q4_0, Blocks<Q4_0>)
-MATVEC_BOTH(q4_1, Blocks<Q4_1>)
-MATVEC_BOTH(q5_0, Blocks<Q5_0>)
-MATVEC_BOTH(q5_1, Blocks<Q5_1>)
-MATVEC_BOTH(q8_0, Blocks<Q8_0>)
-MATVEC(q2_k, Q2_K, _any, false)
-MATVEC(q3_k, Q3_K, _any, false)
-MATVEC_BOTH(q4_k, SuperblocksOf32<false>)
-MATVEC_BOTH(q5_k, SuperblocksOf32<true>)
-MATVEC(q6_k, Q6_K, _any, false)
-MATVEC_BOTH(iq4_nl, Blocks<IQ4_NL>)
-MATVEC(iq4_xs, IQ4_XS, _any, false)
-MATVEC(mxfp4, Blocks<MXFP4>, _any, false)
+MATVEC_KERNELS(MATVEC)
+MATVEC_PAIRS(MATVEC_PAIR)

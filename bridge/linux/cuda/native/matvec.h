@@ -49,6 +49,31 @@ enum {
   LINE(iq4_xs, 256, 136, 256, MatvecFixedRecord) \
   LINE(mxfp4, 256, 136, 32, MatvecFixedRecord)
 
+/** LINE(name, alignment): slices and rows that begin at multiples of 16 bytes (those of Q4_K and Q5_K always do), or anywhere. */
+#define MATVEC_KERNELS(LINE)                   \
+  LINE(f32, aligned) LINE(f32, any)            \
+  LINE(f16, aligned) LINE(f16, any)            \
+  LINE(bf16, aligned) LINE(bf16, any)          \
+  LINE(q4_0, aligned) LINE(q4_0, any)          \
+  LINE(q4_1, aligned) LINE(q4_1, any)          \
+  LINE(q5_0, aligned) LINE(q5_0, any)          \
+  LINE(q5_1, aligned) LINE(q5_1, any)          \
+  LINE(q8_0, aligned) LINE(q8_0, any)          \
+  LINE(q2_k, any)                              \
+  LINE(q3_k, any)                              \
+  LINE(q4_k, aligned)                          \
+  LINE(q5_k, aligned)                          \
+  LINE(q6_k, any)                              \
+  LINE(iq4_nl, aligned) LINE(iq4_nl, any)      \
+  LINE(iq4_xs, any)                            \
+  LINE(mxfp4, any)
+
+/** LINE(name, aligned or any, name, aligned or any): types that models mix where products read the same x. */
+#define MATVEC_PAIRS(LINE)          \
+  LINE(q4_k, aligned, q6_k, any)    \
+  LINE(q5_k, aligned, q6_k, any)    \
+  LINE(q4_k, aligned, q5_k, aligned)
+
 /** 16-byte chunks that hold a row's part of a slice: if it does not begin at a multiple of 16 bytes, also what is before it. */
 #define MATVEC_CHUNKS(sliceBytes, isAligned) ((isAligned) ? (sliceBytes) / 16 : ((sliceBytes) + 30) / 16)
 /** Chunks from one row to the next in shared memory: an odd number spreads words 4 t + i of rows over all banks. The 16 chunks of
@@ -66,16 +91,21 @@ typedef struct MatvecJob {
   uint32_t endTile; /* the tiles of all jobs are counted through */
 } MatvecJob;
 
-/** The grid is blocks of tiles by rows of x. */
+/** The jobs of one type of weights: so many of the grid's blocks share their tiles. In shared memory the rings come first. */
+typedef struct MatvecPart {
+  uint64_t rowBytes;
+  uint32_t firstTile, tiles, firstBlock, blocks;
+  uint32_t ringBytes; /* of a warp: for MatvecStages units, or as many as it has */
+  uint32_t recordsAt, resultsAt, piecesAt;
+} MatvecPart;
+
+/** The grid is blocks by rows of x. */
 typedef struct MatvecParameters {
+  MatvecPart parts[2];
   MatvecJob jobs[MatvecMaxJobs]; /* behind the last, its copies */
   const float *x, *norm;         /* [rows, k], [k] or NULL */
-  uint64_t rowBytes;
-  uint32_t k, slices, tiles;
-  uint32_t ending;
+  uint32_t k, ending;
   float eps;
-  uint32_t ringBytes; /* of a warp: for MatvecStages units, or as many as it has */
-  uint32_t recordsAt, resultsAt, piecesAt; /* in shared memory, where the rings come first */
 } MatvecParameters;
 
 #endif

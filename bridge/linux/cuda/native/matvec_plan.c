@@ -2,8 +2,6 @@
 #include "matvec.h"
 #include "native.h"
 
-#include <stdio.h>
-
 typedef struct WeightType {
   const char *name;
   uint32_t sliceElements, sliceBytes, blockElements, recordBytes;
@@ -67,7 +65,7 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
   const uint64_t xBytes = 4 * (uint64_t)k * product->rows, outBytes = 4 * (uint64_t)n * product->rows;
   const WeightType *type = product->type;
   product->rowBytes = (uint64_t)k / type->blockElements * (type->sliceBytes / (type->sliceElements / type->blockElements));
-  const uint64_t weightBytes = product->rowBytes * n; /* below 2^66, of a k and an n that are: */
+  const uint64_t weightBytes = product->rowBytes * n;
   if (product->rowBytes > UINT32_MAX || !holds(command, 0, weightBytes) || command->buffers[0] % 16 != 0) return false;
   if (!holds(command, xIndex, xBytes) || !holds(command, outIndex, outBytes)) return false;
   product->x = command->buffers[xIndex];
@@ -87,61 +85,138 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
   return true;
 }
 
-/** They can be one launch. */
+/** They can be one launch, if there is a kernel for their types. */
 static bool areAlike(const Product *a, const Product *b) {
-  return a->type == b->type && a->k == b->k && a->rows == b->rows && a->x == b->x && a->norm == b->norm &&
+  return a->k == b->k && a->rows == b->rows && a->x == b->x && a->norm == b->norm &&
          (a->norm == 0 || memcmp(&a->eps, &b->eps, 4) == 0) && a->ending == b->ending && a->ending < MatvecSilu;
 }
 
-/** The kernel's name, as matvec.cu makes it. */
-static const char *kernelName(const WeightType *type, bool isAligned) {
-#define NAMES(name, sliceElements, sliceBytes, blockElements, recordBytes) {"matvec_" #name "_any", "matvec_" #name "_aligned"},
-  static const char *const names[][2] = {MATVEC_TYPES(NAMES)};
-  return names[type - types][isAligned];
+/** A kernel of matvec.cu. */
+typedef struct Kernel {
+  const char *name, *types[2]; /* the second NULL where there is one */
+  bool isAligned;              /* that of the first; of two, each has the alignment that it always has */
+} Kernel;
+enum { any = false, aligned = true };
+#define KERNEL(name, alignment) {"matvec_" #name "_" #alignment, {#name, NULL}, alignment},
+#define PAIR(first, firstAlignment, second, secondAlignment) \
+  {"matvec_" #first "_" #firstAlignment "_" #second "_" #secondAlignment, {#first, #second}, firstAlignment},
+static const Kernel kernels[] = {MATVEC_KERNELS(KERNEL) MATVEC_PAIRS(PAIR)};
+
+static const Kernel *kernelOf(const WeightType *first, const WeightType *second, bool isAligned) {
+  for (uint32_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
+    const Kernel *kernel = &kernels[i];
+    if (kernel->isAligned != isAligned || strcmp(kernel->types[0], first->name) != 0) continue;
+    if (second ? kernel->types[1] && strcmp(kernel->types[1], second->name) == 0 : !kernel->types[1]) return kernel;
+  }
+  return NULL;
+}
+
+static bool isAligned(const WeightType *type, uint64_t rowBytes) { return type->sliceBytes % 16 == 0 && rowBytes % 16 == 0; }
+
+/** The jobs of a type. */
+typedef struct Part {
+  const WeightType *type; /* NULL where there are none */
+  uint64_t rowBytes;
+  uint32_t tiles, jobCount;
+  MatvecJob jobs[MatvecMaxJobs];
+} Part;
+
+static void addJob(Part *part, const Product *product) {
+  part->type = product->type;
+  part->rowBytes = product->rowBytes;
+  part->tiles += (product->n + MatvecTileRows - 1) / MatvecTileRows;
+  part->jobs[part->jobCount] = product->job;
+  part->jobs[part->jobCount++].endTile = part->tiles;
+}
+
+/** The part that a product may be added to: that of its type, or a new one, if there is a kernel for the two; else NULL. */
+static Part *partFor(Part parts[2], const Product *product) {
+  if (product->type == parts[0].type) return &parts[0];
+  if (product->type == parts[1].type) return &parts[1];
+  if (parts[1].type) return NULL;
+  const WeightType *type = product->type;
+  const bool isFirst = kernelOf(type, parts[0].type, isAligned(type, product->rowBytes)) != NULL;
+  if (!isFirst && !kernelOf(parts[0].type, type, isAligned(parts[0].type, parts[0].rowBytes))) return NULL;
+  if (!isFirst) return &parts[1];
+  parts[1] = parts[0];
+  parts[0] = (Part){0};
+  return &parts[0];
+}
+
+static uint32_t divideUp(uint32_t a, uint32_t b) { return a / b + (a % b != 0); }
+
+/** Shares out the tiles of a part to some blocks. Returns the shared memory of these; none has more tiles than sums are kept
+ * for, so there may be more blocks than asked for. */
+static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32_t blocks, MatvecPart *out) {
+  if (divideUp(part->tiles, blocks) > MostTilesOfBlock) blocks = divideUp(part->tiles, MostTilesOfBlock);
+  const uint32_t slices = divideUp(k, part->type->sliceElements), sums = divideUp(part->tiles, blocks) * matrices;
+  const uint64_t unitsOfWarp = ((uint64_t)sums * slices + MatvecWarps - 1) / MatvecWarps;
+  const uint32_t unitBytes = MATVEC_UNIT(part->type->sliceBytes, isAligned(part->type, part->rowBytes));
+  out->rowBytes = part->rowBytes;
+  out->tiles = part->tiles;
+  out->blocks = blocks;
+  out->ringBytes = (unitsOfWarp < MatvecStages ? (uint32_t)unitsOfWarp : MatvecStages) * unitBytes;
+  const uint64_t recordsAt = MatvecWarps * out->ringBytes, resultsAt = recordsAt + (uint64_t)slices * part->type->recordBytes;
+  const uint64_t piecesAt = resultsAt + sums * 4 * MatvecTileRows;
+  out->recordsAt = (uint32_t)recordsAt, out->resultsAt = (uint32_t)resultsAt, out->piecesAt = (uint32_t)piecesAt;
+  return piecesAt + 4 * (MatvecWarps * MatvecTileRows + MatvecWarps);
+}
+
+/** So many blocks for each part as it has of all weights. */
+static uint32_t blocksOf(const Part parts[2], uint32_t i, uint32_t blocks) {
+  if (parts[0].tiles + parts[1].tiles <= blocks) return parts[i].tiles;
+  if (!parts[1].type) return blocks;
+  const double first = (double)parts[0].tiles * (double)parts[0].rowBytes, second = (double)parts[1].tiles * (double)parts[1].rowBytes;
+  uint32_t share = (uint32_t)(blocks * (first / (first + second)) + 0.5);
+  if (share == 0) share = 1;
+  if (share >= blocks) share = blocks - 1;
+  if (i == 1) share = blocks - share;
+  return share < parts[i].tiles ? share : parts[i].tiles;
 }
 
 uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
                         CudaNativeLaunch *out) {
   Product first;
   if (!readProduct(&commands[0], &first)) return 0;
-  const WeightType *type = first.type;
-  MatvecParameters p = {.x = (const float *)first.x, .norm = (const float *)first.norm, .rowBytes = first.rowBytes, .k = first.k,
-                        .slices = (first.k + type->sliceElements - 1) / type->sliceElements, .ending = first.ending, .eps = first.eps};
-  uint32_t taken = 0;
-  for (Product product = first; taken < MatvecMaxJobs;) {
-    p.tiles += (product.n + MatvecTileRows - 1) / MatvecTileRows;
-    product.job.endTile = p.tiles;
-    for (uint32_t i = taken; i < MatvecMaxJobs; i++) p.jobs[i] = product.job;
-    taken++;
-    if (taken == count || commands[taken].waits || !readProduct(&commands[taken], &product) || !areAlike(&first, &product)) break;
+  Part parts[2] = {0};
+  addJob(&parts[0], &first);
+  uint32_t taken = 1;
+  for (Product product; taken < count && taken < MatvecMaxJobs; taken++) {
+    if (commands[taken].waits || !readProduct(&commands[taken], &product) || !areAlike(&first, &product)) break;
+    Part *part = partFor(parts, &product);
+    if (!part) break;
+    addJob(part, &product);
   }
+  if ((uint64_t)parts[0].tiles + parts[1].tiles > UINT32_MAX / MatvecTileRows) return 0;
 
-  const bool isAligned = type->sliceBytes % 16 == 0 && first.rowBytes % 16 == 0;
-  const uint32_t unitBytes = MATVEC_UNIT(type->sliceBytes, isAligned), matrices = first.ending >= MatvecSilu ? 2 : 1;
-  const uint64_t recordBytes = (uint64_t)p.slices * type->recordBytes;
-  if (recordBytes > device->sharedBytes) return 0;
+  MatvecParameters p = {.x = (const float *)first.x, .norm = (const float *)first.norm, .k = first.k, .ending = first.ending,
+                        .eps = first.eps};
+  for (uint32_t i = 0, job = 0; i < 2; i++)
+    for (uint32_t j = 0; j < parts[i].jobCount; j++, job++)
+      for (uint32_t copy = job; copy < MatvecMaxJobs; copy++) {
+        p.jobs[copy] = parts[i].jobs[j];
+        p.jobs[copy].endTile += i == 1 ? parts[0].tiles : 0;
+      }
+
   /* As many blocks as the device has room for at once, with the same number of tiles but for one. A multiprocessor has 1 KB of
    * shared memory more than a block can have, and takes that from each. */
-  uint32_t blocks = 0, sharedBytes = 0;
+  const uint32_t matrices = first.ending >= MatvecSilu ? 2 : 1;
+  uint64_t sharedBytes = 0;
   for (uint32_t resident = 2; resident > 0; resident--) {
-    blocks = device->multiprocessors * resident;
-    if (blocks > p.tiles) blocks = p.tiles;
-    if ((p.tiles + blocks - 1) / blocks > MostTilesOfBlock) blocks = (p.tiles + MostTilesOfBlock - 1) / MostTilesOfBlock;
-    const uint32_t sums = (p.tiles + blocks - 1) / blocks * matrices;
-    const uint64_t unitsOfWarp = ((uint64_t)sums * p.slices + MatvecWarps - 1) / MatvecWarps;
-    p.ringBytes = (unitsOfWarp < MatvecStages ? (uint32_t)unitsOfWarp : MatvecStages) * unitBytes;
-    p.recordsAt = MatvecWarps * p.ringBytes;
-    p.resultsAt = p.recordsAt + (uint32_t)recordBytes;
-    p.piecesAt = p.resultsAt + sums * 4 * MatvecTileRows;
-    sharedBytes = p.piecesAt + 4 * (MatvecWarps * MatvecTileRows + MatvecWarps);
+    sharedBytes = 0;
+    for (uint32_t i = 0; i < 2 && parts[i].type; i++) {
+      const uint64_t bytes = planPart(&parts[i], first.k, matrices, blocksOf(parts, i, device->multiprocessors * resident), &p.parts[i]);
+      if (bytes > sharedBytes) sharedBytes = bytes;
+    }
     if (resident * (sharedBytes + 1024) <= device->sharedBytes + 1024) break;
   }
   if (sharedBytes > device->sharedBytes) return 0;
+  p.parts[1].firstTile = p.parts[0].tiles, p.parts[1].firstBlock = p.parts[0].blocks;
 
-  out->kernel = kernelName(type, isAligned);
-  out->grid[0] = blocks, out->grid[1] = first.rows, out->grid[2] = 1;
+  out->kernel = kernelOf(parts[0].type, parts[1].type, isAligned(parts[0].type, parts[0].rowBytes))->name;
+  out->grid[0] = p.parts[0].blocks + p.parts[1].blocks, out->grid[1] = first.rows, out->grid[2] = 1;
   out->block[0] = MatvecThreads, out->block[1] = out->block[2] = 1;
-  out->sharedBytes = sharedBytes;
+  out->sharedBytes = (uint32_t)sharedBytes;
   out->overlaps = true;
   out->parameterBytes = sizeof p;
   memcpy(out->parameters, &p, sizeof p);

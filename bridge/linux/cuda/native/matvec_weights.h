@@ -398,4 +398,22 @@ struct F32 {
   }
 };
 
+/** Weights_NAME */
+typedef F32 Weights_f32;
+typedef Halves<false> Weights_f16;
+typedef Halves<true> Weights_bf16;
+typedef Blocks<Q4_0> Weights_q4_0;
+typedef Blocks<Q4_1> Weights_q4_1;
+typedef Blocks<Q5_0> Weights_q5_0;
+typedef Blocks<Q5_1> Weights_q5_1;
+typedef Blocks<Q8_0> Weights_q8_0;
+typedef Q2_K Weights_q2_k;
+typedef Q3_K Weights_q3_k;
+typedef SuperblocksOf32<false> Weights_q4_k;
+typedef SuperblocksOf32<true> Weights_q5_k;
+typedef Q6_K Weights_q6_k;
+typedef Blocks<IQ4_NL> Weights_iq4_nl;
+typedef IQ4_XS Weights_iq4_xs;
+typedef Blocks<MXFP4> Weights_mxfp4;
+
 #endif
