@@ -26,7 +26,7 @@ const folder = new TemporaryFolder();
 let device: Device;
 
 beforeAll(() => {
-  device = Device.open("cpu");
+  device = Device.open();
 });
 
 afterAll(() => {

@@ -152,7 +152,8 @@ test("Llama.load() tells its progress, and stops at any part of it when aborted"
   const progress: LoadProgress[] = [];
   using _loaded = await Llama.load(models.q8_0, { onProgress: (p) => progress.push(p) });
   _loaded[Symbol.dispose]();
-  expect(progress.map(({ stage }) => stage)).toEqual([
+  // Weights that are copied are told of piece by piece.
+  expect([...new Set(progress.map(({ stage }) => stage))]).toEqual([
     "reading the file",
     "opening the device",
     "placing the weights",
@@ -165,7 +166,7 @@ test("Llama.load() tells its progress, and stops at any part of it when aborted"
 
   const reason = new Error("Changed my mind");
   expect(await loadError(models.q8_0, { signal: AbortSignal.abort(reason) })).toBe(reason);
-  for (const { stage } of progress) {
+  for (const stage of new Set(progress.map(({ stage }) => stage))) {
     const stop = new AbortController();
     const onProgress = (p: LoadProgress): void => {
       if (p.stage === stage) stop.abort(reason);

@@ -142,7 +142,10 @@ describe("Plan with dynamic rows", () => {
       .set("x", values.subarray(0, 33 * n))
       .set("w", identity)
       .run();
-    expect([...plan.f32("y")]).toEqual([...values.subarray(0, 33 * n)]);
+    // Tensor cores take a number in two parts of 11 bits, which hold 22 of its 24.
+    const y = plan.f32("y");
+    for (const [i, value] of values.subarray(0, 33 * n).entries())
+      expect(Math.abs(y[i] - value)).toBeLessThanOrEqual(2 ** -20 * Math.abs(value));
   });
 
   test("Plan follows multiples of its rows", () => {
