@@ -98,10 +98,12 @@ static id<MTLBuffer> newStaging(BunMetalQueue *queue, uint64_t length) {
   return staging;
 }
 
-/* Brings in the first and the last word of the cover where the range covers only a part of them. */
+/* Brings in the first and the last word of the cover where the range covers only a part of them. What is in the last word
+ * behind the buffer's end is nobody's: it may never have been written. */
 static bm_status readEdges(BunMetalQueue *queue, BunMetalBuffer *buffer, id<MTLBuffer> staging, Cover cover) {
   uint64_t last = cover.length - Word; /* where the last word starts; 0 where it is the first one as well */
-  bool lastIsPartial = (cover.head + cover.bytes) % Word != 0;
+  uint64_t end = cover.start + cover.head + cover.bytes;
+  bool lastIsPartial = end % Word != 0 && end < buffer->length;
   bool firstIsPartial = cover.head != 0 || (lastIsPartial && last == 0);
   if (!firstIsPartial && !lastIsPartial) return BM_OK;
   return runCopies(queue, (Copy){buffer->metal, staging, cover.start, 0, firstIsPartial ? Word : 0},
