@@ -1,0 +1,25 @@
+/** What a device copies within its own memory: what the speed of all else on it is held to. */
+import { type Device, ProgramBuilder } from "../../mod.ts";
+
+/** Four times the second-level cache of the largest GPUs, and more. */
+const COPY_BYTES = 2 ** 28;
+const COPIES = 16;
+const ROUNDS = 3;
+
+/** Bytes read and written, in GB/s, of copies within the device's memory: the best of a few runs. */
+export function copySpeed(device: Device, bytes: number = COPY_BYTES): number {
+  using from = device.buffer(bytes, { storage: "private" });
+  using to = device.buffer(bytes, { storage: "private" });
+  from.fill(1); // memory that nothing was written to may not be there
+  to.fill(0);
+  const builder = new ProgramBuilder(device);
+  for (let i = 0; i < COPIES; i++) builder.copy(from, 0, to, 0, bytes).barrier();
+  using program = builder.build();
+  let best = 0;
+  for (let round = 0; round <= ROUNDS; round++) {
+    const start = performance.now();
+    device.queue.run(program);
+    best = Math.max(best, (2 * COPIES * bytes) / (performance.now() - start) / 1e6);
+  }
+  return best;
+}
