@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Device, Llama, ProgramBuilder } from "../../mod.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
-import { benchModels, modelFile } from "./models.ts";
+import { modelFile } from "./model_files.ts";
+import { benchModels } from "./models.ts";
 import { type Summary, summarise } from "./statistics.ts";
 
 const directory = join(import.meta.dirname, "../../build/bench");

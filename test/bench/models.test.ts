@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type GgmlType, ggmlLayout, openGguf } from "../../src/gguf/index.ts";
 import { dequantize } from "../reference/llama_dequantize.ts";
-import { type BenchModel, benchModels, modelFile, tensorsOf } from "./models.ts";
+import { modelFile } from "./model_files.ts";
+import { type BenchModel, benchModels, tensorsOf } from "./models.ts";
 import { fillRandom, type RandomType, RandomWords } from "./random_weights.ts";
 
 const types: readonly RandomType[] = ["f32", "f16", "q4_0", "q8_0", "q4_k", "q6_k"];

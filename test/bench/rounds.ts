@@ -2,7 +2,8 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { cpus } from "node:os";
 import { ChildError, type Children } from "./children.ts";
-import { type BenchModel, BOS } from "./models.ts";
+import { BOS } from "./model_files.ts";
+import type { BenchModel } from "./models.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Side } from "./sides.ts";
 import type { Level, Measured, SideName, Task } from "./task.ts";
