@@ -1,13 +1,19 @@
 # Measuring, beside llama.cpp too: a workspace of its own, which only this target installs. node-llama-cpp brings llama.cpp
 # as prebuilt binaries for the CPU; the packages of other devices, which it lists as optional, are left out.
 
-.PHONY: bench bench-programs
+.PHONY: bench bench-device bench-products bench-programs
 
 BENCH := build/bench
 
 bench: build bun-deps ## measure, beside llama.cpp too (ARGS=--help lists the options)
 	@$(MAKE) --no-print-directory -s bench-programs
 	@$(BUN) run test/bench/run.ts $(ARGS)
+
+bench-device: build bun-deps ## measure models on one device, as a share of what it copies (ARGS=--help lists the options)
+	@$(BUN) run test/bench/device.ts $(ARGS)
+
+bench-products: build bun-deps ## measure products alone, beside the shaders without the device's own kernels
+	@$(BUN) run test/bench/products.ts $(ARGS)
 
 ifeq ($(OS),linux)
 bench-programs: test/bench/node_modules/.stamp $(BENCH)/bandwidth $(BENCH)/busy

@@ -12,6 +12,14 @@ test("the last line is what a process says", async () => {
   expect(said).toEqual({ x: 1 });
 });
 
+test("lines but the last are told of as they come", async () => {
+  await using children = new Children();
+  const lines: string[] = [];
+  const code = "console.log('one\\ntwo'); setTimeout(() => console.log('{}'), 50)";
+  expect(await children.run("it", program(code), LONG_SECONDS, {}, (line) => lines.push(line))).toEqual({});
+  expect(lines).toEqual(["one", "two"]);
+});
+
 test("a process that says nothing has failed", async () => {
   await using children = new Children();
   await expect(children.run("it", program("console.log('done')"), LONG_SECONDS)).rejects.toThrow(

@@ -48,6 +48,7 @@ export class Children implements AsyncDisposable {
   /**
    * Runs a process to its end.
    *
+   * @param onLine Called with each line that it prints but the last, as it comes
    * @returns The last line of what it printed, as JSON
    * @throws {Interrupted} If the run was meanwhile
    * @throws {ChildError} If it failed, or took longer than `seconds`
@@ -57,6 +58,7 @@ export class Children implements AsyncDisposable {
     command: readonly string[],
     seconds: number,
     environment: Readonly<Record<string, string>> = {},
+    onLine: (line: string) => void = () => {},
   ): Promise<unknown> {
     this.check();
     const child = Bun.spawn([...command], {
@@ -73,7 +75,7 @@ export class Children implements AsyncDisposable {
     }, seconds * 1e3);
     try {
       const [output, errors] = await Promise.all([
-        new Response(child.stdout).text(),
+        readLines(child.stdout, onLine),
         new Response(child.stderr).text(),
       ]);
       const status = await child.exited;
@@ -99,6 +101,26 @@ export class Children implements AsyncDisposable {
     for (const child of running) child.kill("SIGKILL");
     await Promise.all(running.map((child) => child.exited));
   }
+}
+
+/** The whole of a text. A line is told of when the next one has begun. */
+async function readLines(
+  stream: ReadableStream<Uint8Array>,
+  onLine: (line: string) => void,
+): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let told = 0;
+  for await (const chunk of stream) {
+    text += decoder.decode(chunk, { stream: true });
+    for (;;) {
+      const end = text.indexOf("\n", told);
+      if (end < 0 || end + 1 === text.length) break;
+      onLine(text.slice(told, end));
+      told = end + 1;
+    }
+  }
+  return text + decoder.decode();
 }
 
 function lastLine(name: string, output: string): unknown {

@@ -1,105 +1,218 @@
-// How fast models run on one device, through the public API, as a share of what it copies in its own memory meanwhile:
-//   bun run test/bench/device.ts [--device cuda] [--models 1.1b-q8_0,1.1b-q4_0] [--rounds 5] [--in-flight 4]
-// Models are those of `make bench`, random weights, made in build/bench where they are not there yet.
-import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { Device, Llama, ProgramBuilder } from "../../mod.ts";
+// How fast models run on one device, through the public API, beside what the device copies and what PyTorch reaches on it.
+// `bun run test/bench/device.ts --help` says what there is to choose. Each model is measured in a process of its own. What
+// there is is printed and written as it comes; what there is no time for is said.
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Device, type DeviceInfo } from "../../mod.ts";
+import { ChildError, Children, Interrupted } from "./children.ts";
+import { describeCard } from "./device/card.ts";
+import type { Flatness, FlatnessTask } from "./device/flatness.ts";
+import { type DeviceOptions, deviceHelp, readDeviceOptions } from "./device/options.ts";
+import type { QuotedProduct, QuotedProductTask } from "./device/quoted_product.ts";
+import { markdown } from "./device/report.ts";
+import type { DeviceResults } from "./device/results.ts";
+import type { ModelFigures, ModelTask } from "./device/task.ts";
+import { measureTorch } from "./device/torch.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { modelFile } from "./model_files.ts";
-import { benchModels } from "./models.ts";
-import { type Summary, summarise } from "./statistics.ts";
+import type { BenchModel } from "./models.ts";
+import { OptionError } from "./options.ts";
 
-const directory = join(import.meta.dirname, "../../build/bench");
-const COPY_BYTES = 2 ** 28;
-const COPIES = 16;
-const PROMPT = 512;
-const DEPTH = 2048;
-const GENERATED = 256;
+/** Loads of a model after the first. */
+const LOADS = 2;
+/** Seconds that a process gets beside its budget, to end what it began. */
+const GRACE_SECONDS = 60;
+/** With fewer seconds than that no part is begun. */
+const LEAST_SECONDS = 2;
+const INTERRUPTED = 130;
 
-const { values } = parseArgs({
-  options: {
-    device: { type: "string", default: "auto" },
-    models: { type: "string", default: "1.1b-q8_0" },
-    rounds: { type: "string", default: "5" },
-    "in-flight": { type: "string" },
-  },
-});
-const rounds = Number(values.rounds);
-const names = values.models.split(",");
-const known = benchModels.map(({ name }) => name);
-if (!(rounds >= 1) || names.some((name) => !known.includes(name))) {
-  console.error(`device: --rounds is a number from 1 on, and --models knows ${known.join(", ")}`);
-  process.exit(2);
+/** One run: what it has found so far, and the files that it has made. */
+class DeviceRun {
+  readonly #options: DeviceOptions;
+  readonly #children: Children;
+  readonly #info: DeviceInfo;
+  readonly #results: DeviceResults;
+  readonly #end: number;
+  readonly #made = new Set<string>();
+
+  constructor(options: DeviceOptions, children: Children, info: DeviceInfo, about: DeviceResults["about"]) {
+    this.#options = options;
+    this.#children = children;
+    this.#info = info;
+    this.#results = { about, models: {}, failures: [] };
+    this.#end = performance.now() + 1e3 * options.budget;
+  }
+
+  /** All parts that are asked for. */
+  async measure(): Promise<void> {
+    const { parts, models } = this.#options;
+    if (parts.includes("models")) for (const model of models) await this.#measureModel(model);
+    if (parts.includes("product")) await this.#measureProduct();
+    if (parts.includes("torch")) await this.#measurePeer();
+    if (parts.includes("memory")) await this.#measureMemory();
+  }
+
+  /** Writes what there is, and returns it as a page. */
+  save(): string {
+    const { json, markdown: page } = this.#options;
+    const text = markdown(this.#results);
+    if (json !== undefined) write(json, `${JSON.stringify(this.#results, undefined, 2)}\n`);
+    if (page !== undefined) write(page, text);
+    return text;
+  }
+
+  removeFiles(): void {
+    if (this.#options.keep) return;
+    for (const path of this.#made) rmSync(path, { force: true });
+    this.#made.clear();
+  }
+
+  async #measureModel(model: BenchModel): Promise<void> {
+    await this.#attempt(model.name, async (budget) => {
+      const { device, prompts, depths, tokens, rounds, batchSize, tokensInFlight, copyBytes } = this.#options;
+      const task: ModelTask = {
+        device,
+        path: this.#file(model),
+        prompts,
+        depths,
+        tokens,
+        rounds,
+        loads: LOADS,
+        batchSize,
+        tokensInFlight,
+        copyBytes,
+        budget,
+      };
+      const figures = (await this.#run(model.name, "generation", task, budget)) as ModelFigures;
+      this.#results.models[model.name] = figures;
+      this.#results.failures.push(
+        ...figures.leftOut.map((what) => `${model.name}: ${what}, for want of time`),
+      );
+    });
+    // The next one may need the room.
+    const { parts, models } = this.#options;
+    if (!parts.includes("memory") || model !== models.at(-1)) this.removeFiles();
+  }
+
+  async #measureProduct(): Promise<void> {
+    await this.#attempt("the quoted product", async (budget) => {
+      const { device, rounds, productCounts: counts } = this.#options;
+      const task: QuotedProductTask = { device, rounds, counts };
+      this.#results.product = (await this.#run("product", "quoted_product", task, budget)) as QuotedProduct;
+    });
+  }
+
+  /** PyTorch, with the shape of the largest model. */
+  async #measurePeer(): Promise<void> {
+    await this.#attempt("PyTorch", async (budget) => {
+      const { models, prompts, depths, tokens, copyBytes, python } = this.#options;
+      const { shape } = models.reduce((a, b) => (b.shape.dim > a.shape.dim ? b : a));
+      const device = this.#info.backend === "cuda" ? "cuda" : "cpu";
+      const task = { ...shape, device, rows: prompts, depths, tokens, copyBytes, budget } as const;
+      this.#results.torch = await measureTorch(this.#children, python, task, (line) => console.log(line));
+    });
+  }
+
+  /** Minutes of generation with the last model. */
+  async #measureMemory(): Promise<void> {
+    const { device, models, tokensInFlight, minutes } = this.#options;
+    const model = models[models.length - 1];
+    await this.#attempt("memory", async (budget) => {
+      const affordable = Math.min(minutes, budget / 60);
+      const task: FlatnessTask = { device, path: this.#file(model), minutes: affordable, tokensInFlight };
+      const run = (await this.#run("memory", "flatness", task, budget)) as Flatness;
+      this.#results.flatness = { ...run, model: model.name };
+    });
+  }
+
+  /** Does a part while there is time, notes it where it fails, and writes what there is. */
+  async #attempt(what: string, work: (seconds: number) => Promise<void>): Promise<void> {
+    // A signal that came meanwhile is heard here.
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#children.check();
+    const { failures } = this.#results;
+    const seconds = (this.#end - performance.now()) / 1e3;
+    if (seconds < LEAST_SECONDS) {
+      failures.push(`${what}: for want of time`);
+      return;
+    }
+    try {
+      await work(seconds);
+    } catch (error) {
+      if (!(error instanceof ChildError || error instanceof RangeError)) throw error;
+      failures.push(`${what}: ${error.message}`);
+      console.error(error.message);
+    }
+    this.save();
+  }
+
+  #run(name: string, program: string, task: object, seconds: number): Promise<unknown> {
+    const file = join(import.meta.dirname, "device", `${program}.ts`);
+    const command = [process.execPath, "run", file, JSON.stringify(task)];
+    return this.#children.run(name, command, seconds + GRACE_SECONDS, {}, (line) =>
+      console.log(`${name}: ${line}`),
+    );
+  }
+
+  /** A model's file, which is remembered where it is made. */
+  #file(model: BenchModel): string {
+    const start = performance.now();
+    let isNew = false;
+    const path = modelFile(model, this.#options.directories, (line) => {
+      isNew = true;
+      console.log(line);
+    });
+    if (isNew) {
+      this.#made.add(path);
+      console.log(`made in ${((performance.now() - start) / 1e3).toFixed(1)} s`);
+    }
+    return path;
+  }
 }
 
-using device = Device.open(values.device);
-console.log(`${device.info.name}, commit ${describeCommit()}, ${new Date().toISOString()}, ${rounds} rounds`);
-console.log(`${describeMachine().processor}, Bun ${Bun.version}\n`);
-console.log(
-  "| model | load, ms | prompt 512, tok/s | generation, tok/s | at 2048, tok/s | copy, GB/s | share of it |",
-);
-console.log("| --- | --- | --- | --- | --- | --- | --- |");
-for (const model of benchModels.filter(({ name }) => names.includes(name))) {
-  const path = modelFile(model, directory, console.error);
-  const start = performance.now();
-  using llama = await Llama.load(path, {
-    device,
-    ...(values["in-flight"] === undefined ? {} : { tokensInFlight: Number(values["in-flight"]) }),
-  });
-  const load = performance.now() - start;
-  const prompts: number[] = [];
-  const generated: number[] = [];
-  const deep: number[] = [];
-  const copied: number[] = [];
-  for (let round = 0; round <= rounds; round++) {
-    const copy = copySpeed();
-    const { prompt } = await measure(llama, PROMPT, 2);
-    const { generation } = await measure(llama, 8, GENERATED);
-    const { generation: atDepth } = await measure(llama, DEPTH, GENERATED / 2);
-    if (round === 0) continue; // compiles steps
-    copied.push(copy);
-    prompts.push(prompt);
-    generated.push(generation);
-    deep.push(atDepth);
-  }
-  const copy = summarise(copied);
-  const generation = summarise(generated);
-  const read = (llama.statistics.weightBytes * (generation?.median ?? Number.NaN)) / 1e9;
-  const cells = [prompts, generated, deep, copied].map((all) => written(summarise(all)));
-  const share = `${((100 * read) / (copy?.median ?? Number.NaN)).toFixed(0)} %`;
-  console.log(`| ${[model.name, load.toFixed(0), ...cells, share].join(" | ")} |`);
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
 }
 
-/** Tokens per second of a prompt, from its begin to its first token, and of those that follow. */
-async function measure(llama: Llama, length: number, maxTokens: number) {
-  const prompt = Array.from({ length }, (_, i) => 1 + ((i * 7919) % 30000));
-  const start = performance.now();
-  let first = 0;
-  let tokens = 0;
-  for await (const _text of llama.generate(prompt, { maxTokens, temperature: 0 })) {
-    if (tokens++ === 0) first = performance.now();
-  }
-  return {
-    prompt: (1e3 * length) / (first - start),
-    generation: (1e3 * (tokens - 1)) / (performance.now() - first),
+function describeDevice(name: string): DeviceInfo {
+  using device = Device.open(name);
+  return device.info;
+}
+
+async function measure(options: DeviceOptions): Promise<void> {
+  const info = describeDevice(options.device);
+  const about = {
+    date: new Date().toISOString(),
+    commit: describeCommit(),
+    command: `bun run test/bench/device.ts ${process.argv.slice(2).join(" ")}`.trim(),
+    device: info.name,
+    card: info.backend === "cuda" ? await describeCard(Number(info.id.split(":")[1] ?? 0)) : undefined,
+    machine: describeMachine(),
+    bun: Bun.version,
+    rounds: options.rounds,
+    batchSize: options.batchSize,
   };
+  console.log(`${about.device}, commit ${about.commit}, ${about.date}`);
+  await using children = new Children();
+  const run = new DeviceRun(options, children, info, about);
+  try {
+    await run.measure();
+  } finally {
+    run.removeFiles();
+    console.log(`\n${run.save()}`);
+  }
 }
 
-/** Bytes read and written, in GB/s, of copies within the device's memory. */
-function copySpeed(): number {
-  using from = device.buffer(COPY_BYTES, { storage: "private" });
-  using to = device.buffer(COPY_BYTES, { storage: "private" });
-  const builder = new ProgramBuilder(device);
-  for (let i = 0; i < COPIES; i++) builder.copy(from, 0, to, 0, COPY_BYTES).barrier();
-  using program = builder.build();
-  device.queue.run(program);
-  const start = performance.now();
-  device.queue.run(program);
-  return (2 * COPIES * COPY_BYTES) / (performance.now() - start) / 1e6;
-}
-
-function written(summary: Summary | undefined): string {
-  if (summary === undefined) return "";
-  const [median, least, most] = [summary.median, summary.least, summary.most].map((v) => v.toPrecision(3));
-  return `${Number(median)} (${Number(least)} .. ${Number(most)})`;
+try {
+  const options = readDeviceOptions(process.argv.slice(2));
+  if (options === undefined) console.log(deviceHelp);
+  else await measure(options);
+} catch (error) {
+  if (error instanceof OptionError) {
+    console.error(`device: ${error.message}`);
+    process.exitCode = 2;
+  } else if (error instanceof Interrupted) {
+    process.exitCode = INTERRUPTED;
+  } else throw error;
 }

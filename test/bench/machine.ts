@@ -48,14 +48,20 @@ function instructions(): string[] {
   }
 }
 
-/** The commit that is measured, with a mark if files were changed since. */
+/** The commit that is measured, with a mark if files were changed since. A packed tree has it in build/commit.txt. */
 export function describeCommit(): string {
   const git = (...words: string[]): string | undefined => {
     const { success, stdout } = Bun.spawnSync(["git", "-C", root, ...words], { stderr: "ignore" });
     return success ? stdout.toString().trim() : undefined;
   };
   const commit = git("rev-parse", "--short=12", "HEAD");
-  if (commit === undefined) return "unknown";
+  if (commit === undefined) {
+    try {
+      return readFileSync(join(root, "build/commit.txt"), "utf8").trim();
+    } catch {
+      return "unknown";
+    }
+  }
   const changed = git("status", "--porcelain", "--", ".", ":(exclude)test/bench/results");
   return changed === "" ? commit : `${commit} with changes`;
 }

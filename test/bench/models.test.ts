@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { type GgmlType, ggmlLayout, openGguf } from "../../src/gguf/index.ts";
 import { dequantize } from "../reference/llama_dequantize.ts";
 import { modelFile } from "./model_files.ts";
-import { type BenchModel, benchModels, tensorsOf } from "./models.ts";
+import { benchModels, tensorsOf, tinyModel } from "./models.ts";
 import { fillRandom, type RandomType, RandomWords } from "./random_weights.ts";
 
 const types: readonly RandomType[] = ["f32", "f16", "q4_0", "q8_0", "q4_k", "q6_k"];
@@ -38,11 +38,7 @@ test("random weights are whole blocks", () => {
 });
 
 test("a file has the tensors and metadata of its shape, and is made once", () => {
-  const model: BenchModel = {
-    name: "tiny",
-    shape: { dim: 256, layers: 8, heads: 4, kvHeads: 2, headLength: 64, hidden: 512, vocabulary: 300 },
-    type: "Q4_K_M",
-  };
+  const model = tinyModel;
   const directory = mkdtempSync(join(tmpdir(), "bench-models-"));
   try {
     const lines: string[] = [];

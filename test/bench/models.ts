@@ -61,12 +61,26 @@ export const benchModels: readonly BenchModel[] = [
   { name: "1.1b-q6_k", shape: large, type: "Q6_K" },
 ];
 
+/** Small enough to try the programs themselves with. */
+export const tinyModel: BenchModel = {
+  name: "tiny-q4_k_m",
+  shape: { dim: 256, layers: 4, heads: 4, kvHeads: 2, headLength: 64, hidden: 512, vocabulary: 600 },
+  type: "Q4_K_M",
+};
+
 const deviceTypes = ["F16", "Q8_0", "Q4_0", "Q4_K_M"] as const;
 
 /** Those that are measured on a device alone. */
 export const deviceModels: readonly BenchModel[] = [
   ...deviceTypes.map((type) => ({ name: `1.1b-${type.toLowerCase()}`, shape: large, type })),
   ...deviceTypes.map((type) => ({ name: `8b-${type.toLowerCase()}`, shape: largest, type })),
+];
+
+/** All there are. */
+export const knownModels: readonly BenchModel[] = [
+  ...benchModels,
+  ...deviceModels.filter(({ name }) => !benchModels.some((other) => other.name === name)),
+  tinyModel,
 ];
 
 /** Tensors of a model without their places: names, shapes and types. */

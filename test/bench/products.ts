@@ -6,77 +6,17 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Device } from "../../mod.ts";
-import { rowBytes } from "../../src/tensor/index.ts";
 import { ChildError, Children } from "./children.ts";
 import { copySpeed } from "./copy.ts";
 import { describeCommit } from "./machine.ts";
 import { CaseError, type ProductCase, readCases } from "./product_cases.ts";
-import { productProgram, ROTATION_BYTES } from "./product_programs.ts";
-import { type Summary, summarise } from "./statistics.ts";
-
-/** Products of one row in a program, at most: so many that what a program costs does not count. */
-const ONE_ROW_COUNT = 192;
-/** At least, and products of more rows. */
-const FEWEST = 4;
-/** Bytes of weights that a program of one row is to read, on GPUs and on the CPU: about half a millisecond and ten. */
-const GPU_BYTES = 2 ** 31;
-const CPU_BYTES = 2 ** 27;
-/** Fewer than a queue takes at once. */
-const MOST_RUNS = 32;
+import { ROTATION_BYTES } from "./product_programs.ts";
+import { measureProduct, type ProductFigure, type ProductOptions } from "./product_speed.ts";
 
 const heading = [
   "| product | type | K x N | rows | kernel | µs | GB/s | of copies | TFLOPS | error | shaders alone, µs | ratio |",
   "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 ].join("\n");
-
-/** What was measured of a case. */
-export type ProductFigure = ProductCase & {
-  readonly kernel: string;
-  readonly copies: number;
-  /** Of one product, over the rounds. */
-  readonly microseconds: Summary;
-  readonly weightBytes: number;
-  readonly operations: number;
-  /** Against float64, root mean square, relative. */
-  readonly error: number;
-};
-
-type Options = {
-  readonly chained: boolean;
-  readonly rotationBytes: number;
-  readonly rounds: number;
-  readonly milliseconds: number;
-};
-
-/** Measures one case: rounds of as many runs of a program as take the time. */
-export async function measureProduct(
-  device: Device,
-  product: ProductCase,
-  options: Options & { readonly count?: number },
-): Promise<ProductFigure> {
-  const count = options.count ?? usualCount(device, product);
-  using made = productProgram(device, product, { ...options, count });
-  const error = made.error();
-  const run = async (times: number): Promise<number> => {
-    const start = performance.now();
-    await Promise.all(Array.from({ length: times }, () => device.queue.submit(made.program, made.words)));
-    return (performance.now() - start) / times;
-  };
-  await run(2); // from the second run on a program is what the device keeps of it
-  const times = Math.max(1, Math.min(MOST_RUNS, Math.ceil(options.milliseconds / (await run(1)))));
-  const each: number[] = [];
-  for (let round = 0; round < options.rounds; round++) each.push((1e3 * (await run(times))) / count);
-  const microseconds = summarise(each);
-  if (microseconds === undefined) throw new RangeError("There has to be a round");
-  const { kernel, copies, weightBytes, operations } = made;
-  return { ...product, kernel, copies, microseconds, weightBytes, operations, error };
-}
-
-function usualCount(device: Device, { type, k, n, rows }: ProductCase): number {
-  if (rows > 1) return FEWEST;
-  const bytes = device.info.backend === "cpu" ? CPU_BYTES : GPU_BYTES;
-  return Math.max(FEWEST, Math.min(ONE_ROW_COUNT, Math.round(bytes / (n * rowBytes(type, k)))));
-}
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -106,7 +46,7 @@ async function main(): Promise<void> {
     console.error(`products: ${error.message}`);
     process.exit(2);
   }
-  const options: Options = {
+  const options: ProductOptions = {
     chained: !values["side-by-side"],
     rotationBytes: values["same-weights"] ? 0 : ROTATION_BYTES,
     rounds: Math.max(1, Number(values.rounds) || 1),

@@ -1,0 +1,93 @@
+// The benchmark of a device, whole, with a model that is tiny: it ends, says what it left out, and writes what it found.
+import { expect, test } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { trendOf } from "./device/flatness.ts";
+import { measurePlainC } from "./device/quoted_product.ts";
+import { markdown } from "./device/report.ts";
+import type { DeviceResults } from "./device/results.ts";
+
+const SECONDS = 60;
+
+function run(directory: string, ...words: string[]) {
+  const models = join(directory, "models");
+  const child = Bun.spawnSync(
+    [
+      ...[process.execPath, "run", join(import.meta.dirname, "device.ts"), "--device", "cpu"],
+      ...["--models", "tiny-q4_k_m", "--directory", models, "--python", "no-such-python"],
+      ...["--prompts", "8,40", "--depths", "8,24", "--tokens", "16", "--rounds", "2", "--batch-size", "32"],
+      ...["--copy-bytes", "65536", "--json", join(directory, "found/it.json"), ...words],
+    ],
+    { timeout: 1e3 * SECONDS },
+  );
+  return { status: child.exitCode, output: child.stdout.toString(), errors: child.stderr.toString(), models };
+}
+
+test(
+  "a run measures a model, and tells what could not be",
+  () => {
+    const directory = mkdtempSync(join(tmpdir(), "bench-device-"));
+    try {
+      const { status, output, errors, models } = run(
+        directory,
+        ...["--parts", "models,torch,memory", "--minutes", "0.01"],
+      );
+      expect(errors).toBe("");
+      expect(status).toBe(0);
+      const results = JSON.parse(readFileSync(join(directory, "found/it.json"), "utf8")) as DeviceResults;
+      const figures = results.models["tiny-q4_k_m"];
+      expect(Object.keys(figures.prompts)).toEqual(["8", "40"]);
+      expect(figures.generation[24]).toMatchObject({ count: 2 });
+      expect(figures.generation[24].median).toBeGreaterThan(0);
+      expect(figures.host?.wall).toBeGreaterThan(figures.host?.submission ?? Number.POSITIVE_INFINITY);
+      expect(figures.loads?.count).toBe(2);
+      expect(results.torch).toEqual({ skipped: "There is no no-such-python" });
+      expect(results.flatness?.tokens).toBeGreaterThan(0);
+      expect(results.failures).toEqual([]);
+      expect(output).toEndWith(`${markdown(results)}\n`);
+      expect(output).toContain("| tiny-q4_k_m |");
+      // The model's file is gone: nobody asked to keep it.
+      expect(existsSync(models) ? readdirSync(models) : []).toEqual([]);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  },
+  1e3 * SECONDS,
+);
+
+test("a run without time says what it left out", () => {
+  const directory = mkdtempSync(join(tmpdir(), "bench-device-"));
+  try {
+    const { status, output } = run(directory, "--budget", "0.001");
+    expect(status).toBe(0);
+    expect(output).toContain("- tiny-q4_k_m: for want of time");
+    expect(output).toContain("- the quoted product: for want of time");
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("words that are unknown are told", () => {
+  const directory = mkdtempSync(join(tmpdir(), "bench-device-"));
+  try {
+    expect(run(directory, "--models", "9b")).toMatchObject({ status: 2 });
+    expect(run(directory, "--prompts", "0").errors).toStartWith("device: --prompts takes whole numbers");
+    expect(run(directory, "--promts", "1").errors).toStartWith("device: Unknown option");
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("a trend is a line through the later samples", () => {
+  const samples = Array.from({ length: 20 }, (_, i) => ({ seconds: 3 * i, value: i < 5 ? 0 : 100 + 2 * i }));
+  expect(trendOf(samples)?.slope).toBeCloseTo(40, 9); // 2 in 3 seconds
+  expect(trendOf(samples)).toMatchObject({ first: 110, last: 138 });
+  expect(trendOf(samples.map(({ seconds }) => ({ seconds, value: undefined })))).toBeUndefined();
+});
+
+test("plain C multiplies, by whatever compiler there is", () => {
+  const measured = measurePlainC(512, 64);
+  expect(measured?.q4k.median).toBeGreaterThan(0);
+  expect(measured?.f32.median).toBeGreaterThan(0);
+});

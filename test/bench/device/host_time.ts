@@ -1,0 +1,61 @@
+/** What a token costs the host: the processor time of JavaScript's thread, and what of it goes into submitting a step. */
+import { readFileSync } from "node:fs";
+import type { Queue } from "../../../mod.ts";
+import type { HostTime } from "./task.ts";
+
+/**
+ * Measures while `generate` generates, from its first token on, which the host chooses of all logits.
+ *
+ * @param generate Calls `onFirst` once, and returns how many tokens it has.
+ */
+export async function measureHost(
+  queue: Queue,
+  generate: (onFirst: () => void) => Promise<number>,
+): Promise<HostTime> {
+  let submitting = 0;
+  const submit = queue.submit.bind(queue);
+  queue.submit = (program, words) => {
+    const start = performance.now();
+    const done = submit(program, words);
+    submitting += performance.now() - start;
+    return done;
+  };
+  const read = () => ({
+    thread: threadMicroseconds(),
+    process: process.cpuUsage(),
+    wall: performance.now(),
+    submitting,
+  });
+  try {
+    let start = read();
+    const tokens = await generate(() => {
+      start = read();
+    });
+    const end = read();
+    const each = 1 / (tokens - 1);
+    const { user, system } = process.cpuUsage(start.process);
+    return {
+      thread:
+        start.thread === undefined || end.thread === undefined
+          ? undefined
+          : (end.thread - start.thread) * each,
+      submission: 1e3 * (end.submitting - start.submitting) * each,
+      process: (user + system) * each,
+      wall: 1e3 * (end.wall - start.wall) * each,
+    };
+  } finally {
+    Reflect.deleteProperty(queue, "submit"); // the class's own is behind it
+  }
+}
+
+/** Time that this thread, the process's first, has spent on a processor: the first number of schedstat, in nanoseconds. */
+function threadMicroseconds(): number | undefined {
+  try {
+    const nanoseconds = Number(
+      readFileSync(`/proc/self/task/${process.pid}/schedstat`, "latin1").split(" ")[0],
+    );
+    return Number.isFinite(nanoseconds) ? nanoseconds / 1e3 : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,60 @@
+// Programs of products: what they compute is right in all forms, and cases are what the words say.
+import { afterAll, describe, expect, test } from "bun:test";
+import { Device } from "../../mod.ts";
+import { copySpeed } from "./copy.ts";
+import { CaseError, forms, readCases } from "./product_cases.ts";
+import { measureProduct } from "./product_speed.ts";
+
+const QUICK = { chained: true, rotationBytes: 2 ** 18, rounds: 1, milliseconds: 1, count: 3 } as const;
+/** Activations of quantised products are rounded on the CPU; a wrong operand would be off by its size. */
+const MOST_ERROR = 1e-3;
+
+describe("cases", () => {
+  test("a model's products have the forms in which it runs them", () => {
+    const cases = readCases({ types: "q8_0", shapes: "8b", rows: "1" });
+    expect(cases.map(({ k, n, form }) => `${k}x${n} ${form}`)).toEqual([
+      "4096x4096 norm",
+      "4096x1024 norm",
+      "4096x4096 residual",
+      "4096x14336 gated",
+      "14336x4096 residual",
+      "4096x128256 norm",
+    ]);
+  });
+  test("of more rows each shape is measured once, and logits are not", () => {
+    const cases = readCases({ types: "f16,q4_k", shapes: "8b", rows: "512" });
+    expect(cases.map(({ type, k, n, form }) => `${type} ${k}x${n} ${form}`)).toEqual(
+      ["f16", "q4_k"].flatMap((type) =>
+        ["4096x4096", "4096x1024", "4096x14336", "14336x4096"].map((shape) => `${type} ${shape} plain`),
+      ),
+    );
+  });
+  test("words that are unknown are told", () => {
+    expect(() => readCases({ types: "q9", shapes: "8b", rows: "1" })).toThrow(CaseError);
+    expect(() => readCases({ types: "f16", shapes: "8x", rows: "1" })).toThrow(CaseError);
+    expect(() => readCases({ types: "f16", shapes: "8b", rows: "1.5" })).toThrow(CaseError);
+    expect(() => readCases({ types: "f16", shapes: "8b", rows: "1", forms: "round" })).toThrow(CaseError);
+  });
+});
+
+describe("products", () => {
+  const device = Device.open("cpu");
+  afterAll(() => device.dispose());
+  const cases = readCases({ types: "f16,q4_k,q5_0", shapes: "256x96", rows: "1,5", forms: forms.join(",") });
+  test.each(cases)("$type, $rows rows, $form", async (product) => {
+    const figure = await measureProduct(device, product, QUICK);
+    expect(figure.error).toBeLessThan(MOST_ERROR);
+    expect(figure.copies).toBe(QUICK.count);
+    expect(figure.microseconds.median).toBeGreaterThan(0);
+    expect(figure.operations).toBe(2 * product.rows * 256 * 96 * (product.form === "gated" ? 2 : 1));
+  });
+  test("side by side, of the same weights", async () => {
+    const [product] = readCases({ types: "q8_0", shapes: "256x96", rows: "1" });
+    const figure = await measureProduct(device, product, { ...QUICK, chained: false, rotationBytes: 0 });
+    expect(figure.copies).toBe(1);
+    expect(figure.error).toBeLessThan(MOST_ERROR);
+  });
+  test("copies have a speed", () => {
+    expect(copySpeed(device, 2 ** 16)).toBeGreaterThan(0);
+  });
+});
