@@ -1,5 +1,6 @@
 // Programs of products: what they compute is right in all forms, and cases are what the words say.
 import { afterAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
 import { Device } from "../../mod.ts";
 import { copySpeed } from "./copy.ts";
 import { CaseError, forms, readCases } from "./product_cases.ts";
@@ -57,4 +58,19 @@ describe("products", () => {
   test("copies have a speed", () => {
     expect(copySpeed(device, 2 ** 16)).toBeGreaterThan(0);
   });
+});
+
+test("the program measures with and without the device's own kernels", () => {
+  const program = join(import.meta.dirname, "products.ts");
+  const words =
+    "--device cpu --types q8_0 --shapes 256x96 --rows 1,5 --copy-bytes 65536 --milliseconds 1 --rounds 1";
+  const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "run", program, ...words.split(" ")]);
+  expect(stderr.toString()).toBe("");
+  expect(exitCode).toBe(0);
+  const rows = stdout
+    .toString()
+    .split("\n")
+    .filter((line) => line.startsWith("| 256x96"));
+  expect(rows.map((row) => row.split(" | ").length)).toEqual([12, 12]);
+  for (const row of rows) expect(Number(row.split(" | ")[11].replace(" |", ""))).toBeGreaterThan(0);
 });

@@ -1,24 +1,49 @@
-// How fast the kernels of products are alone: many products in one program, each with weights that come from memory.
-//   bun run test/bench/products.ts [--device cuda] [--types q8_0,q4_k] [--shapes 8b,1.1b,4096x14336] [--rows 1,512]
-//     [--forms plain,norm,residual,gated] [--side-by-side] [--same-weights] [--rounds 5] [--milliseconds 20]
-//     [--budget 120] [--without-plain] [--json FILE]
-// The device's own kernels beside the shaders as they are (BUN_METAL_CUDA_NATIVE=off), in a process of its own.
+// How fast the kernels of products are alone: many products in one program, each with weights that come from memory, and
+// the shaders without the device's own kernels beside. `bun run test/bench/products.ts --help` says what there is to choose.
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Device } from "../../mod.ts";
-import { ChildError, Children } from "./children.ts";
-import { copySpeed } from "./copy.ts";
+import { ChildError, Children, Interrupted } from "./children.ts";
 import { describeCommit } from "./machine.ts";
-import { CaseError, type ProductCase, readCases } from "./product_cases.ts";
+import { CaseError, forms, type ProductCase, readCases } from "./product_cases.ts";
+import type { ProductLine, ProductTask } from "./product_child.ts";
 import { ROTATION_BYTES } from "./product_programs.ts";
-import { measureProduct, type ProductFigure, type ProductOptions } from "./product_speed.ts";
+import type { ProductFigure } from "./product_speed.ts";
 
-const heading = [
-  "| product | type | K x N | rows | kernel | µs | GB/s | of copies | TFLOPS | error | shaders alone, µs | ratio |",
-  "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-].join("\n");
+/** Without what stands in for shaders, on every device. */
+const SHADERS_ALONE = { BUN_METAL_CUDA_NATIVE: "off", BUN_METAL_CPU_NATIVE: "msl" };
+/** Seconds that a process gets beside its budget, to end what it began. */
+const GRACE_SECONDS = 30;
+/** Rounds of the shaders alone: their figures are only compared with. */
+const SHADER_ROUNDS = 3;
+const INTERRUPTED = 130;
 
-async function main(): Promise<void> {
+const help = `bun run test/bench/products.ts: how fast the kernels of products are, and what the shaders alone take
+
+  --device NAME        as Device.open takes it: cpu, cuda, cuda:1 (default: auto)
+  --types TYPE,...     of weights (default: f16,q8_0,q4_0,q4_k,q6_k)
+  --shapes SHAPE,...   1.1b, 8b: the products of such a model; KxN, as 4096x14336, in each of the forms (default: 1.1b,8b)
+  --rows N,...         rows of activations (default: 1)
+  --forms FORM,...     of one row: ${forms.join(", ")} (default: as models have them; of KxN: residual)
+  --side-by-side       no barriers between products
+  --same-weights       all products of a program have the same weights
+  --rounds N           (default: 5)
+  --milliseconds N     of a round, about (default: 20)
+  --copy-bytes N       of a copy that the device's speed is measured by (default: 2^28)
+  --without-shaders    the device's own kernels alone
+  --budget SECONDS     what is not begun by then is left out (default: 120)
+  --json FILE          all that was found
+`;
+
+/** What a process found. */
+type Side = {
+  device: string;
+  copy: number;
+  readonly figures: (ProductFigure | undefined)[];
+  readonly errors: string[];
+};
+
+function readWords() {
   const { values } = parseArgs({
     options: {
       device: { type: "string", default: "auto" },
@@ -30,98 +55,119 @@ async function main(): Promise<void> {
       "same-weights": { type: "boolean", default: false },
       rounds: { type: "string", default: "5" },
       milliseconds: { type: "string", default: "20" },
+      "copy-bytes": { type: "string", default: String(2 ** 28) },
+      "without-shaders": { type: "boolean", default: false },
       budget: { type: "string", default: "120" },
-      "copy-bytes": { type: "string" },
-      "without-plain": { type: "boolean", default: false },
-      child: { type: "boolean", default: false },
       json: { type: "string" },
+      help: { type: "boolean", default: false },
     },
   });
-  const end = performance.now() + 1e3 * Number(values.budget);
-  let cases: ProductCase[];
-  try {
-    cases = readCases(values);
-  } catch (error) {
-    if (!(error instanceof CaseError)) throw error;
-    console.error(`products: ${error.message}`);
-    process.exit(2);
-  }
-  const options: ProductOptions = {
-    chained: !values["side-by-side"],
-    rotationBytes: values["same-weights"] ? 0 : ROTATION_BYTES,
-    rounds: Math.max(1, Number(values.rounds) || 1),
-    milliseconds: Number(values.milliseconds) || 20,
-  };
-  using device = Device.open(values.device);
-  const figures: ProductFigure[] = [];
-  if (values.child) {
-    for (const product of cases) {
-      if (performance.now() > end) break;
-      figures.push(await measureProduct(device, product, options));
-    }
-    console.log(JSON.stringify(figures));
+  for (const option of ["rounds", "milliseconds", "copy-bytes", "budget"] as const)
+    if (!(Number(values[option]) > 0)) throw new CaseError(`--${option} takes a number above 0`);
+  return values;
+}
+
+async function main(): Promise<void> {
+  const values = readWords();
+  if (values.help) {
+    console.log(help);
     return;
   }
-
-  const copy = copySpeed(
-    device,
-    values["copy-bytes"] === undefined ? undefined : Number(values["copy-bytes"]),
-  );
+  const cases = readCases(values);
+  const end = performance.now() + 1e3 * Number(values.budget);
+  const options = {
+    chained: !values["side-by-side"],
+    rotationBytes: values["same-weights"] ? 0 : ROTATION_BYTES,
+    rounds: Number(values.rounds),
+    milliseconds: Number(values.milliseconds),
+  };
   const about = {
-    device: device.info.name,
     commit: describeCommit(),
     date: new Date().toISOString(),
     command: process.argv.slice(2).join(" "),
-    copy,
-  };
-  console.log(`${about.device}, commit ${about.commit}, ${about.date}, copies ${copy.toFixed(0)} GB/s`);
-  const order = options.chained ? "one after the other" : "side by side";
-  console.log(
-    `products ${order}, ${values["same-weights"] ? "of the same weights" : "each of other weights"}\n`,
-  );
-  console.log(heading);
-  const plain: ProductFigure[] = [];
-  const save = (): void => {
-    if (values.json === undefined) return;
-    writeFileSync(values.json, `${JSON.stringify({ about, options, figures, plain }, undefined, 2)}\n`);
   };
   await using children = new Children();
-  // By type, so that figures with their ratios come while the rest is measured.
-  for (const type of new Set(cases.map((product) => product.type))) {
-    const own: ProductFigure[] = [];
-    for (const product of cases.filter((one) => one.type === type)) {
-      if (performance.now() > end) break;
-      try {
-        own.push(await measureProduct(device, product, options));
-      } catch (error) {
-        console.error(`${nameOf(product)}: ${String(error)}`);
-      }
-    }
-    figures.push(...own);
-    const seconds = (end - performance.now()) / 1e3;
-    if (!values["without-plain"] && own.length > 0 && seconds > 0) {
-      const command = [process.execPath, "run", import.meta.filename, "--child", ...process.argv.slice(2)];
-      const told = ["--types", type, "--rounds", "3", "--budget", String(seconds)];
-      try {
-        const said = await children.run(`shaders for ${type}`, [...command, ...told], seconds + 20, {
-          BUN_METAL_CUDA_NATIVE: "off",
-          BUN_METAL_CPU_NATIVE: "msl",
-        });
-        plain.push(...(said as ProductFigure[]));
-      } catch (error) {
-        if (!(error instanceof ChildError)) throw error;
-        console.error(error.message);
-      }
-    }
-    for (const figure of own) console.log(line(figure, plain, copy));
-    save();
-  }
+  const measure = (rounds: number, environment: Record<string, string>, log: (line: string) => void) => {
+    const { device, "copy-bytes": copyBytes } = values;
+    const task = { device, cases, options: { ...options, rounds }, copyBytes: Number(copyBytes), budget: 0 };
+    return measureSide(children, task, end, environment, log);
+  };
+  const own = await measure(options.rounds, {}, console.log);
+  const shaders = values["without-shaders"]
+    ? undefined
+    : await measure(SHADER_ROUNDS, SHADERS_ALONE, (line) => console.log(`shaders alone: ${line}`));
+  const order = options.chained ? "one after the other" : "side by side";
+  const weights = values["same-weights"] ? "of the same weights" : "each with weights that come from memory";
+  console.log(`\n${own.device}, commit ${about.commit}, ${about.date}, copies ${own.copy.toFixed(0)} GB/s`);
+  console.log(`Products ${order}, ${weights}; medians, with the least and the most in brackets.\n`);
+  console.log(table(own, shaders));
+  const errors = [...own.errors, ...(shaders?.errors ?? []).map((text) => `shaders alone: ${text}`)];
+  for (const error of errors) console.log(`\nnot measured: ${error}`);
   if (performance.now() > end) console.log("\nThe budget is spent: what is missing was not measured.");
+  if (values.json === undefined) return;
+  writeFileSync(values.json, `${JSON.stringify({ about, options, own, shaders }, undefined, 2)}\n`);
 }
 
-function line(figure: ProductFigure, plain: readonly ProductFigure[], copy: number): string {
+/** A process for all cases; one that ends badly is followed by another, for the cases after the one at which it was. */
+async function measureSide(
+  children: Children,
+  task: ProductTask,
+  end: number,
+  environment: Record<string, string>,
+  log: (line: string) => void,
+): Promise<Side> {
+  const side: Side = { device: "", copy: Number.NaN, figures: task.cases.map(() => undefined), errors: [] };
+  for (let next = 0; next < task.cases.length && performance.now() < end; ) {
+    const budget = (end - performance.now()) / 1e3;
+    const first = next;
+    const cases = task.cases.slice(first);
+    const command = [process.execPath, "run", join(import.meta.dirname, "product_child.ts")];
+    const told: ProductTask = { ...task, cases, budget };
+    const read = (text: string): void => {
+      const line = JSON.parse(text) as ProductLine;
+      if ("copy" in line) {
+        side.device = line.device;
+        side.copy = line.copy;
+        return;
+      }
+      if ("begin" in line) return;
+      const product = cases[line.index];
+      next = first + line.index + 1;
+      if ("figure" in line) {
+        side.figures[next - 1] = line.figure;
+        log(`${nameOf(product)}: ${digits(line.figure.microseconds.median)} µs`);
+      } else side.errors.push(`${nameOf(product)}: ${line.error}`);
+    };
+    try {
+      await children.run(
+        "products",
+        [...command, JSON.stringify(told)],
+        budget + GRACE_SECONDS,
+        environment,
+        read,
+      );
+      break;
+    } catch (error) {
+      if (!(error instanceof ChildError)) throw error;
+      side.errors.push(`${nameOf(task.cases[next] ?? cases[0])}: ${error.message}`);
+      next++;
+    }
+  }
+  return side;
+}
+
+function table(own: Side, shaders: Side | undefined): string {
+  return [
+    "| product | type | K x N | rows | kernel | µs | GB/s | of copies | TFLOPS | error | shaders alone, µs | ratio |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ...own.figures.flatMap((figure, i) =>
+      figure === undefined ? [] : [row(figure, shaders?.figures[i], own.copy)],
+    ),
+  ].join("\n");
+}
+
+function row(figure: ProductFigure, shader: ProductFigure | undefined, copy: number): string {
   const { name, type, k, n, rows, form, kernel, microseconds, weightBytes, operations, error } = figure;
-  const other = plain.find((one) => nameOf(one) === nameOf(figure));
   const [median, least, most] = [microseconds.median, microseconds.least, microseconds.most].map(digits);
   const speed = weightBytes / microseconds.median / 1e3;
   const cells = [
@@ -135,18 +181,26 @@ function line(figure: ProductFigure, plain: readonly ProductFigure[], copy: numb
     `${((100 * speed) / copy).toFixed(0)} %`,
     digits(operations / microseconds.median / 1e6),
     error.toExponential(1),
-    other === undefined ? "" : digits(other.microseconds.median),
-    other === undefined ? "" : (other.microseconds.median / microseconds.median).toFixed(2),
+    shader === undefined ? "" : digits(shader.microseconds.median),
+    shader === undefined ? "" : (shader.microseconds.median / microseconds.median).toFixed(2),
   ];
   return `| ${cells.join(" | ")} |`;
 }
 
 function nameOf({ name, type, rows, form }: ProductCase): string {
-  return `${name} (${form}) ${type}, ${rows} rows`;
+  return `${name} (${form}), ${type}, ${rows} ${rows === 1 ? "row" : "rows"}`;
 }
 
 function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-if (import.meta.main) await main();
+try {
+  await main();
+} catch (error) {
+  if (error instanceof CaseError || (error instanceof TypeError && error.message.includes("option"))) {
+    console.error(`products: ${error.message.split("\n")[0]}`);
+    process.exitCode = 2;
+  } else if (error instanceof Interrupted) process.exitCode = INTERRUPTED;
+  else throw error;
+}
