@@ -1,5 +1,4 @@
 /** What a token costs the host: the processor time of JavaScript's thread, and what of it goes into submitting a step. */
-import { readFileSync } from "node:fs";
 import type { Queue } from "../../../mod.ts";
 import type { HostTime } from "./task.ts";
 
@@ -21,7 +20,7 @@ export async function measureHost(
     return done;
   };
   const read = () => ({
-    thread: threadMicroseconds(),
+    thread: process.threadCpuUsage(),
     process: process.cpuUsage(),
     wall: performance.now(),
     submitting,
@@ -34,28 +33,14 @@ export async function measureHost(
     const end = read();
     const each = 1 / (tokens - 1);
     const { user, system } = process.cpuUsage(start.process);
+    const thread = process.threadCpuUsage(start.thread);
     return {
-      thread:
-        start.thread === undefined || end.thread === undefined
-          ? undefined
-          : (end.thread - start.thread) * each,
+      thread: (thread.user + thread.system) * each,
       submission: 1e3 * (end.submitting - start.submitting) * each,
       process: (user + system) * each,
       wall: 1e3 * (end.wall - start.wall) * each,
     };
   } finally {
     Reflect.deleteProperty(queue, "submit"); // the class's own is behind it
-  }
-}
-
-/** Time that this thread, the process's first, has spent on a processor: the first number of schedstat, in nanoseconds. */
-function threadMicroseconds(): number | undefined {
-  try {
-    const nanoseconds = Number(
-      readFileSync(`/proc/self/task/${process.pid}/schedstat`, "latin1").split(" ")[0],
-    );
-    return Number.isFinite(nanoseconds) ? nanoseconds / 1e3 : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -20,8 +20,8 @@ export type ModelTask = {
 
 /** Microseconds for a token of generation. */
 export type HostTime = {
-  /** Processor time of the thread of JavaScript; undefined where the system does not tell. */
-  readonly thread: number | undefined;
+  /** Processor time of the thread of JavaScript. */
+  readonly thread: number;
   /** Of its time, that within the native call that submits a step: checks, words, and the launch of the graph. */
   readonly submission: number;
   /** Processor time of all threads, the driver's among them. */
