@@ -140,7 +140,8 @@ class DeviceRun {
       await work(seconds);
     } catch (error) {
       if (!(error instanceof ChildError || error instanceof RangeError)) throw error;
-      failures.push(`${what}: ${error.message}`);
+      // Of what a process printed as it ended, the line that says why.
+      failures.push(`${what}: ${/^\w*Error: .+$/m.exec(error.message)?.[0] ?? error.message}`);
       console.error(error.message);
     }
     this.save();

@@ -33,6 +33,8 @@ const SMALL_FILE_TILES = 8;
 const SPARE_BYTES = 1 << 28;
 export const BOS = 1;
 const EOS = 2;
+/** The unknown one, begin and end, and the bytes. */
+const TOKENS_WITHOUT_TEXT = 3 + 256;
 
 /** A vocabulary that both sides load: the bytes, and as many words of letters as it takes. */
 function metadata({ name, shape, type }: BenchModel): [string, WritableValue][] {
@@ -159,8 +161,9 @@ function writeTensor(
     at += piece.length;
     from = 0;
   }
-  // A row of zeros never has the largest logit: no generation ends early.
-  if (name === "output.weight") writeAll(file, new Uint8Array(rowBytes), offset + EOS * rowBytes);
+  // Rows of zeros never have the largest logit: no generation ends early, and each of its tokens is text.
+  if (name === "output.weight")
+    writeAll(file, new Uint8Array(Math.min(rows, TOKENS_WITHOUT_TEXT) * rowBytes), offset);
 }
 
 function writeAll(file: number, bytes: Uint8Array, position: number): void {

@@ -157,7 +157,9 @@ export async function generate(
       continue;
     }
     const { generatedTokens } = step.value;
-    if (generatedTokens !== maxTokens || first === undefined)
+    if (first === undefined)
+      throw new RangeError(`${generatedTokens} tokens were generated, without any text`);
+    if (generatedTokens !== maxTokens)
       throw new RangeError(`${generatedTokens} tokens were generated, and ${maxTokens} asked for`);
     return (1e3 * (generatedTokens - 1)) / (performance.now() - first);
   }
