@@ -14,6 +14,8 @@ export type ProductShape = {
   readonly k: number;
   readonly n: number;
   readonly form: Form;
+  /** Outputs of further matrices of the same x, side by side with the first. */
+  readonly also?: readonly number[];
 };
 
 export type ProductCase = ProductShape & { readonly type: WeightDType; readonly rows: number };
@@ -21,16 +23,14 @@ export type ProductCase = ProductShape & { readonly type: WeightDType; readonly 
 /** The products of a token, by model; those of more rows have neither norm nor gate. */
 const models: Readonly<Record<string, readonly ProductShape[]>> = {
   "1.1b": [
-    { name: "1.1b q", k: 2048, n: 2048, form: "norm" },
-    { name: "1.1b k, v", k: 2048, n: 256, form: "norm" },
+    { name: "1.1b q, k, v", k: 2048, n: 2048, form: "norm", also: [256, 256] },
     { name: "1.1b output", k: 2048, n: 2048, form: "residual" },
     { name: "1.1b gate, up", k: 2048, n: 5632, form: "gated" },
     { name: "1.1b down", k: 5632, n: 2048, form: "residual" },
     { name: "1.1b logits", k: 2048, n: 32000, form: "norm" },
   ],
   "8b": [
-    { name: "8b q", k: 4096, n: 4096, form: "norm" },
-    { name: "8b k, v", k: 4096, n: 1024, form: "norm" },
+    { name: "8b q, k, v", k: 4096, n: 4096, form: "norm", also: [1024, 1024] },
     { name: "8b output", k: 4096, n: 4096, form: "residual" },
     { name: "8b gate, up", k: 4096, n: 14336, form: "gated" },
     { name: "8b down", k: 14336, n: 4096, form: "residual" },
@@ -65,12 +65,14 @@ export function readCases(lists: {
         throw new CaseError(`--rows has whole numbers from 1 to 65536, not "${text}"`);
       if (rows === 1) return shapes.map((shape) => ({ ...shape, type, rows }));
       const seen = new Set<string>();
-      return shapes.flatMap(({ name, k, n }): ProductCase[] => {
-        const key = `${k}x${n}`;
-        if (n >= LOGITS_OUTPUTS || seen.has(key)) return [];
-        seen.add(key);
-        return [{ name, k, n, form: "plain", type, rows }];
-      });
+      return shapes.flatMap(({ name, k, n, also = [] }) =>
+        [n, ...also].flatMap((outputs): ProductCase[] => {
+          const key = `${k}x${outputs}`;
+          if (outputs >= LOGITS_OUTPUTS || seen.has(key)) return [];
+          seen.add(key);
+          return [{ name, k, n: outputs, form: "plain", type, rows }];
+        }),
+      );
     }),
   );
 }

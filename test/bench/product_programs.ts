@@ -16,7 +16,7 @@ import { Matmul } from "../../src/tensor/ops/matmul.ts";
 import { MatvecFused } from "../../src/tensor/ops/matvec_fused.ts";
 import { dequantize, randomBlocks } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
-import type { ProductCase } from "./product_cases.ts";
+import type { Form, ProductCase } from "./product_cases.ts";
 import { fillRandom, isRandomType, RandomWords } from "./random_weights.ts";
 
 /** What is read before the same weights are read again. Caches of GPUs have up to 128 MB. */
@@ -25,8 +25,10 @@ export const ROTATION_BYTES: number = 3 * 2 ** 27;
 const TILE_BYTES = 1 << 22;
 const SEED = 1;
 const EPS = 1e-5;
-/** Outputs that are compared with float64, and rows. */
+/** Outputs of a matrix that are compared with float64, of the first row and the last. */
 const CHECKED_OUTPUTS = 32;
+/** Rows of the tile by which matrices begin one after the other: no two that are near have the same. */
+const MATRIX_STEP = 7;
 
 export type ProductProgram = Disposable & {
   readonly program: Program;
@@ -51,66 +53,90 @@ export type ProgramOptions = {
   readonly rotationBytes: number;
 };
 
+/** One weight matrix, whose first row is this one of the tile. */
+type Matrix = { readonly buffer: Buffer; readonly start: number };
+
+/** What products read besides weights. */
+type Operands = { readonly x: Float32Array; readonly norm: Float32Array; readonly residual: Float32Array };
+
 /** Makes a program of products. Its owner disposes it. */
 export function productProgram(
   device: Device,
   product: ProductCase,
   options: ProgramOptions,
 ): ProductProgram {
-  const { type, k, n, rows, form } = product;
-  const matrixBytes = n * rowBytes(type, k);
+  const { type, k, n, rows, form, also = [] } = product;
   const matrices = form === "gated" ? 2 : 1;
-  const weightBytes = matrices * matrixBytes;
+  const heights = [n, ...also];
+  const outputs = heights.reduce((sum, height) => sum + height, 0);
+  const weightBytes = matrices * outputs * rowBytes(type, k);
   const copies = Math.max(1, Math.min(options.count, Math.ceil(options.rotationBytes / weightBytes)));
   using owned = new DisposableStack();
   const tile = randomTile(product);
-  const weights = Array.from({ length: copies * matrices }, () => {
-    const buffer = owned.use(device.buffer(matrixBytes, { storage: "private", label: "weights" }));
-    repeat(buffer, tile);
-    return buffer;
-  });
+  const tileRows = tile.length / rowBytes(type, k);
+  const privateBuffer = (byteLength: number, label: string): Buffer =>
+    owned.use(device.buffer(byteLength, { storage: "private", label }));
+  let made = 0;
+  const weights = Array.from({ length: copies }, () =>
+    heights.map((height) =>
+      Array.from({ length: matrices }, (): Matrix => {
+        const buffer = privateBuffer(height * rowBytes(type, k), "weights");
+        const start = (MATRIX_STEP * made++) % tileRows;
+        repeat(buffer, rotated(tile, start * rowBytes(type, k)));
+        return { buffer, start };
+      }),
+    ),
+  );
   const random = mulberry32(SEED);
-  const input = gaussianArray(random, rows * k);
-  const normWeight = gaussianArray(random, k);
-  const residual = gaussianArray(random, n);
+  const operands: Operands = {
+    x: gaussianArray(random, rows * k),
+    norm: gaussianArray(random, k),
+    residual: gaussianArray(random, n),
+  };
   const constant = (data: Float32Array): Buffer =>
     owned.use(device.bufferFrom(data, { storage: "private", label: "operand" }));
-  const [x, norm, added] = [constant(input), constant(normWeight), constant(residual)];
+  const [x, norm, residual] = [constant(operands.x), constant(operands.norm), constant(operands.residual)];
   // Nobody writes where another one may write at the same time.
   const outs = Array.from({ length: options.chained ? 2 : options.count }, () =>
-    owned.use(device.buffer(rows * n * 4, { storage: "private", label: "products" })),
+    heights.map((height) => privateBuffer(rows * height * 4, "products")),
   );
 
   const graph = new Graph(device);
-  const operation = (i: number): Operation => {
-    const matrix = (which: number) => graph.constant(weights[(i % copies) * matrices + which], type, [n, k]);
+  const operation = (i: number, which: number): Operation => {
+    const height = heights[which];
+    const [first, second] = weights[i % copies][which].map(({ buffer }) =>
+      graph.constant(buffer, type, [height, k]),
+    );
     const from = graph.constant(x, "f32", [rows, k]);
-    const to = graph.constant(outs[i % outs.length], "f32", [rows, n]);
-    if (form === "plain") return new Matmul(from, matrix(0), to);
+    const to = graph.constant(outs[i % outs.length][which], "f32", [rows, height]);
+    if (form === "plain") return new Matmul(from, first, to);
     const inputNorm = { weight: graph.constant(norm, "f32", [k]), eps: EPS };
-    if (form === "norm") return new MatvecFused(from, matrix(0), inputNorm, { kind: "none" }, to);
-    if (form === "gated")
-      return new MatvecFused(from, matrix(0), inputNorm, { kind: "silu", second: matrix(1) }, to);
-    const ending = { kind: "add", residual: graph.constant(added, "f32", [1, n]) } as const;
-    return new MatvecFused(from, matrix(0), undefined, ending, to);
+    if (form === "norm") return new MatvecFused(from, first, inputNorm, { kind: "none" }, to);
+    if (form === "gated") return new MatvecFused(from, first, inputNorm, { kind: "silu", second }, to);
+    const ending = { kind: "add", residual: graph.constant(residual, "f32", [1, n]) } as const;
+    return new MatvecFused(from, first, undefined, ending, to);
   };
   const builder = new ProgramBuilder(device, { dynamicWords: 1, label: "products" });
   let kernel = "";
   for (let i = 0; i < options.count; i++) {
-    const { kernel: name, bindings, args, grid, threads } = operation(i).encode(device.info);
-    kernel = name;
     if (i > 0 && options.chained) builder.barrier();
-    builder.dispatch({
-      pipeline: device.shaders().pipeline(name),
-      buffers: bindings.map(bindingOf),
-      constants: { [bindings.length]: args },
-      threadgroups: [groups(grid[0]), rows === 1 ? 1 : { word: 0, itemsPerGroup: grid[1].itemsPerGroup }],
-      threadsPerThreadgroup: [threads],
-    });
+    for (let which = 0; which < heights.length; which++) {
+      const { kernel: name, bindings, args, grid, threads } = operation(i, which).encode(device.info);
+      kernel = name;
+      builder.dispatch({
+        pipeline: device.shaders().pipeline(name),
+        buffers: bindings.map(bindingOf),
+        constants: { [bindings.length]: args },
+        threadgroups: [groups(grid[0]), rows === 1 ? 1 : { word: 0, itemsPerGroup: grid[1].itemsPerGroup }],
+        threadsPerThreadgroup: [threads],
+      });
+    }
   }
   const program = owned.use(builder.build());
   const words = Uint32Array.of(rows);
   const keeps = owned.move();
+  /** The last product that wrote into the first place for outputs. */
+  const last = outs.length * Math.floor((options.count - 1) / outs.length);
 
   return {
     program,
@@ -119,26 +145,23 @@ export function productProgram(
     count: options.count,
     copies,
     weightBytes,
-    operations: 2 * matrices * rows * n * k,
+    operations: 2 * matrices * rows * outputs * k,
     error() {
       device.queue.run(program, words);
-      const outputs = Math.min(n, CHECKED_OUTPUTS, Math.floor(tile.length / rowBytes(type, k)));
-      const matrix = dequantize(tile.subarray(0, outputs * rowBytes(type, k)), type);
       let [difference, size] = [0, 0];
-      for (const row of new Set([0, rows - 1])) {
-        const found = new Float32Array(outputs);
-        outs[0].download(found, row * n * 4);
-        const operand = input.subarray(row * k, (row + 1) * k);
-        for (let i = 0; i < outputs; i++) {
-          const wanted = expected(
-            product,
-            operand,
-            matrix.subarray(i * k, (i + 1) * k),
-            normWeight,
-            residual[i],
-          );
-          difference += (found[i] - wanted) ** 2;
-          size += wanted ** 2;
+      for (const [which, height] of heights.entries()) {
+        const found = new Float32Array(height);
+        for (const row of new Set([0, rows - 1])) {
+          outs[0][which].download(found, row * height * 4);
+          for (const i of someOf(height)) {
+            const [first, second] = weights[last % copies][which].map(({ start }) => {
+              const at = ((start + i) % tileRows) * rowBytes(type, k);
+              return dequantize(tile.subarray(at, at + rowBytes(type, k)), type);
+            });
+            const wanted = expected(form, operands, row, first, second, i);
+            difference += (found[i] - wanted) ** 2;
+            size += wanted ** 2;
+          }
         }
       }
       return Math.sqrt(difference / size);
@@ -147,19 +170,30 @@ export function productProgram(
   };
 }
 
-/** One output in float64. Both matrices of a gate begin with the same weights. */
+/** The outputs that are compared: the first ones and the last. */
+function someOf(outputs: number): Set<number> {
+  const few = Math.min(outputs, CHECKED_OUTPUTS / 2);
+  return new Set(Array.from({ length: 2 * few }, (_, i) => (i < few ? i : outputs - 2 * few + i)));
+}
+
+/** Output `i` of a row, in float64. */
 function expected(
-  { form }: ProductCase,
-  x: Float32Array,
-  weights: Float64Array,
-  norm: Float32Array,
-  residual: number,
+  form: Form,
+  { x, norm, residual }: Operands,
+  row: number,
+  first: Float64Array,
+  second: Float64Array | undefined,
+  i: number,
 ): number {
+  const k = first.length;
+  const operand = x.subarray(row * k, (row + 1) * k);
   const isNormed = form === "norm" || form === "gated";
-  const scale = isNormed ? 1 / Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / x.length + EPS) : 1;
-  const product = weights.reduce((sum, w, j) => sum + w * x[j] * (isNormed ? scale * norm[j] : 1), 0);
-  if (form === "gated") return (product / (1 + Math.exp(-product))) * product;
-  return form === "residual" ? product + residual : product;
+  const scale = isNormed ? 1 / Math.sqrt(operand.reduce((sum, v) => sum + v * v, 0) / k + EPS) : 1;
+  const dot = (weights: Float64Array): number =>
+    weights.reduce((sum, w, j) => sum + w * operand[j] * (isNormed ? scale * norm[j] : 1), 0);
+  const product = dot(first);
+  if (second !== undefined) return (product / (1 + Math.exp(-product))) * dot(second);
+  return form === "residual" ? product + residual[i] : product;
 }
 
 /** Whole rows of random weights: a few megabytes, or as many as the matrix has. */
@@ -175,6 +209,15 @@ function randomTile({ type, k, n }: ProductCase): Uint8Array<ArrayBuffer> {
   const tile = new Uint8Array(tileRows * bytes);
   fillRandom(type, tile, deviation, new RandomWords(SEED));
   return tile;
+}
+
+/** The bytes from one on, and those before it behind them. */
+function rotated(tile: Uint8Array<ArrayBuffer>, start: number): Uint8Array<ArrayBuffer> {
+  if (start === 0) return tile;
+  const bytes = new Uint8Array(tile.length);
+  bytes.set(tile.subarray(start));
+  bytes.set(tile.subarray(0, start), tile.length - start);
+  return bytes;
 }
 
 /** Fills a buffer with repetitions of a tile, doubling what is there. */

@@ -59,8 +59,9 @@ export async function measureProduct(
   return { ...product, kernel, copies, microseconds, weightBytes, operations, error };
 }
 
-function usualCount(device: Device, { type, k, n, rows }: ProductCase): number {
+function usualCount(device: Device, { type, k, n, rows, also = [] }: ProductCase): number {
   if (rows > 1) return FEWEST;
+  const outputs = also.reduce((sum, height) => sum + height, n);
   const bytes = device.info.backend === "cpu" ? CPU_BYTES : GPU_BYTES;
-  return Math.max(FEWEST, Math.min(ONE_ROW_COUNT, Math.round(bytes / (n * rowBytes(type, k)))));
+  return Math.max(FEWEST, Math.min(ONE_ROW_COUNT, Math.round(bytes / (outputs * rowBytes(type, k)))));
 }

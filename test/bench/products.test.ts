@@ -15,12 +15,12 @@ describe("cases", () => {
     const cases = readCases({ types: "q8_0", shapes: "8b", rows: "1" });
     expect(cases.map(({ k, n, form }) => `${k}x${n} ${form}`)).toEqual([
       "4096x4096 norm",
-      "4096x1024 norm",
       "4096x4096 residual",
       "4096x14336 gated",
       "14336x4096 residual",
       "4096x128256 norm",
     ]);
+    expect(cases[0].also).toEqual([1024, 1024]);
   });
   test("of more rows each shape is measured once, and logits are not", () => {
     const cases = readCases({ types: "f16,q4_k", shapes: "8b", rows: "512" });
@@ -48,6 +48,20 @@ describe("products", () => {
     expect(figure.copies).toBe(QUICK.count);
     expect(figure.microseconds.median).toBeGreaterThan(0);
     expect(figure.operations).toBe(2 * product.rows * 256 * 96 * (product.form === "gated" ? 2 : 1));
+  });
+  test("of several matrices, the last part of the tile's rows too", async () => {
+    const product = {
+      name: "qkv",
+      k: 4096,
+      n: 700,
+      also: [64, 40],
+      form: "norm",
+      type: "f16",
+      rows: 1,
+    } as const;
+    const figure = await measureProduct(device, product, QUICK);
+    expect(figure.error).toBeLessThan(MOST_ERROR);
+    expect(figure.weightBytes).toBe(2 * 4096 * 804);
   });
   test("side by side, of the same weights", async () => {
     const [product] = readCases({ types: "q8_0", shapes: "256x96", rows: "1" });

@@ -169,13 +169,14 @@ function table(own: Side, shaders: Side | undefined): string {
 }
 
 function row(figure: ProductFigure, shader: ProductFigure | undefined, copy: number): string {
-  const { name, type, k, n, rows, form, kernel, microseconds, weightBytes, operations, error } = figure;
+  const { name, type, k, n, rows, form, also = [], kernel } = figure;
+  const { microseconds, weightBytes, operations, error } = figure;
   const [median, least, most] = [microseconds.median, microseconds.least, microseconds.most].map(digits);
   const speed = weightBytes / microseconds.median / 1e3;
   const cells = [
     `${name} (${form})`,
     type,
-    `${k} x ${n}`,
+    `${k} x ${[n, ...also].join(", ")}`,
     rows,
     kernel,
     `${median} (${least} .. ${most})`,
