@@ -5,7 +5,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Device, type DeviceInfo } from "../../mod.ts";
 import { ChildError, Children, Interrupted } from "./children.ts";
-import { describeCard } from "./device/card.ts";
+import { cardIndex, describeCard } from "./device/card.ts";
 import type { Flatness, FlatnessTask } from "./device/flatness.ts";
 import { type DeviceOptions, deviceHelp, readDeviceOptions } from "./device/options.ts";
 import type { QuotedProduct, QuotedProductTask } from "./device/quoted_product.ts";
@@ -188,7 +188,7 @@ async function measure(options: DeviceOptions): Promise<void> {
     commit: describeCommit(),
     command: `bun run test/bench/device.ts ${process.argv.slice(2).join(" ")}`.trim(),
     device: info.name,
-    card: info.backend === "cuda" ? await describeCard(Number(info.id.split(":")[1] ?? 0)) : undefined,
+    card: info.backend === "cuda" ? await describeCard(cardIndex(info)) : undefined,
     machine: describeMachine(),
     bun: Bun.version,
     rounds: options.rounds,

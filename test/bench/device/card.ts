@@ -1,4 +1,5 @@
 /** What NVIDIA's own tool says of a card; undefined where there is none. */
+import type { DeviceInfo } from "../../../mod.ts";
 
 export type Card = {
   readonly name: string;
@@ -8,6 +9,11 @@ export type Card = {
   readonly memoryClockMHz: number;
   readonly powerLimitWatts: number;
 };
+
+/** The number of a card, as in `cuda:1`. */
+export function cardIndex({ id }: DeviceInfo): number {
+  return Number(id.split(":")[1] ?? 0);
+}
 
 export async function describeCard(index: number): Promise<Card | undefined> {
   const fields = [

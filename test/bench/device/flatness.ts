@@ -1,7 +1,7 @@
 // Minutes of generation, with the memory of device and host every few seconds: started with a task as generation.ts is.
 import { Device, Llama } from "../../../mod.ts";
 import { readMemory } from "../task.ts";
-import { cardMemory } from "./card.ts";
+import { cardIndex, cardMemory } from "./card.ts";
 import { generate, promptOf } from "./generation.ts";
 
 export type FlatnessTask = {
@@ -73,7 +73,7 @@ export async function measureFlatness(task: FlatnessTask, log: (line: string) =>
       resident: memory?.resident,
       anonymous: memory?.anonymous,
       allocated: device.allocatedBytes,
-      card: device.info.backend === "cuda" ? await cardMemory(0) : undefined,
+      card: device.info.backend === "cuda" ? await cardMemory(cardIndex(device.info)) : undefined,
     });
   };
   while (performance.now() < end) {

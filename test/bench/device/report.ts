@@ -19,8 +19,11 @@ export function markdown(results: DeviceResults): string {
     "",
     `${about.device}${driver}; ${machine.processors} processors ${machine.processor}; Bun ${about.bun}.`,
     `Commit ${about.commit}, ${about.date}, \`${about.command}\`: medians of ${about.rounds} rounds, with the least and the most in brackets.`,
-    `Random weights, keys and values in F16, greedy choice, prompts in batches of ${about.batchSize}. Copies within the device's memory: ${digits(copy)} GB/s,`,
-    "bytes read and written. llama.cpp's figures on an H200 and those of Apple's GPU are quoted, not measured.",
+    `Random weights, keys and values in F16, greedy choice, prompts in batches of ${about.batchSize}.`,
+    ...(Number.isNaN(copy)
+      ? []
+      : [`Copies within the device's memory: ${digits(copy)} GB/s, bytes read and written.`]),
+    "llama.cpp's figures on an H200 and those of Apple's GPU are quoted, not measured.",
     ...generation(results, copy),
     ...prompts(results),
     ...besides(results),
