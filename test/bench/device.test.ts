@@ -14,7 +14,7 @@ function run(directory: string, ...words: string[]) {
   const models = join(directory, "models");
   const child = Bun.spawnSync(
     [
-      ...[process.execPath, "run", join(import.meta.dirname, "device.ts"), "--device", "cpu"],
+      ...[process.execPath, "run", join(import.meta.dirname, "device.ts")],
       ...["--models", "tiny-q4_k_m", "--directory", models, "--python", "no-such-python"],
       ...["--prompts", "8,40", "--depths", "8,24", "--tokens", "16", "--rounds", "2", "--batch-size", "32"],
       ...["--copy-bytes", "65536", "--json", join(directory, "found/it.json"), ...words],
