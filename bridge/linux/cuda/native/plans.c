@@ -1,6 +1,6 @@
 /* plans.c: see native.h. */
 #include "native.h"
 
-CudaNativePlan cudaMatvecPlan;
+CudaNativePlan cudaAttentionPlan, cudaMatvecPlan;
 
-CudaNativePlan *const cudaNativePlans[] = {cudaMatvecPlan, NULL};
+CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaMatvecPlan, NULL};

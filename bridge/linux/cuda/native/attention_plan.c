@@ -1,0 +1,260 @@
+/*
+ * attention_plan.c: which commands attention_row.cu takes: attention of few rows, with the reduction of its parts; for a single
+ * row also what comes before it, the storing of its key and value, and the turning of query and key.
+ */
+#include "attention_row.h"
+#include "native.h"
+
+typedef uint32_t uint; // as the shaders call it
+#include "../../../../shaders/args.h"
+
+enum { MostRows = 8, LeastSteps = 4 };
+
+static const struct {
+  const char *format;
+  uint32_t headDim, keys; // of a step
+  const char *kernel;
+} variants[] = {
+    {"f16", 32, 16, "attention_row_32_f16"},   {"f16", 64, 16, "attention_row_64_f16"},
+    {"f16", 96, 16, "attention_row_96_f16"},   {"f16", 128, 16, "attention_row_128_f16"},
+    {"f16", 256, 16, "attention_row_256_f16"}, {"f32", 32, 16, "attention_row_32_f32"},
+    {"f32", 64, 16, "attention_row_64_f32"},   {"f32", 96, 16, "attention_row_96_f32"},
+    {"f32", 128, 16, "attention_row_128_f32"}, {"f32", 256, 8, "attention_row_256_f32"},
+};
+enum { Variants = sizeof variants / sizeof *variants };
+
+/* A run of commands, by what they are; NULL for what is not among them. */
+typedef struct Run {
+  const CudaNativeCommand *turnQuery, *turnKey, *store, *attention, *reduce;
+  uint32_t count;
+} Run;
+
+typedef struct Range {
+  uint64_t address, length;
+} Range;
+
+static bool overlap(Range a, Range b) { return a.address < b.address + b.length && b.address < a.address + a.length; }
+
+static bool isSame(Range a, Range b) { return a.address == b.address && a.length == b.length; }
+
+/* What is bound at an index; its address is 0 where that is shorter than `length`. */
+static Range bound(const CudaNativeCommand *command, uint32_t index, uint64_t length) {
+  const bool isLongEnough = command->bufferLengths[index] >= length;
+  return (Range){isLongEnough ? command->buffers[index] : 0, length};
+}
+
+static uint64_t groupsAlong(const CudaNativeCommand *command, uint32_t axis) {
+  const uint64_t size = command->threadsPerThreadgroup[axis];
+  return size == 0 ? 0 : (command->threads[axis] + size - 1) / size;
+}
+
+static bool isNamed(const CudaNativeCommand *command, const char *family) {
+  return strncmp(command->function->name, family, strlen(family)) == 0;
+}
+
+static bool isRope(const CudaNativeCommand *command) {
+  return isNamed(command, "rope_interleaved_f32") || isNamed(command, "rope_half_f32");
+}
+
+static bool isAttention(const CudaNativeCommand *command) {
+  const char *name = command->function->name;
+  return strcmp(name, "attention_f16") == 0 || strcmp(name, "attention_f32") == 0;
+}
+
+/* The longest run that the commands begin with. False if there is none. */
+static bool readRun(const CudaNativeCommand *commands, uint32_t count, Run *run) {
+  memset(run, 0, sizeof *run);
+  uint32_t i = 0;
+  const bool turns = count > 3 && isRope(&commands[0]) && isRope(&commands[1]);
+  if (turns) i = 2;
+  if (i < count && isNamed(&commands[i], "kv_store_")) run->store = &commands[i++];
+  if (i >= count || !isAttention(&commands[i])) return false;
+  run->attention = &commands[i++];
+  if (turns && run->store) {
+    const bool isKeyFirst = commands[0].buffers[3] == run->store->buffers[0];
+    run->turnKey = &commands[!isKeyFirst];
+    run->turnQuery = &commands[isKeyFirst];
+  } else if (turns) {
+    return false;
+  }
+  const struct AttentionArgs *args = run->attention->constants[7];
+  if (args && args->splits > 1) {
+    if (i >= count || strcmp(commands[i].function->name, "attention_reduce") != 0) return false;
+    run->reduce = &commands[i++];
+  }
+  run->count = i;
+  return args != NULL;
+}
+
+/* ---- what each command has to be --------------------------------------------------------------------------------------- */
+
+static bool takesAttention(const Run *run, CudaAttentionRow *row, uint32_t *rows, uint32_t *variant) {
+  const CudaNativeCommand *command = run->attention;
+  const struct AttentionArgs *args = command->constants[7];
+  if (args->kvHeads == 0 || args->heads == 0 || args->heads % args->kvHeads != 0 || args->splits == 0 || args->blockSize == 0 ||
+      args->blocksPerSequence == 0 || args->window == 0 || args->heads > UINT16_MAX)
+    return false;
+  for (*variant = 0; *variant < Variants; ++*variant)
+    if (variants[*variant].headDim == args->headDim && strcmp(command->function->name + 10, variants[*variant].format) == 0) break;
+  if (*variant == Variants) return false;
+  const uint64_t rowCount = groupsAlong(command, 1);
+  if (groupsAlong(command, 0) != args->heads || rowCount == 0 || rowCount > MostRows || command->threadsPerThreadgroup[1] != 1 ||
+      command->threadsPerThreadgroup[2] != 1 || groupsAlong(command, 2) != args->splits)
+    return false;
+  *rows = (uint32_t)rowCount;
+
+  const uint64_t words = rowCount * sizeof(uint32_t), queries = rowCount * args->heads * args->headDim * sizeof(float);
+  row->query = (const float *)bound(command, 0, queries).address;
+  row->keyCache = (void *)bound(command, 1, 16).address;
+  row->valueCache = (void *)bound(command, 2, 16).address;
+  row->positions = (const uint32_t *)bound(command, 3, words).address;
+  row->sequences = (const uint32_t *)bound(command, 4, words).address;
+  row->blockTables = (const uint32_t *)bound(command, 5, args->blocksPerSequence * sizeof(uint32_t)).address;
+  row->out = (float *)bound(command, 6, queries).address;
+  row->heads = args->heads;
+  row->kvHeads = args->kvHeads;
+  row->tiles = (args->heads / args->kvHeads + AttentionRowQueries - 1) / AttentionRowQueries;
+  row->blockSize = args->blockSize;
+  const bool isPower = (args->blockSize & (args->blockSize - 1)) == 0;
+  row->blockShift = isPower ? (uint32_t)__builtin_ctz(args->blockSize) : AttentionRowNoShift;
+  row->blocksPerSequence = args->blocksPerSequence;
+  row->window = args->window;
+  row->scale = args->scale;
+  row->softCap = args->softCap;
+  return true;
+}
+
+static bool takesReduce(const Run *run, CudaAttentionRow *row) {
+  const CudaNativeCommand *command = run->reduce, *attention = run->attention;
+  const struct AttentionArgs *args = attention->constants[7];
+  const struct AttentionReduceArgs *own = command->constants[3];
+  if (!own || own->heads != args->heads || own->headDim != args->headDim || own->window != args->window ||
+      own->splits != args->splits)
+    return false;
+  if (command->buffers[0] != attention->buffers[6] || command->buffers[1] != attention->buffers[3] ||
+      groupsAlong(command, 0) != args->heads || groupsAlong(command, 1) != groupsAlong(attention, 1) ||
+      command->threadsPerThreadgroup[1] != 1)
+    return false;
+  const uint64_t rows = groupsAlong(attention, 1);
+  row->out = (float *)bound(command, 2, rows * args->heads * args->headDim * sizeof(float)).address;
+  return true;
+}
+
+static bool takesStore(const Run *run, CudaAttentionRow *row) {
+  const CudaNativeCommand *command = run->store, *attention = run->attention;
+  const struct AttentionArgs *args = attention->constants[7];
+  const struct RowArgs *own = command->constants[5];
+  const uint64_t n = (uint64_t)args->kvHeads * args->headDim;
+  if (!own || own->n != n || strcmp(command->function->name + strlen("kv_store_"), attention->function->name + 10) != 0 ||
+      command->buffers[3] != attention->buffers[1] || command->buffers[4] != attention->buffers[2] ||
+      groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < n || groupsAlong(command, 1) != 1 ||
+      command->threadsPerThreadgroup[1] != 1)
+    return false;
+  row->key = (const float *)bound(command, 0, n * sizeof(float)).address;
+  row->value = (const float *)bound(command, 1, n * sizeof(float)).address;
+  row->slots = (const uint32_t *)bound(command, 2, sizeof(uint32_t)).address;
+  return row->key && row->value && row->slots;
+}
+
+/* Whether the command turns `heads` heads of one row. */
+static bool turns(const CudaNativeCommand *command, const struct AttentionArgs *attention, uint32_t heads) {
+  const struct RopeArgs *args = command->constants[4];
+  if (!args || args->heads != heads || args->headDim != attention->headDim) return false;
+  if (args->rotaryDims > args->headDim || args->rotaryDims % 2 != 0) return false;
+  const uint64_t pairs = (uint64_t)heads * args->headDim / 2;
+  return groupsAlong(command, 0) * command->threadsPerThreadgroup[0] >= pairs && groupsAlong(command, 1) == 1 &&
+         command->threadsPerThreadgroup[1] == 1 && bound(command, 0, pairs * 8).address && bound(command, 3, pairs * 8).address &&
+         bound(command, 2, args->rotaryDims / 2 * sizeof(float)).address;
+}
+
+static bool takesTurns(const Run *run, CudaAttentionRow *row) {
+  const CudaNativeCommand *query = run->turnQuery, *key = run->turnKey;
+  const struct AttentionArgs *attention = run->attention->constants[7];
+  if (!turns(query, attention, attention->heads) || !turns(key, attention, attention->kvHeads)) return false;
+  const struct RopeArgs *args = query->constants[4], *other = key->constants[4];
+  if (strcmp(query->function->name, key->function->name) != 0 || args->rotaryDims != other->rotaryDims ||
+      memcmp(&args->magnitude, &other->magnitude, sizeof args->magnitude) != 0 || query->buffers[2] != key->buffers[2])
+    return false;
+  const uint64_t positions = run->attention->buffers[3];
+  if (query->buffers[1] != positions || key->buffers[1] != positions || query->buffers[3] != run->attention->buffers[0] ||
+      key->buffers[3] != run->store->buffers[0])
+    return false;
+  row->turnedQuery = (float *)row->query;
+  row->turnedKey = (float *)row->key;
+  row->query = (const float *)query->buffers[0];
+  row->key = (const float *)key->buffers[0];
+  row->frequencies = (const float *)query->buffers[2];
+  row->rotaryDims = args->rotaryDims;
+  row->turnsHalves = isNamed(query, "rope_half");
+  row->magnitude = args->magnitude;
+  return true;
+}
+
+/* Whether what blocks write is nothing that others may still read: all but the last of a head's only read, so that its own query
+ * and key may lie where what is made of them goes. */
+static bool isInOrder(const CudaAttentionRow *row, uint32_t rows, uint32_t headDim, CudaAttentionRow *out) {
+  const uint64_t queries = (uint64_t)rows * row->heads * headDim * sizeof(float), keys = row->kvHeads * headDim * sizeof(float);
+  const Range query = {(uint64_t)row->query, queries}, result = {(uint64_t)row->out, queries};
+  if (overlap(query, result) && !isSame(query, result)) return false;
+  if (!row->key) return true;
+  const Range key = {(uint64_t)row->key, keys}, value = {(uint64_t)row->value, keys}, slot = {(uint64_t)row->slots, 4};
+  if (rows != 1 || overlap(result, key) || overlap(result, value) || overlap(result, slot)) return false;
+  if (!row->frequencies) return true;
+  const Range turnedQuery = {(uint64_t)row->turnedQuery, queries}, turnedKey = {(uint64_t)row->turnedKey, keys};
+  const Range words[] = {{(uint64_t)row->frequencies, row->rotaryDims / 2 * sizeof(float)}, slot, {(uint64_t)row->positions, 4}};
+  for (int i = 0; i < 3; i++)
+    if (overlap(words[i], result) || overlap(words[i], turnedQuery) || overlap(words[i], turnedKey)) return false;
+  if (overlap(turnedQuery, query) && !isSame(turnedQuery, query)) return false;
+  if (overlap(turnedKey, key) && !isSame(turnedKey, key)) return false;
+  if (overlap(turnedQuery, key) || overlap(turnedQuery, value) || overlap(turnedQuery, turnedKey) || overlap(turnedKey, query) ||
+      overlap(turnedKey, value) || overlap(turnedKey, result))
+    return false;
+  if (isSame(turnedQuery, result)) out->turnedQuery = NULL;
+  else if (overlap(turnedQuery, result) || row->tiles > 1) return false; // the last block has the queries of its own tile
+  return true;
+}
+
+/* ---- the launch ----------------------------------------------------------------------------------------------------------- */
+
+uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
+                           CudaNativeLaunch *out) {
+  Run run;
+  CudaAttentionRow row = {0};
+  uint32_t rows, variant;
+  if (!readRun(commands, count, &run) || !takesAttention(&run, &row, &rows, &variant)) return 0;
+  if ((run.reduce && !takesReduce(&run, &row)) || (run.store && !takesStore(&run, &row)) ||
+      (run.turnQuery && !takesTurns(&run, &row)))
+    return 0;
+  const uint32_t headDim = variants[variant].headDim;
+  if (!row.query || !row.keyCache || !row.valueCache || !row.positions || !row.sequences || !row.blockTables || !row.out ||
+      ((uint64_t)row.out | (uint64_t)row.keyCache | (uint64_t)row.valueCache) % 16 != 0 ||
+      !isInOrder(&row, rows, headDim, &row))
+    return 0;
+
+  const uint32_t heads = row.kvHeads * row.tiles;
+  const uint64_t capacity = (uint64_t)row.blocksPerSequence * row.blockSize;
+  const uint64_t keys = capacity < row.window ? capacity : row.window;
+  const uint64_t worth = keys / variants[variant].keys / LeastSteps + 1;
+  uint64_t splits = device->multiprocessors / (heads * rows);
+  if (splits > worth) splits = worth;
+  if (splits > AttentionRowMostSplits) splits = AttentionRowMostSplits;
+  if (splits == 0) splits = 1;
+  row.splits = (uint32_t)splits;
+  row.leastSteps = LeastSteps;
+
+  *out = (CudaNativeLaunch){
+      .kernel = variants[variant].kernel,
+      .grid = {row.splits, heads, rows},
+      .block = {AttentionRowThreads, 1, 1},
+      .sharedBytes = attentionRowShared(headDim),
+      .scratchBytes = (uint64_t)rows * row.kvHeads * sizeof(uint32_t),
+      .scratchOffset = offsetof(CudaAttentionRow, counters),
+      .partialBytes = attentionRowPartials(headDim, row.splits) * heads * rows,
+      .partialOffset = offsetof(CudaAttentionRow, partials),
+      .overlaps = true,
+      .parameterBytes = sizeof row,
+  };
+  if (out->sharedBytes > device->sharedBytes) return 0;
+  memcpy(out->parameters, &row, sizeof row);
+  return run.count;
+}

@@ -1,0 +1,201 @@
+/*
+ * attention_row.cu: attention of single rows: of one to all keys before it, for a generated token.
+ *
+ * A block has up to eight query heads of one key head, so that keys are read once for all of them, and a part of the keys; its warps share
+ * those out. What blocks have summed goes through memory: the last block of a key head puts it together (attention_join.h).
+ * That one also writes what the commands before attention would have written, when nobody reads their inputs any more, which may lie in
+ * the same place: the turned query and key, and the row's key and value in the cache. Until then blocks have those of their own.
+ *
+ * Grids are for the longest sequence that there can be. How many blocks of a key head take part is seen on the device, by the row's
+ * position; the others end.
+ */
+#include "attention_row.h"
+#include "intrinsics.h"
+
+static constexpr float maskedScore = -3.0e38f; // of shaders/attention.h
+static constexpr float log2OfE = 1.44269504088896340736f;
+
+#include "attention_turn.h"
+#include "attention_join.h"
+#include "attention_half.h"
+#include "attention_float.h"
+
+/** cap tanh(x / cap) */
+DEVICE float softCap(float x, float cap) {
+  const float a = __builtin_fabsf(x / cap), e = fastExp2(-2.0f * log2OfE * a);
+  return __builtin_copysignf(cap * ((1.0f - e) / (1.0f + e)), x);
+}
+
+/** The keys of a block. */
+struct KeyRange {
+  u32 begin, end;         // of the row
+  u32 firstStep, endStep; // of the block
+  u32 used;               // blocks of each tile of heads
+};
+
+template <u32 keys> DEVICE KeyRange rangeOf(const CudaAttentionRow &p, u32 position, u32 split) {
+  KeyRange range;
+  range.end = position + 1;
+  range.begin = range.end - minimum(range.end, p.window);
+  const u32 first = range.begin / keys, steps = (range.end - 1) / keys - first + 1;
+  const u32 each = maximum(p.leastSteps, (steps + p.splits - 1) / p.splits);
+  range.used = (steps + each - 1) / each;
+  range.firstStep = first + minimum(split * each, steps);
+  range.endStep = first + minimum((split + 1) * each, steps);
+  return range;
+}
+
+/** A sequence's block table, of which the part that fits is in shared memory. */
+struct BlockTable {
+  const u32 *blocks;
+  const u32 *known; // NULL: none
+  u32 size, shift;
+
+  /** The slot of a position. */
+  DEVICE_MEMBER u32 slotOf(u32 position) const {
+    const u32 block = shift != AttentionRowNoShift ? position >> shift : position / size;
+    return (known != nullptr ? known[block] : blocks[block]) * size + (position - block * size);
+  }
+};
+
+template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttentionRow &p, unsigned char *arena) {
+  AttentionPlaces<HeadDim> &places = *(AttentionPlaces<HeadDim> *)arena;
+  WarpSums<HeadDim> *sums = (WarpSums<HeadDim> *)(arena + sizeof(AttentionPlaces<HeadDim>));
+  static_assert(sizeof(AttentionPlaces<HeadDim>) % 16 == 0 && sizeof(WarpSums<HeadDim>) % 16 == 0);
+  static_assert(sizeof places + AttentionRowWarps * sizeof *sums == attentionRowShared(HeadDim));
+  static_assert(sizeof(float) * AttentionRowQueries * AttentionRowMostSplits <= AttentionRowWarps * sizeof *sums);
+  static_assert(Rows::warpBytes <= sizeof *sums);
+  const u32 thread = threadIndex(), warp = warpIndex(), lane = laneIndex();
+  const u32 row = blockIndexZ(), split = blockIndexX();
+  const u32 kvHead = blockIndexY() / p.tiles, tile = blockIndexY() % p.tiles;
+  const u32 groupHeads = p.heads / p.kvHeads, firstOfTile = tile * AttentionRowQueries;
+  const u32 group = minimum(groupHeads - firstOfTile, (u32)AttentionRowQueries);
+  const u64 firstHead = (u64)row * p.heads + kvHead * groupHeads + firstOfTile;
+  waitForPrevious();
+
+  // All that does not depend on anything is asked for at once; most rows are of the first sequence.
+  const u32 position = p.positions[row], sequence = p.sequences[row];
+  const u32 newSlot = p.slots != nullptr ? p.slots[row] : 0xffffffff; // SkippedSlot
+  const bool isStaged = p.blocksPerSequence <= AttentionRowTable;
+  constexpr u32 entries = AttentionRowTable / AttentionRowThreads;
+  u32 table[entries];
+  UNROLL for (u32 i = 0; i < entries; i++) {
+    const u32 entry = thread + AttentionRowThreads * i;
+    table[i] = isStaged && entry < p.blocksPerSequence ? p.blockTables[entry] : 0;
+  }
+  PairsOfRows<HeadDim> pairs;
+  pairs.load(p, firstHead, group, kvHead);
+  const KeyRange range = rangeOf<Rows::keys>(p, position, split);
+  allowNext();
+  if (split >= range.used) return;
+
+  const u32 *blocks = p.blockTables + (u64)sequence * p.blocksPerSequence;
+  UNROLL for (u32 i = 0; i < entries; i++) {
+    const u32 entry = thread + AttentionRowThreads * i;
+    if (isStaged && entry < p.blocksPerSequence) places.table[entry] = sequence == 0 ? table[i] : blocks[entry];
+  }
+  syncThreads();
+
+  const BlockTable slots = {blocks, isStaged ? places.table : nullptr, p.blockSize, p.blockShift};
+  // Lanes beyond the row's keys take its first or last.
+  const auto slotOfStep = [&](u32 step) {
+    const u32 key = step * Rows::keys + lane % Rows::keys;
+    return slots.slotOf(minimum(maximum(key, range.begin), range.end - 1));
+  };
+  Rows rows;
+  u32 step = range.firstStep + warp;
+  u32 stepSlots = step < range.endStep ? slotOfStep(step) : 0;
+  if (step < range.endStep) {
+    rows.loadKeys(p, stepSlots, kvHead);
+    rows.loadValues(p, kvHead);
+  }
+  pairs.turn(p, position, places);
+  syncThreads();
+  Rows::prepare(places);
+  syncThreads();
+  rows.begin(places);
+  float *const own = (float *)&sums[warp]; // until the warp's sums are there
+  const float scale = p.softCap > 0.0f ? p.scale : p.scale * log2OfE;
+  while (step < range.endStep) {
+    const u32 next = step + AttentionRowWarps;
+    const bool hasNext = next < range.endStep;
+    const u32 nextSlots = hasNext ? slotOfStep(next) : 0;
+    const bool hasNew = newSlot != 0xffffffff && ballot(stepSlots == newSlot) != 0;
+    if (hasNew) rows.replaceKeys(stepSlots, newSlot, places);
+    float scores[Rows::scoreCount];
+    rows.scoreKeys(places, scores);
+    if (hasNext) rows.loadKeys(p, nextSlots, kvHead);
+    UNROLL for (u32 i = 0; i < Rows::scoreCount; i++) {
+      float score = scores[i] * scale;
+      if (p.softCap > 0.0f) score = log2OfE * softCap(score, p.softCap);
+      const u32 key = step * Rows::keys + Rows::scoredKey(i);
+      scores[i] = key >= range.begin && key < range.end ? score : -__builtin_inff();
+    }
+    typename Rows::Weights weights;
+    rows.weigh(scores, weights, own);
+    if (hasNew) rows.replaceValues(stepSlots, newSlot, places);
+    rows.addValues(weights, own);
+    if (hasNext) rows.loadValues(p, kvHead);
+    stepSlots = nextSlots;
+    step = next;
+  }
+  syncWarp();
+  const u32 warps = minimum(range.endStep - range.firstStep, (u32)AttentionRowWarps);
+  if (warp < warps) rows.end(sums[warp]);
+  syncThreads();
+
+  const u64 head = (u64)row * p.kvHeads + kvHead;
+  const bool isAlone = range.used == 1 && p.tiles == 1;
+  const Partials<HeadDim> partials(p, head * p.tiles + tile);
+  for (u32 item = thread; item < group * (HeadDim / 4); item += AttentionRowThreads) {
+    const u32 query = item / (HeadDim / 4), dimension = item % (HeadDim / 4) * 4;
+    const JoinedSums joined = joinWarps<HeadDim>(sums, warps, query, dimension);
+    if (isAlone) {
+      *(f32x4 *)&p.out[(firstHead + query) * HeadDim + dimension] = joined.values / joined.total;
+    } else {
+      const u64 at = (u64)split * AttentionRowQueries + query;
+      *(f32x4 *)&partials.values[at * HeadDim + dimension] = joined.values;
+      if (dimension == 0) partials.heights[at] = f32x2{joined.highest, joined.total};
+    }
+  }
+  if (!isAlone) {
+    if (!arriveLast(p.counters + head, range.used * p.tiles, places.isLast)) return;
+    float *const weights = (float *)sums;
+    for (u32 i = 0; i < p.tiles; i++) {
+      if (i > 0) syncThreads();
+      const u32 from = i * AttentionRowQueries;
+      joinBlocks<HeadDim>(p, head * p.tiles + i, range.used, minimum(groupHeads - from, (u32)AttentionRowQueries),
+                          p.out + ((u64)row * p.heads + kvHead * groupHeads + from) * HeadDim, weights);
+    }
+  }
+
+  if (p.turnedQuery != nullptr) {
+    for (u32 i = thread; i < group * HeadDim; i += AttentionRowThreads)
+      p.turnedQuery[firstHead * HeadDim + i] = places.turned[i / HeadDim][i % HeadDim];
+  }
+  if (p.key == nullptr) return;
+  for (u32 d = thread; d < HeadDim; d += AttentionRowThreads) {
+    const float key = places.turned[AttentionRowQueries][d];
+    if (p.turnedKey != nullptr) p.turnedKey[(u64)kvHead * HeadDim + d] = key;
+    if (newSlot == 0xffffffff) continue;
+    const u64 at = ((u64)newSlot * p.kvHeads + kvHead) * HeadDim + d;
+    ((typename Rows::Element *)p.keyCache)[at] = Rows::stored(key);
+    ((typename Rows::Element *)p.valueCache)[at] = Rows::stored(places.value[d]);
+  }
+}
+
+#define ATTENTION_ROW(headDim, name, Rows)                                                                       \
+  GLOBAL(AttentionRowThreads, 1) void attention_row_##headDim##_##name(const CudaAttentionRow p) {               \
+    SHARED_ARENA(arena);                                                                                         \
+    attentionRow<Rows<headDim>, headDim>(p, arena);                                                              \
+  }
+ATTENTION_ROW(32, f16, HalfRows)
+ATTENTION_ROW(64, f16, HalfRows)
+ATTENTION_ROW(96, f16, HalfRows)
+ATTENTION_ROW(128, f16, HalfRows)
+ATTENTION_ROW(256, f16, HalfRows)
+ATTENTION_ROW(32, f32, FloatRows)
+ATTENTION_ROW(64, f32, FloatRows)
+ATTENTION_ROW(96, f32, FloatRows)
+ATTENTION_ROW(128, f32, FloatRows)
+ATTENTION_ROW(256, f32, FloatRows)
