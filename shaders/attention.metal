@@ -141,7 +141,8 @@ template [[host_name("attention_q8_0")]] [[kernel]] decltype(attention<Q8_0>) at
 
 /**
  * Puts the splits of `attention` together: out[r, h] = sum_s w_s sums_s / sum_s w_s total_s, w_s = exp(maximum_s - their
- * maximum), over the splits that have keys. A threadgroup is a SIMD group, or fewer lanes, and makes one head of one row.
+ * maximum), over the splits that have keys. Partials are for this kernel alone: a device that makes both in one leaves them as
+ * they were. A threadgroup is a SIMD group, or fewer lanes, and makes one head of one row.
  * Reads partials [rows, heads, splits, headDim + 2] and positions [rows], writes out [rows, heads, headDim].
  */
 [[kernel]] void attention_reduce(device const float *partials [[buffer(0)]],

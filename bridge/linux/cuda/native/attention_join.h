@@ -34,9 +34,14 @@ struct JoinedSums {
 template <u32 HeadDim>
 DEVICE JoinedSums joinWarps(const WarpSums<HeadDim> *sums, u32 warps, u32 query, u32 dimension) {
   JoinedSums joined = {{0, 0, 0, 0}, maskedScore, 0.0f};
-  for (u32 w = 0; w < warps; w++) joined.highest = maximum(joined.highest, sums[w].highest[query]);
-  for (u32 w = 0; w < warps; w++) {
-    const float weight = fastExp2(sums[w].highest[query] - joined.highest);
+  float highest[AttentionRowWarps];
+  UNROLL for (u32 w = 0; w < AttentionRowWarps; w++) {
+    highest[w] = w < warps ? sums[w].highest[query] : maskedScore;
+    joined.highest = maximum(joined.highest, highest[w]);
+  }
+  UNROLL for (u32 w = 0; w < AttentionRowWarps; w++) {
+    if (w >= warps) continue;
+    const float weight = fastExp2(highest[w] - joined.highest);
     joined.values += weight * *(const f32x4 *)&sums[w].values[query][dimension];
     joined.total += weight * sums[w].total[query];
   }
@@ -49,8 +54,10 @@ DEVICE bool arriveLast(u32 *counter, u32 blocks, u32 &isLast) {
   if (threadIndex() == 0) {
     fence();
     isLast = atomicAdd(counter, 1) == blocks - 1;
-    if (isLast) *counter = 0;
-    fence();
+    if (isLast) {
+      *counter = 0;
+      fence();
+    }
   }
   syncThreads();
   return isLast != 0;
@@ -89,10 +96,10 @@ DEVICE void joinBlocks(const CudaAttentionRow &p, u64 tile, u32 used, u32 group,
     mine[i].x = fastExp2(mine[i].x - highest);
     total += mine[i].x * mine[i].y;
   }
-  total = reduceAddWarp(total);
+  const float reciprocal = fastReciprocal(reduceAddWarp(total));
   UNROLL for (u32 i = 0; i < AttentionRowMostSplits / 32; i++) {
     const u32 s = lane + 32 * i;
-    if (s < used) weights[warp * AttentionRowMostSplits + s] = mine[i].x / total;
+    if (s < used) weights[warp * AttentionRowMostSplits + s] = mine[i].x * reciprocal;
   }
   syncThreads();
 

@@ -8,7 +8,7 @@
 typedef uint32_t uint; // as the shaders call it
 #include "../../../../shaders/args.h"
 
-enum { MostRows = 8, LeastSteps = 4 };
+enum { MostRows = 8 };
 
 static const struct {
   const char *format;
@@ -113,7 +113,8 @@ static bool takesAttention(const Run *run, CudaAttentionRow *row, uint32_t *rows
   row->out = (float *)bound(command, 6, queries).address;
   row->heads = args->heads;
   row->kvHeads = args->kvHeads;
-  row->tiles = (args->heads / args->kvHeads + AttentionRowQueries - 1) / AttentionRowQueries;
+  row->groupHeads = args->heads / args->kvHeads;
+  row->tiles = (row->groupHeads + AttentionRowQueries - 1) / AttentionRowQueries;
   row->blockSize = args->blockSize;
   const bool isPower = (args->blockSize & (args->blockSize - 1)) == 0;
   row->blockShift = isPower ? (uint32_t)__builtin_ctz(args->blockSize) : AttentionRowNoShift;
@@ -234,13 +235,13 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   const uint32_t heads = row.kvHeads * row.tiles;
   const uint64_t capacity = (uint64_t)row.blocksPerSequence * row.blockSize;
   const uint64_t keys = capacity < row.window ? capacity : row.window;
-  const uint64_t worth = keys / variants[variant].keys / LeastSteps + 1;
+  const uint64_t worth = keys / variants[variant].keys / AttentionRowLeastSteps + 1;
   uint64_t splits = device->multiprocessors / (heads * rows);
   if (splits > worth) splits = worth;
   if (splits > AttentionRowMostSplits) splits = AttentionRowMostSplits;
   if (splits == 0) splits = 1;
   row.splits = (uint32_t)splits;
-  row.leastSteps = LeastSteps;
+  row.splitShare = splits == 1 ? UINT32_MAX : (uint32_t)((((uint64_t)1 << 32) + splits - 1) / splits);
 
   *out = (CudaNativeLaunch){
       .kernel = variants[variant].kernel,

@@ -15,6 +15,8 @@
 static constexpr float maskedScore = -3.0e38f; // of shaders/attention.h
 static constexpr float log2OfE = 1.44269504088896340736f;
 
+#define ROLLED _Pragma("unroll 1") /* code that runs once is as long as it takes to fetch it */
+
 #include "attention_turn.h"
 #include "attention_join.h"
 #include "attention_half.h"
@@ -22,8 +24,8 @@ static constexpr float log2OfE = 1.44269504088896340736f;
 
 /** cap tanh(x / cap) */
 DEVICE float softCap(float x, float cap) {
-  const float a = __builtin_fabsf(x / cap), e = fastExp2(-2.0f * log2OfE * a);
-  return __builtin_copysignf(cap * ((1.0f - e) / (1.0f + e)), x);
+  const float a = __builtin_fabsf(x * fastReciprocal(cap)), e = fastExp2(-2.0f * log2OfE * a);
+  return __builtin_copysignf(cap * ((1.0f - e) * fastReciprocal(1.0f + e)), x);
 }
 
 /** The keys of a block. */
@@ -33,15 +35,21 @@ struct KeyRange {
   u32 used;               // blocks of each tile of heads
 };
 
+/** Few steps are shared out by the least that is worth a block; many evenly to all blocks. */
 template <u32 keys> DEVICE KeyRange rangeOf(const CudaAttentionRow &p, u32 position, u32 split) {
   KeyRange range;
   range.end = position + 1;
   range.begin = range.end - minimum(range.end, p.window);
   const u32 first = range.begin / keys, steps = (range.end - 1) / keys - first + 1;
-  const u32 each = maximum(p.leastSteps, (steps + p.splits - 1) / p.splits);
-  range.used = (steps + each - 1) / each;
-  range.firstStep = first + minimum(split * each, steps);
-  range.endStep = first + minimum((split + 1) * each, steps);
+  const u32 blocks = (steps + AttentionRowLeastSteps - 1) / AttentionRowLeastSteps;
+  const bool isFew = blocks <= p.splits;
+  const auto border = [&](u32 i) { // of part i and the one before it
+    if (isFew) return minimum(i * AttentionRowLeastSteps, steps);
+    return i == p.splits ? steps : (u32)((u64)(i * steps) * p.splitShare >> 32);
+  };
+  range.used = isFew ? blocks : p.splits;
+  range.firstStep = first + border(split);
+  range.endStep = first + border(split + 1);
   return range;
 }
 
@@ -67,8 +75,8 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   static_assert(Rows::warpBytes <= sizeof *sums);
   const u32 thread = threadIndex(), warp = warpIndex(), lane = laneIndex();
   const u32 row = blockIndexZ(), split = blockIndexX();
-  const u32 kvHead = blockIndexY() / p.tiles, tile = blockIndexY() % p.tiles;
-  const u32 groupHeads = p.heads / p.kvHeads, firstOfTile = tile * AttentionRowQueries;
+  const u32 kvHead = p.tiles == 1 ? blockIndexY() : blockIndexY() / p.tiles, tile = blockIndexY() - kvHead * p.tiles;
+  const u32 groupHeads = p.groupHeads, firstOfTile = tile * AttentionRowQueries;
   const u32 group = minimum(groupHeads - firstOfTile, (u32)AttentionRowQueries);
   const u64 firstHead = (u64)row * p.heads + kvHead * groupHeads + firstOfTile;
   waitForPrevious();
@@ -77,12 +85,10 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   const u32 position = p.positions[row], sequence = p.sequences[row];
   const u32 newSlot = p.slots != nullptr ? p.slots[row] : 0xffffffff; // SkippedSlot
   const bool isStaged = p.blocksPerSequence <= AttentionRowTable;
-  constexpr u32 entries = AttentionRowTable / AttentionRowThreads;
-  u32 table[entries];
-  UNROLL for (u32 i = 0; i < entries; i++) {
-    const u32 entry = thread + AttentionRowThreads * i;
-    table[i] = isStaged && entry < p.blocksPerSequence ? p.blockTables[entry] : 0;
+  if (isStaged) {
+    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) copyAsync4(&places.table[i], &p.blockTables[i]);
   }
+  copyAsyncCommit();
   PairsOfRows<HeadDim> pairs;
   pairs.load(p, firstHead, group, kvHead);
   const KeyRange range = rangeOf<Rows::keys>(p, position, split);
@@ -90,9 +96,9 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   if (split >= range.used) return;
 
   const u32 *blocks = p.blockTables + (u64)sequence * p.blocksPerSequence;
-  UNROLL for (u32 i = 0; i < entries; i++) {
-    const u32 entry = thread + AttentionRowThreads * i;
-    if (isStaged && entry < p.blocksPerSequence) places.table[entry] = sequence == 0 ? table[i] : blocks[entry];
+  copyAsyncWait<0>();
+  if (isStaged && sequence != 0) {
+    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) places.table[i] = blocks[i];
   }
   syncThreads();
 
@@ -151,7 +157,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const u32 query = item / (HeadDim / 4), dimension = item % (HeadDim / 4) * 4;
     const JoinedSums joined = joinWarps<HeadDim>(sums, warps, query, dimension);
     if (isAlone) {
-      *(f32x4 *)&p.out[(firstHead + query) * HeadDim + dimension] = joined.values / joined.total;
+      *(f32x4 *)&p.out[(firstHead + query) * HeadDim + dimension] = joined.values * fastReciprocal(joined.total);
     } else {
       const u64 at = (u64)split * AttentionRowQueries + query;
       *(f32x4 *)&partials.values[at * HeadDim + dimension] = joined.values;
@@ -161,7 +167,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   if (!isAlone) {
     if (!arriveLast(p.counters + head, range.used * p.tiles, places.isLast)) return;
     float *const weights = (float *)sums;
-    for (u32 i = 0; i < p.tiles; i++) {
+    ROLLED for (u32 i = 0; i < p.tiles; i++) {
       if (i > 0) syncThreads();
       const u32 from = i * AttentionRowQueries;
       joinBlocks<HeadDim>(p, head * p.tiles + i, range.used, minimum(groupHeads - from, (u32)AttentionRowQueries),
@@ -170,7 +176,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   }
 
   if (p.turnedQuery != nullptr) {
-    for (u32 i = thread; i < group * HeadDim; i += AttentionRowThreads)
+    ROLLED for (u32 i = thread; i < group * HeadDim; i += AttentionRowThreads)
       p.turnedQuery[firstHead * HeadDim + i] = places.turned[i / HeadDim][i % HeadDim];
   }
   if (p.key == nullptr) return;

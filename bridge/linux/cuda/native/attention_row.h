@@ -14,6 +14,7 @@ enum {
   AttentionRowWarps = AttentionRowThreads / 32,
   AttentionRowQueries = 8,    /* heads of a block: columns of a matrix instruction */
   AttentionRowTable = 1024,   /* blocks of a sequence, at most, whose table is read into shared memory */
+  AttentionRowLeastSteps = 4, /* of keys, that are worth a block */
   AttentionRowMostSplits = 128,
   AttentionRowNoShift = 32    /* blockShift: blockSize is no power of two */
 };
@@ -31,11 +32,12 @@ typedef struct CudaAttentionRow {
   uint32_t *counters;           /* [rows, kvHeads], zero */
   float *partials;              /* [rows, kvHeads, tiles, splits]: see attention_join.h */
   uint32_t heads, kvHeads;
+  uint32_t groupHeads;          /* heads / kvHeads */
   uint32_t tiles;               /* of AttentionRowQueries heads, of each key head */
   uint32_t blockSize, blockShift, blocksPerSequence;
   uint32_t window;
   uint32_t splits;              /* blocks of a tile of heads, which share out the keys */
-  uint32_t leastSteps;          /* steps that are worth a block */
+  uint32_t splitShare;          /* 2^32 / splits, rounded up; 0xffffffff for one */
   uint32_t rotaryDims;
   uint32_t turnsHalves;         /* pairs are (p, p + rotaryDims / 2), not (2 p, 2 p + 1) */
   float magnitude;
