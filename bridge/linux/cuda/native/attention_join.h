@@ -48,21 +48,6 @@ DEVICE JoinedSums joinWarps(const WarpSums<HeadDim> *sums, u32 warps, u32 query,
   return joined;
 }
 
-/** Says whether this is the last of `blocks` blocks that come here; what the others wrote before is then there to be read. */
-DEVICE bool arriveLast(u32 *counter, u32 blocks, u32 &isLast) {
-  syncThreads();
-  if (threadIndex() == 0) {
-    fence();
-    isLast = atomicAdd(counter, 1) == blocks - 1;
-    if (isLast) {
-      *counter = 0;
-      fence();
-    }
-  }
-  syncThreads();
-  return isLast != 0;
-}
-
 /** out = what the blocks of a tile of heads have summed, over their totals. `weights`: [AttentionRowQueries][splits], shared. */
 template <u32 HeadDim>
 DEVICE void joinBlocks(const CudaAttentionRow &p, u64 tile, u32 used, u32 group, float *out, float *weights) {

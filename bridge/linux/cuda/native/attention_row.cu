@@ -10,6 +10,7 @@
  * position; the others end.
  */
 #include "attention_row.h"
+#include "arrive.h"
 #include "intrinsics.h"
 
 static constexpr float maskedScore = -3.0e38f; // of shaders/attention.h

@@ -1,6 +1,6 @@
 /* plans.c: see native.h. */
 #include "native.h"
 
-CudaNativePlan cudaAttentionPlan, cudaMatvecPlan;
+CudaNativePlan cudaAttentionPlan, cudaMatvecPlan, cudaSamplePlan;
 
-CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaMatvecPlan, NULL};
+CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaMatvecPlan, cudaSamplePlan, NULL};
