@@ -1,6 +1,6 @@
 /* plans.c: see native.h. */
 #include "native.h"
 
-CudaNativePlan cudaAttentionPlan, cudaMatvecPlan, cudaSamplePlan;
+CudaNativePlan cudaAttentionPlan, cudaMatvecPlan, matmulPlan, cudaSamplePlan;
 
-CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaMatvecPlan, cudaSamplePlan, NULL};
+CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaMatvecPlan, matmulPlan, cudaSamplePlan, NULL};

@@ -1,0 +1,133 @@
+/*
+ * matmul_rows.h: the activations of a product, converted to what tensor cores multiply. Part of matmul.cu.
+ *
+ * All blocks together convert all rows, each row once: a block claims four rows, converts them, and claims more, until there
+ * are no more. Then it waits for those that others have claimed, who are running: so it need not be known how many blocks run at
+ * once. Blocks read half as much from then on as x itself would be, and copy it without touching it.
+ *
+ * Halves have 11 bits, but not the range of floats. A row is multiplied by the power of two that brings the largest finite one
+ * of its elements to 2^14 .. 2^15; what is below 2^-28 of that has fewer bits, and an error of 2^-40 of it. For weights in
+ * bfloats and floats, x is two bfloats, which have 16 bits together, and the range.
+ */
+
+/** The largest power of two that a row is multiplied by: smaller rows than 2^-112 have fewer bits. */
+constexpr i32 MostRowExponent = 126;
+
+/** 2^e */
+DEVICE float powerOfTwo(i32 e) { return floatOf((u32)(e + 127) << 23); }
+
+DEVICE float finiteMagnitude(float v) {
+  const u32 bits = bitsOf(v) & 0x7fffffff;
+  return bits < 0x7f800000 ? floatOf(bits) : 0.0f;
+}
+
+/** The upper eight bits of a float, and the rest, rounded. */
+struct BfloatParts {
+  float high, low;
+};
+DEVICE BfloatParts bfloatParts(float v) {
+  const float high = floatOf(bitsOf(v) & 0xffff0000);
+  /* Of an infinity the rest is no number. A NaN whose bits are all in the rest stays one. */
+  const bool isFinite = (bitsOf(v) & 0x7f800000) != 0x7f800000;
+  return {isFinite || v == high ? high : v, isFinite ? v - high : 0.0f};
+}
+
+/** Converted rows: of a plane, and from one to the next. */
+DEVICE u16 *convertedRow(const MatmulParameters &p, u32 row) { return (u16 *)p.partial + (u64)row * p.depth; }
+DEVICE u64 planeLength(const MatmulParameters &p) { return (u64)p.mostRows * p.depth; }
+/** With one plane: what the sums of a row are multiplied by. */
+DEVICE float *rowFactors(const MatmulParameters &p) { return (float *)(p.partial + p.factorsOffset); }
+
+/** Four elements from `i` on. */
+template <u32 planes> DEVICE void storeConverted(u16 *row, u64 plane, u32 i, f32x4 v, float power) {
+  if constexpr (planes == 1) {
+    *(u32x2 *)(row + i) = u32x2{floatsToHalves(v.x * power, v.y * power), floatsToHalves(v.z * power, v.w * power)};
+  } else {
+    const BfloatParts a = bfloatParts(v.x), b = bfloatParts(v.y), c = bfloatParts(v.z), d = bfloatParts(v.w);
+    *(u32x2 *)(row + i) = u32x2{floatsToBfloats(a.high, b.high), floatsToBfloats(c.high, d.high)};
+    *(u32x2 *)(row + plane + i) = u32x2{floatsToBfloats(a.low, b.low), floatsToBfloats(c.low, d.low)};
+  }
+}
+
+/** Elements of a row that its threads hold at a time. */
+constexpr u32 RowThreads = MatmulBlockThreads / MatmulClaimedRows;
+constexpr u32 HeldVectors = 8, HeldElements = 4 * RowThreads * HeldVectors;
+
+struct HeldElementsOfRow {
+  f32x4 vectors[HeldVectors];
+};
+DEVICE u32 heldIndex(u32 part, u32 vector) {
+  return part * HeldElements + 4 * (vector * RowThreads + threadIndex() % RowThreads);
+}
+/** Zeros past the row's end. */
+DEVICE void loadHeld(HeldElementsOfRow &held, const float *x, u32 part, u32 k) {
+  UNROLL for (u32 j = 0; j < HeldVectors; j++) {
+    const u32 i = heldIndex(part, j);
+    held.vectors[j] = i < k ? *(const f32x4 *)(x + i) : f32x4{0, 0, 0, 0};
+  }
+}
+DEVICE float largestHeld(const HeldElementsOfRow &held, float largest) {
+  UNROLL for (u32 j = 0; j < HeldVectors; j++) {
+    const f32x4 v = held.vectors[j];
+    largest = maximum(maximum(largest, maximum(finiteMagnitude(v.x), finiteMagnitude(v.y))),
+                      maximum(finiteMagnitude(v.z), finiteMagnitude(v.w)));
+  }
+  return largest;
+}
+
+/** The largest among a row's threads. */
+DEVICE float largestOfRow(float largest, float *maxima) {
+  largest = reduceMaxWarp(largest);
+  if (laneIndex() == 0) maxima[warpIndex()] = largest;
+  syncThreads();
+  const u32 firstWarp = threadIndex() / RowThreads * (RowThreads / 32);
+  for (u32 i = 0; i < RowThreads / 32; i++) largest = maximum(largest, maxima[firstWarp + i]);
+  return largest;
+}
+
+/** Claims and converts rows while there are some. `control` is shared memory: a word, and one of each warp. */
+template <u32 planes> DEVICE void convertRows(const MatmulParameters &p, u32 rows, u32 *counters, u32 *control) {
+  const u32 thread = threadIndex(), parts = (p.depth + HeldElements - 1) / HeldElements;
+  for (;;) {
+    if (thread == 0) control[0] = atomicAdd(counters + MatmulClaims, 1);
+    syncThreads();
+    const u32 first = control[0] * MatmulClaimedRows;
+    if (first >= rows) break;
+    const u32 row = minimum(first + thread / RowThreads, rows - 1);
+    const float *const x = (const float *)p.x + (u64)row * p.k;
+    HeldElementsOfRow held;
+    float power = 1, largest = 0;
+    for (u32 part = 0; part < parts; part++) {
+      loadHeld(held, x, part, p.k);
+      if (planes == 1) largest = largestHeld(held, largest);
+    }
+    if (planes == 1) {
+      largest = largestOfRow(largest, (float *)(control + 1));
+      /* 2^exponent <= largest < 2^(exponent + 1), but for denormal numbers */
+      const i32 exponent = (i32)(bitsOf(largest) >> 23) - 127, raised = minimum(14 - exponent, MostRowExponent);
+      power = powerOfTwo(raised);
+      if (thread % RowThreads == 0) rowFactors(p)[row] = powerOfTwo(-raised);
+    }
+    for (u32 part = parts; part-- > 0;) { /* the last part is held already */
+      if (part + 1 < parts) loadHeld(held, x, part, p.k);
+      UNROLL for (u32 j = 0; j < HeldVectors; j++)
+        if (heldIndex(part, j) < p.depth)
+          storeConverted<planes>(convertedRow(p, row), planeLength(p), heldIndex(part, j), held.vectors[j], power);
+    }
+    syncThreads();
+    if (thread == 0) {
+      fence();
+      atomicAdd(counters + MatmulFirstCounter + first / MatmulTileRows, 1);
+    }
+  }
+}
+
+/** Waits until the rows of a tile are converted. */
+DEVICE void waitForRows(u32 rows, u32 tile, const u32 *counters) {
+  if (threadIndex() == 0) {
+    const u32 here = minimum(rows - tile * MatmulTileRows, (u32)MatmulTileRows);
+    const u32 claims = (here + MatmulClaimedRows - 1) / MatmulClaimedRows;
+    while (loadAcquire(counters + MatmulFirstCounter + tile) < claims) {}
+  }
+  syncThreads();
+}
