@@ -14,160 +14,12 @@
 
 #include "matmul.h"
 
-#include "matmul_rows.h"
 #include "matmul_tile.h"
+
+#include "matmul_rows.h"
 #include "matmul_weights.h"
 
-constexpr u32 TileBytes = MatmulTileRows * TileRowBytes; /* of x */
-
-/* ---- weights --------------------------------------------------------------------------------------------------------------- */
-
-/** Weights that are multiplied as they are. */
-template <bool isBfloat> struct CopiedWeights {
-  static constexpr bool IsBfloat = isBfloat;
-  static constexpr u32 RowPlanes = isBfloat ? 2 : 1, WeightPlanes = 1;
-  static constexpr bool HasPower = false;
-};
-
-/** Quantised weights, of which there are two tiles of halves, and two segments. */
-template <typename Type> struct QuantisedWeights {
-  static constexpr bool IsBfloat = false;
-  static constexpr u32 RowPlanes = 1, WeightPlanes = 1;
-  static constexpr bool HasPower = true;
-  static constexpr u32 Pieces = MATMUL_PIECES(Type::SegmentBytes), Pitch = MATMUL_PITCH(Type::SegmentBytes);
-};
-
-/** Weights in floats: two bfloats each. */
-struct FloatWeights {
-  static constexpr bool IsBfloat = true;
-  static constexpr u32 RowPlanes = 2, WeightPlanes = 2;
-  static constexpr bool HasPower = false;
-};
-
-/** What a block works on. */
-struct Tile {
-  u32 rows;                   /* of all of x */
-  u32 firstRow, firstOutput;
-  u32 firstStep, steps;       /* of k */
-  u8 *x, *w;                  /* in shared memory */
-};
-
-/** Copies step `s` of a plane of 16-bit elements: `count` rows of it, of which those past the last are zero. */
-template <u32 count>
-DEVICE void copyTile(u8 *to, const u16 *from, u64 rowLength, u32 firstRow, u32 rows, u32 step, u32 lastPiece) {
-  const u32 thread = threadIndex(), piece = thread % TilePieces;
-  UNROLL for (u32 i = 0; i < count * TilePieces / MatmulBlockThreads; i++) {
-    const u32 row = thread / TilePieces + i * (MatmulBlockThreads / TilePieces), there = step * TilePieces + piece;
-    const bool isThere = firstRow + row < rows && there < lastPiece;
-    const u16 *const at = from + (isThere ? (u64)(firstRow + row) * rowLength + there * 8 : 0);
-    copyAsync16(to + placeInTile(row, piece), at, isThere ? 16 : 0);
-  }
-}
-
-template <u32 planes> DEVICE void copyRows(const MatmulParameters &p, const Tile &tile, u32 step) {
-  UNROLL for (u32 plane = 0; plane < planes; plane++)
-    copyTile<MatmulTileRows>(tile.x + (step % MatmulStages * planes + plane) * TileBytes,
-                             (const u16 *)p.partial + plane * planeLength(p), p.depth, tile.firstRow, tile.rows,
-                             tile.firstStep + step, ~0u);
-}
-
-/* ---- sources of weights: copy() is called for each step, in order, MatmulStages - 1 ahead; prepare() for the step that is next,
- * and tile() says where that is then ---- */
-
-template <typename Weights, u32 outputs> struct Source;
-
-template <bool isBfloat, u32 outputs> struct Source<CopiedWeights<isBfloat>, outputs> {
-  DEVICE void copy(const MatmulParameters &p, const Tile &tile, u32 step) {
-    copyTile<outputs>(tile.w + step % MatmulStages * (outputs * TileRowBytes), (const u16 *)p.w, p.k, tile.firstOutput, p.n,
-                      tile.firstStep + step, p.k / 8);
-  }
-  DEVICE void prepare(const MatmulParameters &, const Tile &, u32, float, float &) {}
-  DEVICE const u8 *place(const Tile &tile, u32 step, u32) { return tile.w + step % MatmulStages * (outputs * TileRowBytes); }
-};
-
-/** Runs of 32 weights of a step, two of each output: those of one half of the threads, or of two. */
-template <u32 outputs> DEVICE bool findRun(u32 &output, u32 &half) {
-  const u32 thread = threadIndex();
-  output = thread % outputs;
-  half = thread / outputs;
-  return half < 2;
-}
-DEVICE void storeRun(u8 *tile, u32 output, u32 half, const u32 (&halves)[16]) {
-  UNROLL for (u32 i = 0; i < 4; i++)
-    *(u32x4 *)(tile + placeInTile(output, 4 * half + i)) =
-        u32x4{halves[4 * i], halves[4 * i + 1], halves[4 * i + 2], halves[4 * i + 3]};
-}
-
-template <typename Type, u32 outputs> struct Source<QuantisedWeights<Type>, outputs> {
-  typedef QuantisedWeights<Type> Weights;
-  static constexpr u32 SegmentSteps = MatmulSegment / MatmulTileDepth;
-  static constexpr u32 SegmentPlace = outputs * Weights::Pitch;
-
-  DEVICE u64 address(const MatmulParameters &p, const Tile &tile, u32 output, u32 segment) {
-    const u32 row = minimum(tile.firstOutput + output, p.n - 1);
-    return p.w + (u64)row * p.rowBytes + (u64)(tile.firstStep / SegmentSteps + segment) * Type::SegmentBytes;
-  }
-  DEVICE u8 *segmentPlace(const Tile &tile, u32 segment) {
-    return tile.w + 2 * outputs * TileRowBytes + segment % 2 * SegmentPlace;
-  }
-
-  /** Some of a segment's pieces of 16 bytes. Bytes past the row's end become zero, which is the weight zero in all types. */
-  template <u32 parts> DEVICE void copySegment(const MatmulParameters &p, const Tile &tile, u32 segment, u32 part) {
-    constexpr u32 pieces = outputs * Weights::Pieces, share = (pieces + parts - 1) / parts;
-    u8 *const to = segmentPlace(tile, segment);
-    for (u32 i = part * share + threadIndex(); i < minimum((part + 1) * share, pieces); i += MatmulBlockThreads) {
-      const u32 output = i / Weights::Pieces, piece = i % Weights::Pieces;
-      const u64 from = address(p, tile, output, segment), aligned = from & ~(u64)15;
-      const u64 end = minimum(tile.firstOutput + output, p.n - 1) * (u64)p.rowBytes + p.rowBytes + p.w;
-      const u64 last = from + Type::SegmentBytes < end ? from + Type::SegmentBytes : end, at = aligned + 16 * piece;
-      const u32 bytes = at >= last ? 0 : last - at < 16 ? (u32)(last - at) : 16;
-      copyAsync16(to + output * Weights::Pitch + 16 * piece, (const void *)(bytes ? at : aligned), bytes);
-    }
-  }
-  /** Segment s + 1 goes where s - 1 is, whose last weights are prepared at step 4 s - 2. With step i go the copies that are begun
-   * at step i - 2, behind a barrier: so they may be those of steps 4 s + 1 .. 4 s + 3. */
-  DEVICE void copy(const MatmulParameters &p, const Tile &tile, u32 step) {
-    static_assert(MatmulStages == 3 && SegmentSteps == 4, "a segment must not be copied before the last but one is used up");
-    const u32 inSegment = step % SegmentSteps, next = step / SegmentSteps + 1;
-    if (step == 0) copySegment<1>(p, tile, 0, 0);
-    else if (inSegment > 0 && next * SegmentSteps < tile.steps) copySegment<3>(p, tile, next, inSegment - 1);
-  }
-  DEVICE void prepare(const MatmulParameters &p, const Tile &tile, u32 step, float power, float &largest) {
-    u32 output, half;
-    if (!findRun<outputs>(output, half)) return;
-    const u32 segment = step / SegmentSteps;
-    const u32 misaligned = (u32)address(p, tile, output, segment) & 15;
-    WeightRun run;
-    Type{}.read(run, segmentPlace(tile, segment) + output * Weights::Pitch + misaligned, step % SegmentSteps * 2 + half);
-    u32 halves[16];
-    largest = maximum(largest, makeHalves<Type>(halves, run, power));
-    storeRun(tile.w + step % 2 * (outputs * TileRowBytes), output, half, halves);
-  }
-  DEVICE const u8 *place(const Tile &tile, u32 step, u32) { return tile.w + step % 2 * (outputs * TileRowBytes); }
-};
-
-template <u32 outputs> struct Source<FloatWeights, outputs> {
-  DEVICE void copy(const MatmulParameters &, const Tile &, u32) {}
-  DEVICE void prepare(const MatmulParameters &p, const Tile &tile, u32 step, float, float &) {
-    u32 output, half;
-    if (!findRun<outputs>(output, half)) return;
-    const u32 row = minimum(tile.firstOutput + output, p.n - 1), first = (tile.firstStep + step) * MatmulTileDepth + 32 * half;
-    const float *const from = (const float *)p.w + (u64)row * p.k + first;
-    u32 highs[16], lows[16];
-    UNROLL for (u32 i = 0; i < 8; i++) {
-      const f32x4 v = first + 4 * i < p.k ? *(const f32x4 *)(from + 4 * i) : f32x4{0, 0, 0, 0};
-      const BfloatParts a = bfloatParts(v.x), b = bfloatParts(v.y), c = bfloatParts(v.z), d = bfloatParts(v.w);
-      highs[2 * i] = floatsToBfloats(a.high, b.high), highs[2 * i + 1] = floatsToBfloats(c.high, d.high);
-      lows[2 * i] = floatsToBfloats(a.low, b.low), lows[2 * i + 1] = floatsToBfloats(c.low, d.low);
-    }
-    u8 *const to = tile.w + step % 2 * (2 * outputs * TileRowBytes);
-    storeRun(to, output, half, highs);
-    storeRun(to + outputs * TileRowBytes, output, half, lows);
-  }
-  DEVICE const u8 *place(const Tile &tile, u32 step, u32 plane) {
-    return tile.w + (step % 2 * 2 + plane) * (outputs * TileRowBytes);
-  }
-};
+#include "matmul_source.h"
 
 /* ---- a tile --------------------------------------------------------------------------------------------------------------------- */
 
@@ -175,8 +27,9 @@ template <u32 outputs> struct Source<FloatWeights, outputs> {
 template <typename Weights, u32 outputs>
 DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outputs> &sums, float power) {
   typedef TileShape<outputs> Shape;
-  Source<Weights, outputs> source;
   constexpr u32 rowPlanes = Weights::RowPlanes;
+  WeightSource<Weights, outputs> weights;
+  startWeights(weights, p, tile);
   const TileLane<outputs> lane = tileLane<outputs>();
   float largest = 0;
   UNROLL for (u32 i = 0; i < Shape::Downs; i++)
@@ -186,28 +39,28 @@ DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outp
   UNROLL for (u32 step = 0; step < MatmulStages - 1; step++) {
     if (step < tile.steps) {
       copyRows<rowPlanes>(p, tile, step);
-      source.copy(p, tile, step);
+      copyWeights(weights, p, tile, step);
     }
     copyAsyncCommit();
   }
   copyAsyncWait<MatmulStages - 2>();
   syncThreads();
-  source.prepare(p, tile, 0, power, largest);
+  prepareWeights(weights, p, tile, 0, power, largest);
 
   _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
     copyAsyncWait<MatmulStages - 2>();
     syncThreads();
     if (step + MatmulStages - 1 < tile.steps) {
       copyRows<rowPlanes>(p, tile, step + MatmulStages - 1);
-      source.copy(p, tile, step + MatmulStages - 1);
+      copyWeights(weights, p, tile, step + MatmulStages - 1);
     }
     copyAsyncCommit();
-    const u8 *const x = tile.x + step % MatmulStages * (rowPlanes * TileBytes);
+    const u8 *const x = rowsPlace<rowPlanes>(tile, step);
     UNROLL for (u32 part = 0; part < MatmulTileDepth / 16; part++) {
-      multiplyTiles<Weights::IsBfloat>(sums, lane, x, source.place(tile, step, 0), part);
-      if (rowPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x + TileBytes, source.place(tile, step, 0), part);
-      if (Weights::WeightPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x, source.place(tile, step, 1), part);
-      if (part == 0 && step + 1 < tile.steps) source.prepare(p, tile, step + 1, power, largest);
+      multiplyTiles<Weights::IsBfloat>(sums, lane, x, weightsPlace(weights, tile, step, 0), part);
+      if (rowPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x + RowTileBytes, weightsPlace(weights, tile, step, 0), part);
+      if (Weights::WeightPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x, weightsPlace(weights, tile, step, 1), part);
+      if (part == 0 && step + 1 < tile.steps) prepareWeights(weights, p, tile, step + 1, power, largest);
     }
   }
   copyAsyncWait<0>();
@@ -295,8 +148,8 @@ DEVICE void makeOutputs(const MatmulParameters &p, u8 *arena, u32 rows, u32 *cou
   tile.firstStep = blockIndexZ() * p.stepsOfPart;
   tile.steps = minimum(p.stepsOfPart, p.depth / MatmulTileDepth - tile.firstStep);
   tile.x = arena + MatmulControlBytes;
-  tile.w = tile.x + MatmulStages * Weights::RowPlanes * TileBytes;
-  waitForRows(rows, blockIndexX(), counters);
+  tile.w = tile.x + MatmulStages * Weights::RowPlanes * RowTileBytes;
+  waitForRows(blockIndexX(), counters);
 
   TileSums<outputs> sums;
   float power = FirstPower;

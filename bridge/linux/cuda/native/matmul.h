@@ -27,7 +27,7 @@ enum {
 
 /**
  * Parameters: out[r, o] = sum_i x[r, i] w[o, i]. A grid is tiles of rows, tiles of outputs, parts of k.
- * x is first converted for all blocks, into rows of `depth` elements: `planes` of them, each for mostRows rows.
+ * x is first converted for all blocks, into tiles as they are in shared memory, those of a tile of rows one after the other.
  */
 typedef struct MatmulParameters {
   uint64_t w, x, out, rowCount;

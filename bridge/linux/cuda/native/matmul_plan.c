@@ -83,7 +83,7 @@ uint32_t matmulPlan(const CudaNativeDevice *device, const CudaNativeCommand *com
   const uint64_t rowBytes = (uint64_t)(k / type->elements) * type->bytes;
   /* x is read by 16 bytes, and so are rows of weights that are floats. */
   const uint32_t elementsAtOnce = type->elements > 1 ? type->elements : type->bytes == 2 ? 8 : 4;
-  if (n == 0 || k == 0 || k % elementsAtOnce != 0 || rowBytes > UINT32_MAX / 2) return 0;
+  if (n == 0 || k == 0 || k % elementsAtOnce != 0 || rowBytes > 1u << 23) return 0;
   if (command->buffers[W] % 16 != 0 || command->buffers[X] % 16 != 0 || command->buffers[Out] % 8 != 0) return 0;
   if (command->bufferLengths[W] / rowBytes < n) return 0;
 
@@ -106,7 +106,7 @@ uint32_t matmulPlan(const CudaNativeDevice *device, const CudaNativeCommand *com
   if (sharedBytes(type, cut.outputs) > device->sharedBytes || cut.outputTiles > 65535) return 0;
   const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles;
   p.stepsOfPart = cut.stepsOfPart;
-  p.factorsOffset = aligned(2 * type->rowPlanes * rows * p.depth);
+  p.factorsOffset = (uint64_t)cut.rowTiles * MatmulTileRows * 2 * type->rowPlanes * p.depth;
   p.partsOffset = p.factorsOffset + aligned(4 * rows);
 
   out->kernel = type->kernels[cut.outputs == 128];

@@ -3,7 +3,7 @@
  *
  * All blocks together convert all rows, each row once: a block claims four rows, converts them, and claims more, until there
  * are no more. Then it waits for those that others have claimed, who are running: so it need not be known how many blocks run at
- * once. Blocks read half as much from then on as x itself would be, and copy it without touching it.
+ * once. Blocks read half as much from then on as x itself would be, as tiles that they copy as they are.
  *
  * Halves have 11 bits, but not the range of floats. A row is multiplied by the power of two that brings the largest finite one
  * of its elements to 2^14 .. 2^15; what is below 2^-28 of that has fewer bits, and an error of 2^-40 of it. For weights in
@@ -32,20 +32,23 @@ DEVICE BfloatParts bfloatParts(float v) {
   return {isFinite || v == high ? high : v, isFinite ? v - high : 0.0f};
 }
 
-/** Converted rows: of a plane, and from one to the next. */
-DEVICE u16 *convertedRow(const MatmulParameters &p, u32 row) { return (u16 *)p.partial + (u64)row * p.depth; }
-DEVICE u64 planeLength(const MatmulParameters &p) { return (u64)p.mostRows * p.depth; }
+/** Where the tile of a step is that a block copies as it is: the planes of a step follow one another. */
+template <u32 planes> DEVICE u8 *convertedTile(const MatmulParameters &p, u32 rowTile, u32 step) {
+  return (u8 *)p.partial + ((u64)rowTile * (p.depth / MatmulTileDepth) + step) * (planes * RowTileBytes);
+}
 /** With one plane: what the sums of a row are multiplied by. */
 DEVICE float *rowFactors(const MatmulParameters &p) { return (float *)(p.partial + p.factorsOffset); }
 
-/** Four elements from `i` on. */
-template <u32 planes> DEVICE void storeConverted(u16 *row, u64 plane, u32 i, f32x4 v, float power) {
+/** Four elements of a row, from `i` on. */
+template <u32 planes> DEVICE void storeConverted(const MatmulParameters &p, u32 row, u32 i, f32x4 v, float power) {
+  u8 *const to = convertedTile<planes>(p, row / MatmulTileRows, i / MatmulTileDepth) +
+                 placeInTile(row % MatmulTileRows, i % MatmulTileDepth / 8) + i % 8 * 2;
   if constexpr (planes == 1) {
-    *(u32x2 *)(row + i) = u32x2{floatsToHalves(v.x * power, v.y * power), floatsToHalves(v.z * power, v.w * power)};
+    *(u32x2 *)to = u32x2{floatsToHalves(v.x * power, v.y * power), floatsToHalves(v.z * power, v.w * power)};
   } else {
     const BfloatParts a = bfloatParts(v.x), b = bfloatParts(v.y), c = bfloatParts(v.z), d = bfloatParts(v.w);
-    *(u32x2 *)(row + i) = u32x2{floatsToBfloats(a.high, b.high), floatsToBfloats(c.high, d.high)};
-    *(u32x2 *)(row + plane + i) = u32x2{floatsToBfloats(a.low, b.low), floatsToBfloats(c.low, d.low)};
+    *(u32x2 *)to = u32x2{floatsToBfloats(a.high, b.high), floatsToBfloats(c.high, d.high)};
+    *(u32x2 *)(to + RowTileBytes) = u32x2{floatsToBfloats(a.low, b.low), floatsToBfloats(c.low, d.low)};
   }
 }
 
@@ -59,11 +62,11 @@ struct HeldElementsOfRow {
 DEVICE u32 heldIndex(u32 part, u32 vector) {
   return part * HeldElements + 4 * (vector * RowThreads + threadIndex() % RowThreads);
 }
-/** Zeros past the row's end. */
-DEVICE void loadHeld(HeldElementsOfRow &held, const float *x, u32 part, u32 k) {
+/** Zeros past the row's end, at `count`. */
+DEVICE void loadHeld(HeldElementsOfRow &held, const float *x, u32 part, u32 count) {
   UNROLL for (u32 j = 0; j < HeldVectors; j++) {
     const u32 i = heldIndex(part, j);
-    held.vectors[j] = i < k ? *(const f32x4 *)(x + i) : f32x4{0, 0, 0, 0};
+    held.vectors[j] = i < count ? *(const f32x4 *)(x + i) : f32x4{0, 0, 0, 0};
   }
 }
 DEVICE float largestHeld(const HeldElementsOfRow &held, float largest) {
@@ -85,20 +88,20 @@ DEVICE float largestOfRow(float largest, float *maxima) {
   return largest;
 }
 
-/** Claims and converts rows while there are some. `control` is shared memory: a word, and one of each warp. */
+/** Claims and converts rows while there are some, and zeros up to the end of the last tile. `control` is shared memory: a word, and one of each warp. */
 template <u32 planes> DEVICE void convertRows(const MatmulParameters &p, u32 rows, u32 *counters, u32 *control) {
   const u32 thread = threadIndex(), parts = (p.depth + HeldElements - 1) / HeldElements;
   for (;;) {
     if (thread == 0) control[0] = atomicAdd(counters + MatmulClaims, 1);
     syncThreads();
     const u32 first = control[0] * MatmulClaimedRows;
-    if (first >= rows) break;
-    const u32 row = minimum(first + thread / RowThreads, rows - 1);
+    if (first >= (rows + MatmulTileRows - 1) / MatmulTileRows * MatmulTileRows) break;
+    const u32 row = first + thread / RowThreads, count = row < rows ? p.k : 0;
     const float *const x = (const float *)p.x + (u64)row * p.k;
     HeldElementsOfRow held;
     float power = 1, largest = 0;
     for (u32 part = 0; part < parts; part++) {
-      loadHeld(held, x, part, p.k);
+      loadHeld(held, x, part, count);
       if (planes == 1) largest = largestHeld(held, largest);
     }
     if (planes == 1) {
@@ -106,13 +109,13 @@ template <u32 planes> DEVICE void convertRows(const MatmulParameters &p, u32 row
       /* 2^exponent <= largest < 2^(exponent + 1), but for denormal numbers */
       const i32 exponent = (i32)(bitsOf(largest) >> 23) - 127, raised = minimum(14 - exponent, MostRowExponent);
       power = powerOfTwo(raised);
-      if (thread % RowThreads == 0) rowFactors(p)[row] = powerOfTwo(-raised);
+      if (thread % RowThreads == 0 && row < rows) rowFactors(p)[row] = powerOfTwo(-raised);
     }
     for (u32 part = parts; part-- > 0;) { /* the last part is held already */
-      if (part + 1 < parts) loadHeld(held, x, part, p.k);
+      if (part + 1 < parts) loadHeld(held, x, part, count);
       UNROLL for (u32 j = 0; j < HeldVectors; j++)
         if (heldIndex(part, j) < p.depth)
-          storeConverted<planes>(convertedRow(p, row), planeLength(p), heldIndex(part, j), held.vectors[j], power);
+          storeConverted<planes>(p, row, heldIndex(part, j), held.vectors[j], power);
     }
     syncThreads();
     if (thread == 0) {
@@ -123,11 +126,8 @@ template <u32 planes> DEVICE void convertRows(const MatmulParameters &p, u32 row
 }
 
 /** Waits until the rows of a tile are converted. */
-DEVICE void waitForRows(u32 rows, u32 tile, const u32 *counters) {
-  if (threadIndex() == 0) {
-    const u32 here = minimum(rows - tile * MatmulTileRows, (u32)MatmulTileRows);
-    const u32 claims = (here + MatmulClaimedRows - 1) / MatmulClaimedRows;
-    while (loadAcquire(counters + MatmulFirstCounter + tile) < claims) {}
-  }
+DEVICE void waitForRows(u32 tile, const u32 *counters) {
+  if (threadIndex() == 0)
+    while (loadAcquire(counters + MatmulFirstCounter + tile) < MatmulTileRows / MatmulClaimedRows) {}
   syncThreads();
 }

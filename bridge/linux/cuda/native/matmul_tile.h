@@ -8,6 +8,7 @@
 
 constexpr u32 TileRowBytes = 2 * MatmulTileDepth;
 constexpr u32 TilePieces = TileRowBytes / 16;
+constexpr u32 RowTileBytes = MatmulTileRows * TileRowBytes; /* of x */
 
 DEVICE u32 placeInTile(u32 row, u32 piece) { return row * TileRowBytes + ((piece ^ row % 8) << 4); }
 

@@ -1,0 +1,207 @@
+/*
+ * matmul_source.h: how tiles of x and of weights come into shared memory. Part of matmul.cu.
+ *
+ * A source is what a thread has to know for that. Functions of sources of weights: startWeights(); copyWeights() is called for each
+ * step, in order, MatmulStages - 1 steps ahead; prepareWeights() for the next step, while one is multiplied; weightsPlace() says
+ * where a plane of a step is then.
+ */
+
+/** What a block works on. */
+struct Tile {
+  u32 rows;                  /* of all of x */
+  u32 firstRow, firstOutput;
+  u32 firstStep, steps;      /* of k */
+  u8 *x, *w;                 /* in shared memory */
+};
+
+/* ---- converted x: all planes of a step are one piece of memory --------------------------------------------------------------- */
+
+template <u32 planes> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) { return tile.x + step % MatmulStages * (planes * RowTileBytes); }
+template <u32 planes> DEVICE void copyRows(const MatmulParameters &p, const Tile &tile, u32 step) {
+  const u8 *const from = convertedTile<planes>(p, tile.firstRow / MatmulTileRows, tile.firstStep + step) + 16 * threadIndex();
+  u8 *const to = rowsPlace<planes>(tile, step) + 16 * threadIndex();
+  UNROLL for (u32 i = 0; i < planes * RowTileBytes; i += 16 * MatmulBlockThreads) copyAsync16(to + i, from + i);
+}
+
+/* ---- matrices of 16-bit elements, as they are ------------------------------------------------------------------------------- */
+
+/** A thread copies one piece of each 32nd row. */
+template <u32 count> struct TileCopy {
+  static constexpr u32 RowsApart = MatmulBlockThreads / TilePieces, Copies = count / RowsApart;
+  const u8 *from;      /* its piece of step 0 */
+  u64 apart;           /* bytes between its rows */
+  u32 bytes[Copies];   /* 16, or 0 of rows that there are not: they are zero */
+  u32 place;
+};
+
+template <u32 count>
+DEVICE void startCopy(TileCopy<count> &copy, const u16 *matrix, u32 rowLength, u32 firstRow, u32 rows, u32 firstStep) {
+  const u32 row = threadIndex() / TilePieces, piece = threadIndex() % TilePieces;
+  copy.from = (const u8 *)(matrix + (u64)(firstRow + row) * rowLength) + firstStep * TileRowBytes + 16 * piece;
+  copy.apart = (u64)rowLength * 2 * TileCopy<count>::RowsApart;
+  copy.place = placeInTile(row, piece);
+  UNROLL for (u32 i = 0; i < TileCopy<count>::Copies; i++)
+    copy.bytes[i] = firstRow + row + i * TileCopy<count>::RowsApart < rows ? 16 : 0;
+}
+
+/** `mask` is 0 where this thread's piece is behind the rows' end, else ~0. */
+template <u32 count> DEVICE void copyTile(const TileCopy<count> &copy, u8 *tile, u32 step, u32 mask = ~0u) {
+  const u8 *const from = copy.from + (u64)step * TileRowBytes;
+  UNROLL for (u32 i = 0; i < TileCopy<count>::Copies; i++)
+    copyAsync16(tile + copy.place + i * (TileCopy<count>::RowsApart * TileRowBytes), from + i * copy.apart, copy.bytes[i] & mask);
+}
+
+/* ---- weights that are multiplied as they are ---------------------------------------------------------------------------------- */
+
+template <bool isBfloat> struct CopiedWeights {
+  static constexpr bool IsBfloat = isBfloat, HasPower = false;
+  static constexpr u32 RowPlanes = isBfloat ? 2 : 1, WeightPlanes = 1;
+};
+
+template <typename Weights, u32 outputs> struct WeightSource;
+
+template <bool isBfloat, u32 outputs> struct WeightSource<CopiedWeights<isBfloat>, outputs> {
+  TileCopy<outputs> copy;
+};
+template <bool isBfloat, u32 outputs>
+DEVICE void startWeights(WeightSource<CopiedWeights<isBfloat>, outputs> &source, const MatmulParameters &p, const Tile &tile) {
+  startCopy(source.copy, (const u16 *)p.w, p.k, tile.firstOutput, p.n, tile.firstStep);
+}
+template <bool isBfloat, u32 outputs>
+DEVICE u8 *weightsPlace(const WeightSource<CopiedWeights<isBfloat>, outputs> &, const Tile &tile, u32 step, u32) {
+  return tile.w + step % MatmulStages * (outputs * TileRowBytes);
+}
+template <bool isBfloat, u32 outputs>
+DEVICE void copyWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> &source, const MatmulParameters &p, const Tile &tile,
+                        u32 step) {
+  const u32 first = (tile.firstStep + step) * MatmulTileDepth + threadIndex() % TilePieces * 8;
+  copyTile(source.copy, weightsPlace(source, tile, step, 0), step, first < p.k ? ~0u : 0);
+}
+template <bool isBfloat, u32 outputs>
+DEVICE void prepareWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> &, const MatmulParameters &, const Tile &, u32, float,
+                           float &) {}
+
+/* ---- weights that are converted: in runs of 32, of which a row has two in a step --------------------------------------------------- */
+
+/** Which run is this thread's; of small tiles, half of the threads have one. */
+struct RunPlace {
+  u32 output, half;
+};
+template <u32 outputs> DEVICE RunPlace runPlace() { return {threadIndex() % outputs, threadIndex() / outputs}; }
+DEVICE bool isRun(const RunPlace &run) { return run.half < 2; }
+
+DEVICE void storeRun(u8 *tile, const RunPlace &run, const u32 (&halves)[16]) {
+  UNROLL for (u32 i = 0; i < 4; i++)
+    *(u32x4 *)(tile + placeInTile(run.output, 4 * run.half + i)) =
+        u32x4{halves[4 * i], halves[4 * i + 1], halves[4 * i + 2], halves[4 * i + 3]};
+}
+
+/** Quantised weights, of which there are two tiles of halves, and two segments. */
+template <typename Type> struct QuantisedWeights {
+  static constexpr bool IsBfloat = false, HasPower = true;
+  static constexpr u32 RowPlanes = 1, WeightPlanes = 1;
+  static constexpr u32 Pieces = MATMUL_PIECES(Type::SegmentBytes), Pitch = MATMUL_PITCH(Type::SegmentBytes);
+  /** Of the threads that copy a row, some have nothing to do, so that none has to divide. */
+  static constexpr u32 RowThreads = Pieces <= 8 ? 8 : Pieces <= 16 ? 16 : 32, RowsApart = MatmulBlockThreads / RowThreads;
+  static constexpr u32 SegmentSteps = MatmulSegment / MatmulTileDepth;
+};
+
+/** Bytes of the tile's rows are counted from `rows` on, a multiple of 16, where the first row is `lead` bytes further. */
+template <typename Type, u32 outputs> struct WeightSource<QuantisedWeights<Type>, outputs> {
+  const u8 *rows;
+  u32 lead;     /* and the bytes of what the steps begin with */
+  u32 rowBytes, rowsLeft;
+  u32 rowEnd;   /* of the first row */
+};
+template <typename Type, u32 outputs>
+DEVICE void startWeights(WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &p, const Tile &tile) {
+  const u64 first = p.w + (u64)tile.firstOutput * p.rowBytes;
+  source.rows = (const u8 *)(first & ~(u64)15);
+  source.rowEnd = ((u32)first & 15) + p.rowBytes;
+  source.lead = ((u32)first & 15) + tile.firstStep / QuantisedWeights<Type>::SegmentSteps * Type::SegmentBytes;
+  source.rowBytes = p.rowBytes;
+  source.rowsLeft = p.n - tile.firstOutput;
+}
+template <typename Type, u32 outputs>
+DEVICE u8 *segmentPlace(const WeightSource<QuantisedWeights<Type>, outputs> &, const Tile &tile, u32 segment) {
+  return tile.w + 2 * outputs * TileRowBytes + segment % 2 * (outputs * QuantisedWeights<Type>::Pitch);
+}
+template <typename Type, u32 outputs>
+DEVICE u8 *weightsPlace(const WeightSource<QuantisedWeights<Type>, outputs> &, const Tile &tile, u32 step, u32) {
+  return tile.w + step % 2 * (outputs * TileRowBytes);
+}
+
+/** Some rows of a segment. Bytes past a row's end become zero, which is the weight zero in all types. */
+template <u32 parts, typename Type, u32 outputs>
+DEVICE void copySegment(const WeightSource<QuantisedWeights<Type>, outputs> &source, const Tile &tile, u32 segment, u32 part) {
+  typedef QuantisedWeights<Type> Weights;
+  constexpr u32 copies = (outputs + Weights::RowsApart - 1) / Weights::RowsApart, share = (copies + parts - 1) / parts;
+  const u32 piece = threadIndex() % Weights::RowThreads;
+  if (piece >= Weights::Pieces) return;
+  u8 *const to = segmentPlace(source, tile, segment) + 16 * piece;
+  const u32 lead = source.lead + segment * Type::SegmentBytes;
+  UNROLL for (u32 i = 0; i < share; i++) {
+    const u32 row = threadIndex() / Weights::RowThreads + (part * share + i) * Weights::RowsApart;
+    if ((outputs % Weights::RowsApart != 0 || copies % parts != 0) && row >= outputs) break;
+    const u32 before = row * source.rowBytes, at = ((lead + before) & ~15u) + 16 * piece;
+    const i32 left = row < source.rowsLeft ? (i32)(source.rowEnd + before - at) : 0;
+    copyAsync16(to + row * Weights::Pitch, source.rows + at, (u32)minimum(maximum(left, 0), 16));
+  }
+}
+
+/** Segment s + 1 goes where s - 1 is, whose last weights are prepared at step 4 s - 2. With step i go the copies that are begun
+ * at step i - 2, behind a barrier: so they may be those of steps 4 s + 1 .. 4 s + 3. */
+template <typename Type, u32 outputs>
+DEVICE void copyWeights(const WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &, const Tile &tile, u32 step) {
+  constexpr u32 segmentSteps = QuantisedWeights<Type>::SegmentSteps;
+  static_assert(MatmulStages == 3 && segmentSteps == 4, "a segment must not be copied before the last but one is used up");
+  const u32 inSegment = step % segmentSteps, next = step / segmentSteps + 1;
+  if (step == 0) copySegment<1>(source, tile, 0, 0);
+  else if (inSegment > 0 && next * segmentSteps < tile.steps) copySegment<3>(source, tile, next, inSegment - 1);
+}
+
+template <typename Type, u32 outputs>
+DEVICE void prepareWeights(const WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &, const Tile &tile,
+                           u32 step, float power, float &largest) {
+  typedef QuantisedWeights<Type> Weights;
+  const RunPlace place = runPlace<outputs>();
+  if (!isRun(place)) return;
+  const u32 segment = step / Weights::SegmentSteps;
+  const u32 misaligned = (source.lead + segment * Type::SegmentBytes + place.output * source.rowBytes) & 15;
+  WeightRun run;
+  Type{}.read(run, segmentPlace(source, tile, segment) + place.output * Weights::Pitch + misaligned,
+              step % Weights::SegmentSteps * 2 + place.half);
+  u32 halves[16];
+  largest = maximum(largest, makeHalves<Type>(halves, run, power));
+  storeRun(weightsPlace(source, tile, step, 0), place, halves);
+}
+
+/** Weights in floats: two bfloats each, made of what is read from memory when it is needed. */
+struct FloatWeights {
+  static constexpr bool IsBfloat = true, HasPower = false;
+  static constexpr u32 RowPlanes = 2, WeightPlanes = 2;
+};
+template <u32 outputs> struct WeightSource<FloatWeights, outputs> {};
+template <u32 outputs> DEVICE void startWeights(WeightSource<FloatWeights, outputs> &, const MatmulParameters &, const Tile &) {}
+template <u32 outputs> DEVICE void copyWeights(const WeightSource<FloatWeights, outputs> &, const MatmulParameters &, const Tile &, u32) {}
+template <u32 outputs> DEVICE u8 *weightsPlace(const WeightSource<FloatWeights, outputs> &, const Tile &tile, u32 step, u32 plane) {
+  return tile.w + (step % 2 * 2 + plane) * (outputs * TileRowBytes);
+}
+template <u32 outputs>
+DEVICE void prepareWeights(const WeightSource<FloatWeights, outputs> &source, const MatmulParameters &p, const Tile &tile, u32 step,
+                           float, float &) {
+  const RunPlace place = runPlace<outputs>();
+  if (!isRun(place)) return;
+  const u32 row = minimum(tile.firstOutput + place.output, p.n - 1);
+  const u32 first = (tile.firstStep + step) * MatmulTileDepth + 32 * place.half;
+  const float *const from = (const float *)p.w + (u64)row * p.k + first;
+  u32 highs[16], lows[16];
+  UNROLL for (u32 i = 0; i < 8; i++) {
+    const f32x4 v = first + 4 * i < p.k ? *(const f32x4 *)(from + 4 * i) : f32x4{0, 0, 0, 0};
+    const BfloatParts a = bfloatParts(v.x), b = bfloatParts(v.y), c = bfloatParts(v.z), d = bfloatParts(v.w);
+    highs[2 * i] = floatsToBfloats(a.high, b.high), highs[2 * i + 1] = floatsToBfloats(c.high, d.high);
+    lows[2 * i] = floatsToBfloats(a.low, b.low), lows[2 * i + 1] = floatsToBfloats(c.low, d.low);
+  }
+  storeRun(weightsPlace(source, tile, step, 0), place, highs);
+  storeRun(weightsPlace(source, tile, step, 1), place, lows);
+}
