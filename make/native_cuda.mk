@@ -21,8 +21,8 @@ $(OUT)/native/cuda_simulator_%: $(OUT)/obj/$(SIMULATOR)/%_test.o $(OUT)/obj/$(SI
 .SECONDARY: $(patsubst $(SIMULATOR)/%.cc,$(OUT)/obj/$(SIMULATOR)/%.o,$(wildcard $(SIMULATOR)/*.cc))
 endif
 
-# The PTX of a file, for each target: what all devices can run, and what those of 9.0 and newer can.
-CUDA_NATIVE_TARGETS := 80 90
+# The PTX of a file, for each target: what all devices can run, and what only those of 9.0 can.
+CUDA_NATIVE_TARGETS := 80 90a
 CUDA_NATIVE_FLAGS := -x cuda --cuda-device-only -nocudainc -nocudalib -ffreestanding -nostdlibinc -Wno-unknown-cuda-version \
                      -std=c++20 -O3 -Xclang -fcuda-short-ptr -mllvm -nvptx-short-ptr $(WARNINGS) -Ibridge/linux -MMD -MP
 define cuda_native_target

@@ -20,7 +20,7 @@ using oracle::WeightType;
 
 #define BOTH(name) SIMULATED(matmul_##name##_64), SIMULATED(matmul_##name##_128)
 static const SimulatedKernel kernels[] = {
-    SIMULATED(matmul_f32_64), BOTH(f16),  BOTH(bf16), BOTH(q4_0), BOTH(q4_1), BOTH(q5_0),   BOTH(q5_1),   BOTH(q8_0),
+    SIMULATED(matmul_f32_64), BOTH(f16), SIMULATED(matmul_f16_256), BOTH(bf16), BOTH(q4_0), BOTH(q4_1), BOTH(q5_0),   BOTH(q5_1),   BOTH(q8_0),
     BOTH(q2_k),               BOTH(q3_k), BOTH(q4_k), BOTH(q5_k), BOTH(q6_k), BOTH(iq4_nl), BOTH(iq4_xs), BOTH(mxfp4)};
 
 static Random numbers;
@@ -61,6 +61,7 @@ static bool runProduct(Product &p) {
   command.dispatch((p.c.n + 31) / 32 * 128, (p.c.covered + 31) / 32, 1, 128, 1, 1);
   CudaNativeDevice device = simulatedH200;
   device.multiprocessors = p.c.multiprocessors;
+  if (!HasGroupProducts) device.capability = 89;
   return simulatePlan(matmulPlan, &device, &command.command, 1, kernels, numbers.next()) == 1;
 }
 

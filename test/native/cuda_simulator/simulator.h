@@ -254,4 +254,43 @@ DEVICE void mmaS8Half(i32 (&d)[4], u32 a0, u32 a1, u32 b) {
 DEVICE void mmaF16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) { simulatedMmaFloats(d, a, b, false); }
 DEVICE void mmaBF16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) { simulatedMmaFloats(d, a, b, true); }
 
+/* ---- matrices, four warps at a time: here they are multiplied at once, by each warp for itself --------------------------------------- */
+
+#ifdef SIMULATED_GROUP_PRODUCTS
+constexpr bool HasGroupProducts = true;
+#else
+constexpr bool HasGroupProducts = false;
+#endif
+
+DEVICE u64 groupMatrix(const void *shared) {
+  if (((u64)(uintptr_t)shared & 1023) != 0) simulatedFailure("a matrix of groups does not begin at a multiple of 1024 bytes");
+  return (u64)(uintptr_t)shared;
+}
+DEVICE u64 groupColumns(u64 matrix, u32 columns) { return matrix + 2 * columns; }
+DEVICE void fenceShared() {}
+DEVICE void groupBegin() {}
+DEVICE void groupCommit() {}
+template <int N> DEVICE void groupWait() {}
+
+/** Two halves of a matrix: addresses are exchanged as the machine does it. */
+DEVICE u32 simulatedGroupWord(u64 matrix, u32 row, u32 column) {
+  const u64 at = matrix + row * 128 + column * 2;
+  const void *const place = (const void *)(uintptr_t)(at ^ (at >> 7 & 7) << 4);
+  simulatedShared("a matrix of groups", place, 4, 4);
+  u32 word;
+  memcpy(&word, place, sizeof word);
+  return word;
+}
+template <u32 matrices> DEVICE void simulatedGroup(float (&d)[matrices][4], u64 a, u64 b, bool isBfloat) {
+  const u32 g = laneIndex() / 4, t = laneIndex() % 4, row = warpIndex() % 4 * 16 + g;
+  const u32 left[4] = {simulatedGroupWord(a, row, 2 * t), simulatedGroupWord(a, row + 8, 2 * t), simulatedGroupWord(a, row, 2 * t + 8),
+                       simulatedGroupWord(a, row + 8, 2 * t + 8)};
+  for (u32 j = 0; j < matrices; j++) {
+    const u32 right[2] = {simulatedGroupWord(b, 8 * j + g, 2 * t), simulatedGroupWord(b, 8 * j + g, 2 * t + 8)};
+    simulatedMmaFloats(d[j], left, right, isBfloat);
+  }
+}
+template <u32 matrices> DEVICE void groupF16(float (&d)[matrices][4], u64 a, u64 b) { simulatedGroup(d, a, b, false); }
+template <u32 matrices> DEVICE void groupBF16(float (&d)[matrices][4], u64 a, u64 b) { simulatedGroup(d, a, b, true); }
+
 #endif

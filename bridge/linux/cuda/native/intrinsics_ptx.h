@@ -325,4 +325,89 @@ DEVICE void mmaS8Half(i32 (&d)[4], u32 a0, u32 a1, u32 b) {
                : "r"(a0), "r"(a1), "r"(b));
 }
 
+/* ---- matrices, four warps at a time: of capability 9.0 alone ------------------------------------------------------------------------
+ *
+ * Warps 4 i .. 4 i + 3 of a block multiply together, asynchronously. Matrices are in shared memory, in rows of 64 halves, 128 bytes,
+ * of which piece p of 16 bytes stands at p ^ row % 8, from a multiple of 1024 on. Each warp has the sums of 16 rows, as mma has them.
+ * What other instructions wrote to shared memory is seen behind fenceShared() in the threads that wrote it, and a barrier.
+ */
+
+#if __CUDA_ARCH__ == 900 && defined(__CUDA_ARCH_FEAT_SM90_ALL)
+constexpr bool HasGroupProducts = true;
+#else
+constexpr bool HasGroupProducts = false;
+#endif
+
+/** A matrix in shared memory, from a row that is a multiple of 8 on. */
+DEVICE u64 groupMatrix(const void *shared) {
+  /* From one eight rows to the next: 1024 bytes. Pieces in the order of 128 bytes. */
+  return (u64)1 << 62 | (u64)(1024 >> 4) << 32 | (u64)1 << 16 | (sharedAddress(shared) & 0x3ffff) >> 4;
+}
+/** The same `columns` further, a multiple of 16 below 64. */
+DEVICE u64 groupColumns(u64 matrix, u32 columns) { return matrix + (2 * columns >> 4); }
+
+DEVICE void fenceShared() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+}
+/** Before products that add to sums which other instructions have written. */
+DEVICE void groupBegin() {
+  if constexpr (HasGroupProducts) asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+DEVICE void groupCommit() {
+  if constexpr (HasGroupProducts) asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+/** Waits until at most N groups of products are under way. */
+template <int N> DEVICE void groupWait() {
+  if constexpr (HasGroupProducts) asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
+}
+
+#define INTRINSIC_SUMS4(d, j) "+f"(d[j][0]), "+f"(d[j][1]), "+f"(d[j][2]), "+f"(d[j][3])
+#define INTRINSIC_SUMS16(d, j) INTRINSIC_SUMS4(d, j), INTRINSIC_SUMS4(d, j + 1), INTRINSIC_SUMS4(d, j + 2), INTRINSIC_SUMS4(d, j + 3)
+#define INTRINSIC_SUMS32(d, j) INTRINSIC_SUMS16(d, j), INTRINSIC_SUMS16(d, j + 4)
+#define INTRINSIC_SUMS64(d, j) INTRINSIC_SUMS32(d, j), INTRINSIC_SUMS32(d, j + 8)
+#define INTRINSIC_SUMS128(d, j) INTRINSIC_SUMS64(d, j), INTRINSIC_SUMS64(d, j + 16)
+#define INTRINSIC_NAMES32 \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define INTRINSIC_NAMES64 \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define INTRINSIC_NAMES128 \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63, " \
+  "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
+  "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, " \
+  "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
+  "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define INTRINSIC_GROUP(name, type, columns, count, first, second)                                                          \
+  DEVICE void name(float (&d)[columns / 8][4], u64 a, u64 b) {                                                              \
+    if constexpr (HasGroupProducts)                                                                                         \
+      asm volatile("{.reg .pred p; setp.eq.b32 p, 1, 1; wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32." type "." type \
+                   " {" INTRINSIC_NAMES##count "}, %" #first ", %" #second ", p, 1, 1, 0, 0;}"                              \
+                   : INTRINSIC_SUMS##count(d, 0)                                                                            \
+                   : "l"(a), "l"(b));                                                                                       \
+  }
+/* d += a b, where a is rows of 64 halves or bfloats, of which 16 are multiplied, and b is the columns of another matrix. */
+INTRINSIC_GROUP(groupF16, "f16", 64, 32, 32, 33)
+INTRINSIC_GROUP(groupF16, "f16", 128, 64, 64, 65)
+INTRINSIC_GROUP(groupF16, "f16", 256, 128, 128, 129)
+INTRINSIC_GROUP(groupBF16, "bf16", 64, 32, 32, 33)
+INTRINSIC_GROUP(groupBF16, "bf16", 128, 64, 64, 65)
+INTRINSIC_GROUP(groupBF16, "bf16", 256, 128, 128, 129)
+#undef INTRINSIC_GROUP
+#undef INTRINSIC_NAMES32
+#undef INTRINSIC_NAMES64
+#undef INTRINSIC_NAMES128
+#undef INTRINSIC_SUMS4
+#undef INTRINSIC_SUMS16
+#undef INTRINSIC_SUMS32
+#undef INTRINSIC_SUMS64
+#undef INTRINSIC_SUMS128
+
 #endif

@@ -139,8 +139,11 @@ static const DriverFunction *findKernel(const CudaDevice *device, const char *na
   for (uint32_t i = 0; library && i < library->functionCount; i++) {
     const char *has = library->functions[i].name;
     if (strncmp(has, name, length) != 0 || has[length] != '@') continue;
-    const unsigned long target = strtoul(has + length + 1, NULL, 10);
-    if (target > device->capability || target < newest) continue;
+    char *letter;
+    const unsigned long target = strtoul(has + length + 1, &letter, 10);
+    /* With a letter, as in 90a, it is for devices of just that capability. */
+    if (*letter ? target != device->capability : target > device->capability) continue;
+    if (target < newest) continue;
     newest = target;
     found = &library->functions[i];
   }

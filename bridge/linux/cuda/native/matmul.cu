@@ -49,16 +49,29 @@ DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outp
 
   _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
     copyAsyncWait<MatmulStages - 2>();
+    fenceShared();
     syncThreads();
+    const u8 *const x = rowsPlace<rowPlanes>(tile, step), *const w = weightsPlace(weights, tile, step, 0);
+    if constexpr (HasGroupProducts) {
+      groupBegin();
+      multiplyGroup<Weights::IsBfloat>(sums, x, w);
+      if constexpr (rowPlanes == 2) multiplyGroup<Weights::IsBfloat>(sums, x + RowTileBytes, w);
+      if constexpr (Weights::WeightPlanes == 2) multiplyGroup<Weights::IsBfloat>(sums, x, weightsPlace(weights, tile, step, 1));
+      groupCommit();
+    }
     if (step + MatmulStages - 1 < tile.steps) {
       copyRows<rowPlanes>(p, tile, step + MatmulStages - 1);
       copyWeights(weights, p, tile, step + MatmulStages - 1);
     }
     copyAsyncCommit();
-    const u8 *const x = rowsPlace<rowPlanes>(tile, step);
+    if constexpr (HasGroupProducts) {
+      if (step + 1 < tile.steps) prepareWeights(weights, p, tile, step + 1, power, largest);
+      groupWait<0>();
+      continue;
+    }
     UNROLL for (u32 part = 0; part < MatmulTileDepth / 16; part++) {
-      multiplyTiles<Weights::IsBfloat>(sums, lane, x, weightsPlace(weights, tile, step, 0), part);
-      if (rowPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x + RowTileBytes, weightsPlace(weights, tile, step, 0), part);
+      multiplyTiles<Weights::IsBfloat>(sums, lane, x, w, part);
+      if (rowPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x + RowTileBytes, w, part);
       if (Weights::WeightPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x, weightsPlace(weights, tile, step, 1), part);
       if (part == 0 && step + 1 < tile.steps) prepareWeights(weights, p, tile, step + 1, power, largest);
     }
@@ -147,7 +160,8 @@ DEVICE void makeOutputs(const MatmulParameters &p, u8 *arena, u32 rows, u32 *cou
   tile.firstOutput = blockIndexY() * outputs;
   tile.firstStep = blockIndexZ() * p.stepsOfPart;
   tile.steps = minimum(p.stepsOfPart, p.depth / MatmulTileDepth - tile.firstStep);
-  tile.x = arena + MatmulControlBytes;
+  u8 *const tiles = arena + MatmulControlBytes;
+  tile.x = tiles + (MatmulTileAlignment - (u32)(u64)tiles) % MatmulTileAlignment;
   tile.w = tile.x + MatmulStages * Weights::RowPlanes * RowTileBytes;
   waitForRows(blockIndexX(), counters);
 
@@ -203,12 +217,19 @@ template <typename Weights, u32 outputs> DEVICE void matmul(const MatmulParamete
     SHARED_ARENA(arena);                                                                        \
     matmul<Weights, outputs>(p, arena);                                                         \
   }
+/* Kernels of four warps at a time alone. */
+#define MATMUL_GROUPS(name, Weights, outputs, blocks)                                           \
+  GLOBAL(MatmulBlockThreads, blocks) void matmul_##name##_##outputs(const MatmulParameters p) { \
+    SHARED_ARENA(arena);                                                                        \
+    if constexpr (HasGroupProducts) matmul<Weights, outputs>(p, arena);                         \
+  }
 #define MATMUL_BOTH(name, Weights) MATMUL(name, Weights, 64, 2) MATMUL(name, Weights, 128, 1)
 
 MATMUL(f32, FloatWeights, 64, 1)
 MATMUL(bf16, CopiedWeights<true>, 64, 1)
 MATMUL(bf16, CopiedWeights<true>, 128, 1)
 MATMUL_BOTH(f16, CopiedWeights<false>)
+MATMUL_GROUPS(f16, CopiedWeights<false>, 256, 1)
 MATMUL_BOTH(q4_0, QuantisedWeights<Q4_0>)
 MATMUL_BOTH(q4_1, QuantisedWeights<Q4_1>)
 MATMUL_BOTH(q5_0, QuantisedWeights<Q5_0>)

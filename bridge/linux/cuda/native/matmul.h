@@ -13,7 +13,8 @@ enum {
   MatmulClaimedRows = 4,   /* and rows that a block converts at a time */
   MatmulSegment = 256,     /* elements of quantised weights that are staged together; parts of k begin at multiples */
   MatmulStages = 3,        /* steps of x that are in shared memory or on their way there */
-  MatmulControlBytes = 128, /* the first bytes of shared memory */
+  MatmulControlBytes = 128, /* the first bytes of shared memory; then tiles */
+  MatmulTileAlignment = 1024,
   /** Counters in scratch memory: rows claimed, blocks that have ended; then one for each tile of rows, one for each tile. */
   MatmulClaims = 0,
   MatmulEnded = 1,

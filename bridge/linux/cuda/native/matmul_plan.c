@@ -7,17 +7,18 @@
 
 typedef struct Type {
   const char *name;           /* of the command */
-  const char *kernels[2];     /* for tiles of 64 and of 128 outputs; the latter may be missing */
+  const char *kernels[3];     /* for tiles of 64, 128 and 256 outputs; some are missing */
   uint32_t elements, bytes;   /* of a block */
   uint32_t rowPlanes;         /* of converted x */
 } Type;
 
 #define TYPE(name, elements, bytes, planes) \
-  {"matmul_" #name, {"matmul_" #name "_64", "matmul_" #name "_128"}, elements, bytes, planes}
+  {"matmul_" #name, {"matmul_" #name "_64", "matmul_" #name "_128", NULL}, elements, bytes, planes}
 
 static const Type types[] = {
-    {"matmul_f32", {"matmul_f32_64", NULL}, 1, 4, 2},
-    TYPE(f16, 1, 2, 1), TYPE(bf16, 1, 2, 2),
+    {"matmul_f32", {"matmul_f32_64", NULL, NULL}, 1, 4, 2},
+    {"matmul_f16", {"matmul_f16_64", "matmul_f16_128", "matmul_f16_256"}, 1, 2, 1},
+    TYPE(bf16, 1, 2, 2),
     TYPE(q4_0, 32, 18, 1), TYPE(q4_1, 32, 20, 1), TYPE(q5_0, 32, 22, 1), TYPE(q5_1, 32, 24, 1), TYPE(q8_0, 32, 34, 1),
     TYPE(iq4_nl, 32, 18, 1), TYPE(mxfp4, 32, 17, 1),
     TYPE(q2_k, 256, 84, 1), TYPE(q3_k, 256, 110, 1), TYPE(q4_k, 256, 144, 1), TYPE(q5_k, 256, 176, 1), TYPE(q6_k, 256, 210, 1),
@@ -41,29 +42,40 @@ static uint32_t sharedBytes(const Type *type, uint32_t outputs) {
     weights = 2 * outputs * (rowBytes + MATMUL_PITCH(MatmulSegment / type->elements * type->bytes)) + 16;
   else if (type->bytes == 2) weights = MatmulStages * outputs * rowBytes;
   else weights = 2 * 2 * outputs * rowBytes;
-  return MatmulControlBytes + rows + weights;
+  return MatmulControlBytes + MatmulTileAlignment + rows + weights;
 }
 
 /** How the work is cut. */
 typedef struct Cut {
-  uint32_t outputs; /* of a tile */
-  uint32_t rowTiles, outputTiles, parts, stepsOfPart;
+  uint32_t size; /* tiles have 64 << size outputs */
+  uint32_t rowTiles, outputTiles /* 0: none fits */, parts, stepsOfPart;
 } Cut;
 
-/**
- * Of large tiles, a multiprocessor has one at a time; small ones take a bit more than half as long, two at a time. Where not even
- * these keep half of the multiprocessors busy, k is cut, too, into parts of four steps at least.
- */
+/** How long all tiles of a size take, if one of 128 outputs takes 100: they are shared out to the multiprocessors, which have one at
+ * a time, or two of the smallest. */
+static uint64_t cost(const CudaNativeDevice *device, const Type *type, uint32_t size, uint64_t tiles) {
+  static const uint32_t costs[] = {56, 100, 190};
+  const uint32_t outputs = 64u << size;
+  if (!type->kernels[size] || sharedBytes(type, outputs) > device->sharedBytes) return UINT64_MAX;
+  if (outputs > 128 && device->capability != 90) return UINT64_MAX; /* only four warps together have the registers */
+  return (uint64_t)costs[size] * parts(tiles, device->multiprocessors);
+}
+
+/** Where not even small tiles keep half of the multiprocessors busy, k is cut, too, into parts of four steps at least. */
 static Cut cutWork(const CudaNativeDevice *device, const Type *type, const MatmulParameters *p) {
-  const uint32_t smallPercent = 56, steps = p->depth / MatmulTileDepth, segmentSteps = MatmulSegment / MatmulTileDepth;
-  Cut cut = {.outputs = 64, .rowTiles = parts(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
-  const uint64_t small = (uint64_t)cut.rowTiles * parts(p->n, 64), large = (uint64_t)cut.rowTiles * parts(p->n, 128);
-  if (type->kernels[1] && sharedBytes(type, 128) <= device->sharedBytes &&
-      100ull * parts(large, device->multiprocessors) <= (uint64_t)smallPercent * parts(small, device->multiprocessors))
-    cut.outputs = 128;
-  cut.outputTiles = parts(p->n, cut.outputs);
+  const uint32_t steps = p->depth / MatmulTileDepth, segmentSteps = MatmulSegment / MatmulTileDepth;
+  Cut cut = {.rowTiles = parts(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
+  uint64_t least = UINT64_MAX;
+  for (uint32_t size = 3; size-- > 0;) {
+    const uint32_t outputTiles = parts(p->n, 64u << size);
+    const uint64_t taken = cost(device, type, size, (uint64_t)cut.rowTiles * outputTiles);
+    if (taken >= least) continue;
+    least = taken;
+    cut.size = size;
+    cut.outputTiles = outputTiles;
+  }
   const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles;
-  if (2 * tiles <= device->multiprocessors) {
+  if (tiles > 0 && 2 * tiles <= device->multiprocessors) {
     cut.stepsOfPart = parts(parts(steps, device->multiprocessors / tiles), segmentSteps) * segmentSteps;
     cut.parts = parts(steps, cut.stepsOfPart);
   }
@@ -103,19 +115,19 @@ uint32_t matmulPlan(const CudaNativeDevice *device, const CudaNativeCommand *com
                         .rowBytes = (uint32_t)rowBytes,
                         .depth = parts(k, MatmulTileDepth) * MatmulTileDepth};
   const Cut cut = cutWork(device, type, &p);
-  if (sharedBytes(type, cut.outputs) > device->sharedBytes || cut.outputTiles > 65535) return 0;
+  if (cut.outputTiles == 0 || cut.outputTiles > 65535) return 0;
   const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles;
   p.stepsOfPart = cut.stepsOfPart;
   p.factorsOffset = (uint64_t)cut.rowTiles * MatmulTileRows * 2 * type->rowPlanes * p.depth;
   p.partsOffset = p.factorsOffset + aligned(4 * rows);
 
-  out->kernel = type->kernels[cut.outputs == 128];
+  out->kernel = type->kernels[cut.size];
   out->grid[0] = cut.rowTiles, out->grid[1] = cut.outputTiles, out->grid[2] = cut.parts;
   out->block[0] = MatmulBlockThreads, out->block[1] = out->block[2] = 1;
-  out->sharedBytes = sharedBytes(type, cut.outputs);
+  out->sharedBytes = sharedBytes(type, 64u << cut.size);
   out->scratchBytes = 4 * (MatmulFirstCounter + cut.rowTiles + (cut.parts > 1 ? tiles : 0));
   out->scratchOffset = offsetof(MatmulParameters, counters);
-  out->partialBytes = p.partsOffset + (cut.parts > 1 ? tiles * cut.parts * MatmulTileRows * cut.outputs * 4 : 0);
+  out->partialBytes = p.partsOffset + (cut.parts > 1 ? tiles * cut.parts * MatmulTileRows * 4 * (64ull << cut.size) : 0);
   out->partialOffset = offsetof(MatmulParameters, partial);
   out->overlaps = true;
   out->parameterBytes = sizeof p;

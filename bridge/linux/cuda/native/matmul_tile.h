@@ -12,11 +12,15 @@ constexpr u32 RowTileBytes = MatmulTileRows * TileRowBytes; /* of x */
 
 DEVICE u32 placeInTile(u32 row, u32 piece) { return row * TileRowBytes + ((piece ^ row % 8) << 4); }
 
-/** What a block of 8 warps makes of MatmulTileRows rows by `outputs`, and each warp's part of it. */
+/**
+ * What a block of 8 warps makes of MatmulTileRows rows by `outputs`, and each warp's part of it. Where four warps multiply together,
+ * each has 16 rows of all outputs; else, 32 outputs.
+ */
 template <u32 outputs> struct TileShape {
   static constexpr u32 Warps = MatmulBlockThreads / 32;
-  static constexpr u32 WarpsAcross = outputs / 32, WarpsDown = Warps / WarpsAcross;
-  static constexpr u32 WarpRows = MatmulTileRows / WarpsDown, WarpOutputs = 32;
+  static constexpr u32 WarpOutputs = HasGroupProducts ? outputs : 32;
+  static constexpr u32 WarpsAcross = outputs / WarpOutputs, WarpsDown = Warps / WarpsAcross;
+  static constexpr u32 WarpRows = MatmulTileRows / WarpsDown;
   static constexpr u32 Downs = WarpRows / 16, Acrosses = WarpOutputs / 8; /* matrices of 16 x 8 */
 };
 
@@ -34,6 +38,15 @@ template <u32 outputs> DEVICE TileLane<outputs> tileLane() {
   const u32 lane = laneIndex(), warp = warpIndex();
   return {warp / Shape::WarpsAcross * Shape::WarpRows + lane % 16, lane / 16,
           warp % Shape::WarpsAcross * Shape::WarpOutputs + lane % 8 + lane / 16 * 8, lane / 8 % 2};
+}
+
+/** Begins sums += x w of a step, by four warps together. */
+template <bool isBfloat, u32 outputs> DEVICE void multiplyGroup(TileSums<outputs> &sums, const u8 *x, const u8 *w) {
+  const u64 a = groupMatrix(x + warpIndex() / 4 * (64 * TileRowBytes)), b = groupMatrix(w);
+  UNROLL for (u32 part = 0; part < MatmulTileDepth / 16; part++) {
+    if constexpr (isBfloat) groupBF16(sums.sums[0], groupColumns(a, 16 * part), groupColumns(b, 16 * part));
+    else groupF16(sums.sums[0], groupColumns(a, 16 * part), groupColumns(b, 16 * part));
+  }
 }
 
 /** sums += x w, along 16 elements: the `part`-th of a step. */
