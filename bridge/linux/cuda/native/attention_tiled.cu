@@ -1,0 +1,304 @@
+/*
+ * attention_tiled.cu: attention of many rows at once, as shaders/attention_tiled.metal, with tensor cores in half precision, as in
+ * FlashAttention-2 (Dao 2023). Queries of a key head, their order, and runs of a sequence are those of the original.
+ *
+ * A block has a tile of queries, a warp 16 of these or more: as operands of mma in registers, like the scores, the weights and the
+ * sums. Each tile of keys and values is copied to shared memory while the tile before it is worked on. What bounds its errors stands
+ * in attention_tiled_cache.h and at fill_queries.
+ */
+#include "intrinsics.h"
+
+#include "attention_tiled.h"
+#include "attention_tiled_cache.h"
+
+/** Weights are at most 2^WeightExponent, the largest so far of a query, so that those 2^-22 of it still have all bits of a half. */
+constexpr float WeightExponent = 8.0f;
+constexpr float Log2E = 1.4426950408889634f;
+constexpr float Unseen = -__builtin_inff();
+
+/** What a lane knows of a query: row g or g + 8 of a fragment, with g = lane / 4. */
+struct Query {
+  u32 row, begin, end; // positions that it sees, in a run of its sequence
+  float factor;        // a score is the product of what is staged, times this
+  float maximum;       // of the scores so far, times log2(e)
+  float total;         // of the weights that this lane made
+};
+
+/** The queries of a warp as operands, [fragment, step of 16 dimensions]. */
+template <u32 Width, u32 Fragments, bool IsShared> struct Operands;
+template <u32 Width, u32 Fragments> struct Operands<Width, Fragments, false> {
+  u32 words[Fragments][Width / 16][4];
+  DEVICE explicit Operands(unsigned char *) {}
+  DEVICE void store(u32 fragment, u32 step, const u32 (&a)[4]) {
+    for (u32 i = 0; i < 4; ++i) words[fragment][step][i] = a[i];
+  }
+  DEVICE void load(u32 fragment, u32 step, u32 (&a)[4]) const {
+    for (u32 i = 0; i < 4; ++i) a[i] = words[fragment][step][i];
+  }
+};
+/** In shared memory: each lane reads what it wrote. */
+template <u32 Width, u32 Fragments> struct Operands<Width, Fragments, true> {
+  u32x4 *place;
+  DEVICE explicit Operands(unsigned char *memory)
+      : place((u32x4 *)memory + warpIndex() * Fragments * (Width / 16) * 32 + laneIndex()) {}
+  DEVICE void store(u32 fragment, u32 step, const u32 (&a)[4]) {
+    place[(fragment * (Width / 16) + step) * 32] = u32x4{a[0], a[1], a[2], a[3]};
+  }
+  DEVICE void load(u32 fragment, u32 step, u32 (&a)[4]) const {
+    const u32x4 v = place[(fragment * (Width / 16) + step) * 32];
+    for (u32 i = 0; i < 4; ++i) a[i] = v[i];
+  }
+};
+
+/**
+ * Scaled queries in half precision. Each is multiplied by a power of two that brings the largest of its numbers to 2^14 .. 2^15:
+ * nothing overflows, and what is 2^-28 of the largest still has all 11 bits. Rounding is then by 2^-12 of a number at most.
+ */
+template <u32 Width, u32 Fragments, bool IsShared>
+DEVICE void fill_queries(Operands<Width, Fragments, IsShared> &operands, Query (&queries)[Fragments][2],
+                         const float *const (&places)[Fragments][2], u32 headDim, float scale) {
+  const u32 t = laneIndex() % 4;
+  UNROLL for (u32 f = 0; f < Fragments; ++f) {
+    u32 words[2][Width / 8];
+    UNROLL for (u32 half = 0; half < 2; ++half) {
+      f32x2 values[Width / 8];
+      float largest = 0.0f;
+      UNROLL for (u32 i = 0; i < Width / 8; ++i) {
+        values[i] = f32x2{0.0f, 0.0f};
+        if (8 * i < headDim) values[i] = *(const f32x2 *)(places[f][half] + 8 * i + 2 * t) * (scale * Log2E);
+        largest = maximum(largest, maximum(magnitude(values[i].x), magnitude(values[i].y)));
+      }
+      largest = maximum(largest, shuffleXor(largest, 1));
+      largest = maximum(largest, shuffleXor(largest, 2));
+      const i32 exponent = maximum(exponent_of(largest), -100) - 14;
+      const float inverse = power_of_2(-exponent);
+      queries[f][half].factor = power_of_2(exponent);
+      UNROLL for (u32 i = 0; i < Width / 8; ++i) words[half][i] = floatsToHalves(values[i].x * inverse, values[i].y * inverse);
+    }
+    UNROLL for (u32 step = 0; step < Width / 16; ++step) {
+      const u32 a[4] = {words[0][2 * step], words[1][2 * step], words[0][2 * step + 1], words[1][2 * step + 1]};
+      operands.store(f, step, a);
+    }
+  }
+}
+
+/** Scores become cap * tanh(score / cap), all times log2(e): `capped` is cap * log2(e). tanh by its exponential. */
+DEVICE float soft_cap(float score, float cap, float capped) {
+  return capped - 2.0f * capped * fastReciprocal(fastExp2(score * (2.0f / cap)) + 1.0f);
+}
+
+template <u32 Type, u32 Width, u32 Warps, u32 Fragments, u32 Keys>
+DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
+  constexpr AttentionTiledShared Shared = attentionTiledShared(Type, Width, Warps, Fragments, Keys);
+  constexpr u32 Threads = 32 * Warps, TileQueries = Warps * Fragments * AttentionTiledFragment;
+  constexpr u32 Stride = Width + AttentionTiledPad, KeyPairs = Keys / 16, Steps = Width / 16;
+  constexpr bool IsConverted = Type != AttentionTiled_f16;
+  using Caches = Cache<Type, Width, Warps, Keys>;
+
+  waitForPrevious();
+  const u32 thread = threadIndex(), lane = laneIndex(), warp = warpIndex();
+  const u32 g = lane / 4, t = lane % 4;
+  // The last tiles, which as a rule see the most keys, come first.
+  const u32 kvHead = blockIndexX() % p.kvHeads;
+  const u32 tile = p.tiles - 1 - blockIndexX() / p.kvHeads;
+  const u32 sharing = p.heads / p.kvHeads;
+  const u32 count = *(const u32 *)p.rowCount * sharing;
+  const u32 firstQuery = tile * TileQueries;
+  if (firstQuery >= count) return;
+  const u32 firstRow = firstQuery / sharing;
+  const u32 rows = (minimum(firstQuery + TileQueries, count) - 1) / sharing + 1 - firstRow;
+
+  u32 *slots = (u32 *)(arena + Shared.slots);
+  u32 *positions = (u32 *)(arena + Shared.rows), *sequences = positions + Shared.rowsMax;
+  for (u32 i = thread; i < rows; i += Threads) {
+    positions[i] = ((const u32 *)p.positions)[firstRow + i];
+    sequences[i] = ((const u32 *)p.sequences)[firstRow + i];
+  }
+
+  // Query n is row n / sharing, head kvHead * sharing + n % sharing. Behind the last one, that again.
+  Query queries[Fragments][2];
+  u64 places[Fragments][2];
+  const float *sources[Fragments][2];
+  UNROLL for (u32 f = 0; f < Fragments; ++f)
+    UNROLL for (u32 half = 0; half < 2; ++half) {
+      const u32 n = firstQuery + (warp * Fragments + f) * AttentionTiledFragment + g + 8 * half, own = minimum(n, count - 1);
+      queries[f][half].row = n < count ? own / sharing - firstRow : 0xffffffff;
+      queries[f][half].maximum = Unseen;
+      queries[f][half].total = 0.0f;
+      places[f][half] = (u64)(own / sharing * p.heads + kvHead * sharing + own % sharing) * p.headDim;
+      sources[f][half] = (const float *)p.q + places[f][half];
+    }
+  Operands<Width, Fragments, (Width > 128)> operands(arena + Shared.queries);
+  fill_queries(operands, queries, sources, p.headDim, p.scale);
+  syncThreads();
+
+  Caches cache(p, kvHead, arena, Shared);
+  const float capped = p.softCap * Log2E;
+  float sums[Fragments][2 * Steps][4] = {}; // [query, dimension], as mma has them
+
+  for (u32 row = 0; row < rows;) {
+    // A run of rows of one sequence, and the keys that any of them sees.
+    const u32 runBegin = row, sequence = sequences[row];
+    u32 begin = 0xffffffff, end = 0;
+    for (bool isSame = true; isSame && row < rows;) {
+      const u32 own = row + lane;
+      const u32 others = ballot(own < rows && sequences[minimum(own, rows - 1)] != sequence);
+      const u32 length = minimum(rows - row, others == 0 ? 32 : (u32)__builtin_ctz(others));
+      if (lane < length) {
+        const u32 rowEnd = positions[own] + 1;
+        begin = minimum(begin, rowEnd - minimum(rowEnd, p.window));
+        end = maximum(end, rowEnd);
+      }
+      row += length;
+      isSame = others == 0;
+    }
+    begin = ~reduceMaxWarp(~begin);
+    end = reduceMaxWarp(end);
+    UNROLL for (u32 f = 0; f < Fragments; ++f)
+      UNROLL for (u32 half = 0; half < 2; ++half) {
+        Query &query = queries[f][half];
+        const bool isInRun = query.row >= runBegin && query.row < row;
+        query.end = isInRun ? positions[query.row] + 1 : 0;
+        query.begin = query.end - minimum(query.end, p.window);
+      }
+
+    const u32 *blocks = (const u32 *)p.blockTables + (u64)sequence * p.blocksPerSequence;
+    const auto slotOf = [&](u32 key) {
+      const u32 position = minimum(key, end - 1);
+      return blocks[position / p.blockSize] * p.blockSize + position % p.blockSize;
+    };
+    const u32 tiles = (end - begin + Keys - 1) / Keys;
+    for (u32 i = thread; i < 2 * Keys; i += Threads) slots[i] = slotOf(begin + i);
+    syncThreads();
+    cache.copy(slots, end - begin, 0);
+
+    for (u32 keyTile = 0; keyTile < tiles; ++keyTile) {
+      const u32 first = begin + keyTile * Keys;
+      // This tile has come, and the one before it is done with.
+      copyAsyncWait<0>();
+      syncThreads();
+      float correction = 1.0f; // of sums, where the values' scale has changed
+      if constexpr (IsConverted) correction = cache.convert(slots + keyTile % 2 * Keys);
+      if (keyTile + 1 < tiles) cache.copy(slots + (keyTile + 1) % 2 * Keys, end - first - Keys, (keyTile + 1) % 2);
+      u32 slot = 0;
+      if (thread < Keys && keyTile + 2 < tiles) slot = slotOf(first + 2 * Keys + thread);
+
+      bool isSeen = false, isWhole = true;
+      UNROLL for (u32 f = 0; f < Fragments; ++f)
+        UNROLL for (u32 half = 0; half < 2; ++half) {
+          const Query &query = queries[f][half];
+          isSeen = isSeen || (query.end > first && query.begin < first + Keys);
+          isWhole = isWhole && query.begin <= first && query.end >= first + Keys;
+        }
+      if (ballot(isSeen || correction != 1.0f) != 0) {
+        const unsigned char *keys = cache.keys(keyTile % 2), *values = cache.values(keyTile % 2);
+        float scores[Fragments][2 * KeyPairs][4] = {}; // [query, key]
+        const unsigned char *keyPlace = keys + ((lane / 16 * 8 + lane % 8) * Stride + lane / 8 % 2 * 8) * 2;
+        UNROLL for (u32 step = 0; step < Steps; ++step) {
+          u32 a[Fragments][4];
+          UNROLL for (u32 f = 0; f < Fragments; ++f) operands.load(f, step, a[f]);
+          UNROLL for (u32 j = 0; j < KeyPairs; ++j) {
+            u32 b[4];
+            loadMatrix4(b, keyPlace + (16 * j * Stride + 16 * step) * 2);
+            UNROLL for (u32 f = 0; f < Fragments; ++f) {
+              mmaF16(scores[f][2 * j], a[f], {b[0], b[1]});
+              mmaF16(scores[f][2 * j + 1], a[f], {b[2], b[3]});
+            }
+          }
+        }
+
+        const bool isMasked = ballot(!isWhole) != 0;
+        bool isCorrected = false;
+        float corrections[Fragments][2];
+        UNROLL for (u32 f = 0; f < Fragments; ++f)
+          UNROLL for (u32 half = 0; half < 2; ++half) {
+            Query &query = queries[f][half];
+            float factor = query.factor * cache.keyFactor();
+            if (p.softCap > 0.0f) {
+              UNROLL for (u32 j = 0; j < 2 * KeyPairs; ++j)
+                UNROLL for (u32 i = 2 * half; i < 2 * half + 2; ++i)
+                  scores[f][j][i] = soft_cap(scores[f][j][i] * factor, p.softCap, capped);
+              factor = 1.0f;
+            }
+            if (isMasked) {
+              const u32 seenBegin = maximum(query.begin, first) - first, seenEnd = maximum(query.end, first) - first;
+              UNROLL for (u32 j = 0; j < 2 * KeyPairs; ++j)
+                UNROLL for (u32 i = 0; i < 2; ++i) {
+                  const u32 key = 8 * j + 2 * t + i;
+                  if (key < seenBegin || key >= seenEnd) scores[f][j][2 * half + i] = Unseen;
+                }
+            }
+            float largest = Unseen;
+            UNROLL for (u32 j = 0; j < 2 * KeyPairs; ++j)
+              largest = maximum(largest, maximum(scores[f][j][2 * half], scores[f][j][2 * half + 1]));
+            largest = maximum(largest, shuffleXor(largest, 1));
+            largest = maximum(largest, shuffleXor(largest, 2));
+            largest = maximum(query.maximum, largest * factor);
+            // Where nothing was seen yet, weights are to be 0 and not NaN.
+            const float subtracted = largest == Unseen ? 0.0f : largest;
+            const float decay = fastExp2(query.maximum - subtracted);
+            query.maximum = largest;
+            // The factor is a power of two: what is subtracted is no less than any product.
+            const float offset = WeightExponent - subtracted;
+            float total = 0.0f;
+            UNROLL for (u32 j = 0; j < 2 * KeyPairs; ++j)
+              UNROLL for (u32 i = 2 * half; i < 2 * half + 2; ++i) {
+                scores[f][j][i] = fastExp2(multiplyAdd(scores[f][j][i], factor, offset));
+                total += scores[f][j][i];
+              }
+            query.total = query.total * decay + total;
+            corrections[f][half] = decay * correction;
+            isCorrected = isCorrected || corrections[f][half] != 1.0f;
+          }
+        if (ballot(isCorrected) != 0)
+          UNROLL for (u32 f = 0; f < Fragments; ++f)
+            UNROLL for (u32 d = 0; d < 2 * Steps; ++d)
+              UNROLL for (u32 i = 0; i < 4; ++i) sums[f][d][i] *= corrections[f][i / 2];
+
+        const unsigned char *valuePlace = values + ((lane / 8 % 2 * 8 + lane % 8) * Stride + lane / 16 * 8) * 2;
+        UNROLL for (u32 j = 0; j < KeyPairs; ++j) {
+          u32 a[Fragments][4];
+          UNROLL for (u32 f = 0; f < Fragments; ++f) {
+            const float(&even)[4] = scores[f][2 * j], (&odd)[4] = scores[f][2 * j + 1];
+            a[f][0] = floatsToHalves(even[0], even[1]);
+            a[f][1] = floatsToHalves(even[2], even[3]);
+            a[f][2] = floatsToHalves(odd[0], odd[1]);
+            a[f][3] = floatsToHalves(odd[2], odd[3]);
+          }
+          UNROLL for (u32 step = 0; step < Steps; ++step) {
+            u32 b[4];
+            loadMatrix4Transposed(b, valuePlace + (16 * j * Stride + 16 * step) * 2);
+            UNROLL for (u32 f = 0; f < Fragments; ++f) {
+              mmaF16(sums[f][2 * step], a[f], {b[0], b[1]});
+              mmaF16(sums[f][2 * step + 1], a[f], {b[2], b[3]});
+            }
+          }
+        }
+      }
+      if (thread < Keys && keyTile + 2 < tiles) slots[keyTile % 2 * Keys + thread] = slot;
+    }
+  }
+
+  allowNext();
+  UNROLL for (u32 f = 0; f < Fragments; ++f)
+    UNROLL for (u32 half = 0; half < 2; ++half) {
+      const Query &query = queries[f][half];
+      float total = query.total;
+      total += shuffleXor(total, 1);
+      total += shuffleXor(total, 2);
+      const float factor = total > 0.0f ? 1.0f / total : 0.0f;
+      if (query.row == 0xffffffff) continue;
+      float *out = (float *)p.out + places[f][half];
+      UNROLL for (u32 d = 0; d < 2 * Steps; ++d)
+        if (8 * d < p.headDim)
+          *(f32x2 *)(out + 8 * d + 2 * t) =
+              f32x2{sums[f][d][2 * half], sums[f][d][2 * half + 1]} * factor * cache.valueFactor();
+    }
+}
+
+#define KERNEL(width, type, warps, fragments, keys)                                                              \
+  GLOBAL(32 * warps, (width == 64 ? 4 : width <= 128 ? 3 : 2)) void attention_tiled_##width##_##type(const AttentionTiledParameters p) {                \
+    SHARED_ARENA(arena);                                                                                         \
+    attend<AttentionTiled_##type, width, warps, fragments, keys>(p, arena);                                      \
+  }
+ATTENTION_TILED_KERNELS(KERNEL)
