@@ -7,7 +7,7 @@
 
 extern "C" CudaNativePlan cudaAttentionTiledPlan;
 
-#define SIMULATED_TILED(width, type, warps, fragments, keys) SIMULATED(attention_tiled_##width##_##type),
+#define SIMULATED_TILED(width, type, warps, fragments, keys, blocks) SIMULATED(attention_tiled_##width##_##type),
 static const SimulatedKernel kernels[] = {ATTENTION_TILED_KERNELS(SIMULATED_TILED)};
 
 static Random numbers;

@@ -4,7 +4,7 @@
  *
  * A block has a tile of queries, a warp 16 of these or more: as operands of mma in registers, like the scores, the weights and the
  * sums. Each tile of keys and values is copied to shared memory while the tile before it is worked on. What bounds its errors stands
- * in attention_tiled_cache.h and at fill_queries.
+ * in attention_tiled_cache.h and at fillQueries.
  */
 #include "intrinsics.h"
 
@@ -28,23 +28,23 @@ struct Query {
 template <u32 Width, u32 Fragments, bool IsShared> struct Operands;
 template <u32 Width, u32 Fragments> struct Operands<Width, Fragments, false> {
   u32 words[Fragments][Width / 16][4];
-  DEVICE explicit Operands(unsigned char *) {}
-  DEVICE void store(u32 fragment, u32 step, const u32 (&a)[4]) {
+  DEVICE_MEMBER explicit Operands(unsigned char *) {}
+  DEVICE_MEMBER void store(u32 fragment, u32 step, const u32 (&a)[4]) {
     for (u32 i = 0; i < 4; ++i) words[fragment][step][i] = a[i];
   }
-  DEVICE void load(u32 fragment, u32 step, u32 (&a)[4]) const {
+  DEVICE_MEMBER void load(u32 fragment, u32 step, u32 (&a)[4]) const {
     for (u32 i = 0; i < 4; ++i) a[i] = words[fragment][step][i];
   }
 };
 /** In shared memory: each lane reads what it wrote. */
 template <u32 Width, u32 Fragments> struct Operands<Width, Fragments, true> {
   u32x4 *place;
-  DEVICE explicit Operands(unsigned char *memory)
+  DEVICE_MEMBER explicit Operands(unsigned char *memory)
       : place((u32x4 *)memory + warpIndex() * Fragments * (Width / 16) * 32 + laneIndex()) {}
-  DEVICE void store(u32 fragment, u32 step, const u32 (&a)[4]) {
+  DEVICE_MEMBER void store(u32 fragment, u32 step, const u32 (&a)[4]) {
     place[(fragment * (Width / 16) + step) * 32] = u32x4{a[0], a[1], a[2], a[3]};
   }
-  DEVICE void load(u32 fragment, u32 step, u32 (&a)[4]) const {
+  DEVICE_MEMBER void load(u32 fragment, u32 step, u32 (&a)[4]) const {
     const u32x4 v = place[(fragment * (Width / 16) + step) * 32];
     for (u32 i = 0; i < 4; ++i) a[i] = v[i];
   }
@@ -52,10 +52,10 @@ template <u32 Width, u32 Fragments> struct Operands<Width, Fragments, true> {
 
 /**
  * Scaled queries in half precision. Each is multiplied by a power of two that brings the largest of its numbers to 2^14 .. 2^15:
- * nothing overflows, and what is 2^-28 of the largest still has all 11 bits. Rounding is then by 2^-12 of a number at most.
+ * nothing overflows, and what is 2^-28 of the largest still has all 11 bits. So rounding is by 2^-11 of a number at most.
  */
 template <u32 Width, u32 Fragments, bool IsShared>
-DEVICE void fill_queries(Operands<Width, Fragments, IsShared> &operands, Query (&queries)[Fragments][2],
+DEVICE void fillQueries(Operands<Width, Fragments, IsShared> &operands, Query (&queries)[Fragments][2],
                          const float *const (&places)[Fragments][2], u32 headDim, float scale) {
   const u32 t = laneIndex() % 4;
   UNROLL for (u32 f = 0; f < Fragments; ++f) {
@@ -70,9 +70,9 @@ DEVICE void fill_queries(Operands<Width, Fragments, IsShared> &operands, Query (
       }
       largest = maximum(largest, shuffleXor(largest, 1));
       largest = maximum(largest, shuffleXor(largest, 2));
-      const i32 exponent = maximum(exponent_of(largest), -100) - 14;
-      const float inverse = power_of_2(-exponent);
-      queries[f][half].factor = power_of_2(exponent);
+      const i32 exponent = maximum(exponentOf(largest), -100) - 14;
+      const float inverse = powerOf2(-exponent);
+      queries[f][half].factor = powerOf2(exponent);
       UNROLL for (u32 i = 0; i < Width / 8; ++i) words[half][i] = floatsToHalves(values[i].x * inverse, values[i].y * inverse);
     }
     UNROLL for (u32 step = 0; step < Width / 16; ++step) {
@@ -83,7 +83,7 @@ DEVICE void fill_queries(Operands<Width, Fragments, IsShared> &operands, Query (
 }
 
 /** Scores become cap * tanh(score / cap), all times log2(e): `capped` is cap * log2(e). tanh by its exponential. */
-DEVICE float soft_cap(float score, float cap, float capped) {
+DEVICE float softCapped(float score, float cap, float capped) {
   return capped - 2.0f * capped * fastReciprocal(fastExp2(score * (2.0f / cap)) + 1.0f);
 }
 
@@ -128,8 +128,8 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
       places[f][half] = (u64)(own / sharing * p.heads + kvHead * sharing + own % sharing) * p.headDim;
       sources[f][half] = (const float *)p.q + places[f][half];
     }
-  Operands<Width, Fragments, (Width > 128)> operands(arena + Shared.queries);
-  fill_queries(operands, queries, sources, p.headDim, p.scale);
+  Operands<Width, Fragments, (Width * Fragments > AttentionTiledRegisters)> operands(arena + Shared.queries);
+  fillQueries(operands, queries, sources, p.headDim, p.scale);
   syncThreads();
 
   Caches cache(p, kvHead, arena, Shared);
@@ -217,7 +217,7 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
             if (p.softCap > 0.0f) {
               UNROLL for (u32 j = 0; j < 2 * KeyPairs; ++j)
                 UNROLL for (u32 i = 2 * half; i < 2 * half + 2; ++i)
-                  scores[f][j][i] = soft_cap(scores[f][j][i] * factor, p.softCap, capped);
+                  scores[f][j][i] = softCapped(scores[f][j][i] * factor, p.softCap, capped);
               factor = 1.0f;
             }
             if (isMasked) {
@@ -296,9 +296,9 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
     }
 }
 
-#define KERNEL(width, type, warps, fragments, keys)                                                              \
-  GLOBAL(32 * warps, (width == 64 ? 4 : width <= 128 ? 3 : 2)) void attention_tiled_##width##_##type(const AttentionTiledParameters p) {                \
-    SHARED_ARENA(arena);                                                                                         \
-    attend<AttentionTiled_##type, width, warps, fragments, keys>(p, arena);                                      \
+#define KERNEL(width, type, warps, fragments, keys, blocks)                                   \
+  GLOBAL(32 * warps, blocks) void attention_tiled_##width##_##type(const AttentionTiledParameters p) { \
+    SHARED_ARENA(arena);                                                                      \
+    attend<AttentionTiled_##type, width, warps, fragments, keys>(p, arena);                   \
   }
 ATTENTION_TILED_KERNELS(KERNEL)

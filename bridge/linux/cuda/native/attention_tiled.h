@@ -21,26 +21,28 @@ enum { AttentionTiled_f32, AttentionTiled_f16, AttentionTiled_q8_0 };
 
 enum {
   AttentionTiledPad = 8,      /* halves behind each key of a tile, so that eight keys' 16 bytes lie in different banks */
-  AttentionTiledFragment = 16 /* queries of an operand of mma */
+  AttentionTiledFragment = 16, /* queries of an operand of mma */
+  AttentionTiledRegisters = 128 /* dimensions of a warp's queries, times fragments, for which there are registers */
 };
 
 /**
- * All kernels: LINE(width, type of caches, warps, fragments, keys). A block has tiles of `keys` keys, and of warps x fragments x
- * 16 queries. With more fragments a warp uses what it reads of a key for more queries, and takes registers for what it sums.
+ * All kernels: LINE(width, type of caches, warps, fragments, keys, blocks). A block has tiles of `keys` keys, and of warps x fragments
+ * x 16 queries. With more fragments a warp uses what it reads of a key for more queries, and takes registers for what it sums. So
+ * many blocks have their registers on one multiprocessor.
  */
 #define ATTENTION_TILED_KERNELS(LINE) \
-  LINE(64, f32, 4, 1, 64)             \
-  LINE(64, f16, 4, 1, 64)             \
-  LINE(64, q8_0, 4, 1, 64)            \
-  LINE(96, f32, 4, 1, 64)             \
-  LINE(96, f16, 4, 1, 64)             \
-  LINE(96, q8_0, 4, 1, 64)            \
-  LINE(128, f32, 4, 1, 64)            \
-  LINE(128, f16, 4, 1, 64)            \
-  LINE(128, q8_0, 4, 1, 64)           \
-  LINE(256, f32, 4, 1, 32)            \
-  LINE(256, f16, 4, 1, 32)            \
-  LINE(256, q8_0, 4, 1, 32)
+  LINE(64, f32, 4, 1, 64, 4)          \
+  LINE(64, f16, 4, 1, 64, 4)          \
+  LINE(64, q8_0, 4, 1, 64, 4)         \
+  LINE(96, f32, 4, 1, 64, 3)          \
+  LINE(96, f16, 4, 1, 64, 3)          \
+  LINE(96, q8_0, 4, 1, 64, 3)         \
+  LINE(128, f32, 4, 1, 64, 2)         \
+  LINE(128, f16, 4, 1, 64, 3)         \
+  LINE(128, q8_0, 4, 1, 64, 2)        \
+  LINE(256, f32, 4, 1, 32, 2)         \
+  LINE(256, f16, 4, 1, 32, 2)         \
+  LINE(256, q8_0, 4, 1, 32, 2)
 
 #ifdef __cplusplus
 #define ATTENTION_TILED_CONSTANT constexpr
@@ -70,7 +72,7 @@ ATTENTION_TILED_CONSTANT AttentionTiledShared attentionTiledShared(uint32_t type
   shared.rawHead = type == AttentionTiled_f32 ? width * 4 : type == AttentionTiled_q8_0 ? (width / 32 * 34 + 2 + 3) / 4 * 4 : 0;
   shared.raw = 2 * shared.stages * shared.tile;
   shared.queries = shared.raw + (2 * keys * shared.rawHead + 15) / 16 * 16;
-  shared.slots = shared.queries + (width > 128 ? warps * fragments * width / 16 * 32 * 16 : 0);
+  shared.slots = shared.queries + (width * fragments > AttentionTiledRegisters ? warps * fragments * width / 16 * 32 * 16 : 0);
   shared.rows = shared.slots + 2 * keys * 4;
   shared.rowsMax = warps * fragments * AttentionTiledFragment + 1; /* where heads share keys, a tile may begin within a row */
   shared.flags = shared.rows + (2 * shared.rowsMax * 4 + 15) / 16 * 16;

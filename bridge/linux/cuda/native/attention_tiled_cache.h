@@ -2,22 +2,22 @@
  * attention_tiled_cache.h: tiles of keys and values in half precision. Part of attention_tiled.cu.
  *
  * Caches of F16 are copied as they are. What others have is copied as it is, too, and made into halves from there: times powers of
- * two, one for the keys and one for the values that a block has met so far, which keep the largest number below 2^15 and, as long as
- * they stand, no lower than 2^8 of the first tile's. So rounding is by 2^-12 of a number, or by 2^-33 of the largest in the first
- * tile, whichever is more; 2^-25 of the largest so far, at most. A number that does not fit raises the power, and with it what is
- * summed already. Infinities and NaN are no largest numbers: they stay what they are.
+ * two, one for the keys and one for the values that a block has met so far, which bring the largest number of the first tile to
+ * 2^8 .. 2^9. A larger one that does not stay below 2^15 changes the power, and with it what is summed already. So a number of F32
+ * is rounded by up to 2^-11 of itself or 2^-33 of the largest so far, whichever is more; one of Q8_0, whose scale is a half, too, by
+ * 2^-26 of the largest. Infinities and NaN are no largest numbers: they stay what they are.
  */
 #ifndef BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_CACHE_H
 #define BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_CACHE_H
 
 DEVICE float magnitude(float x) { return floatOf(bitsOf(x) & 0x7fffffff); }
 /** floor(log2(x)) of a normal number that is not negative; -127 of 0, 128 of infinity. */
-DEVICE i32 exponent_of(float x) { return (i32)(bitsOf(x) >> 23) - 127; }
+DEVICE i32 exponentOf(float x) { return (i32)(bitsOf(x) >> 23) - 127; }
 /** 2^exponent, -126 to 127. */
-DEVICE float power_of_2(i32 exponent) { return floatOf((u32)(exponent + 127) << 23); }
+DEVICE float powerOf2(i32 exponent) { return floatOf((u32)(exponent + 127) << 23); }
 
 /** |x|, and 0 of what is no number. */
-DEVICE float finite_magnitude(float x) { return exponent_of(magnitude(x)) == 128 ? 0.0f : magnitude(x); }
+DEVICE float finiteMagnitude(float x) { return exponentOf(magnitude(x)) == 128 ? 0.0f : magnitude(x); }
 
 template <u32 Type, u32 Width, u32 Warps, u32 Keys> struct Cache;
 
@@ -28,13 +28,13 @@ template <u32 Width, u32 Warps, u32 Keys> struct Cache<AttentionTiled_f16, Width
   u32 slotBytes, headBytes;
   unsigned char *tiles;
 
-  DEVICE Cache(const AttentionTiledParameters &p, u32 kvHead, unsigned char *arena, const AttentionTiledShared &)
+  DEVICE_MEMBER Cache(const AttentionTiledParameters &p, u32 kvHead, unsigned char *arena, const AttentionTiledShared &)
       : keyCache((const unsigned char *)p.keys + kvHead * p.headDim * 2),
         valueCache((const unsigned char *)p.values + kvHead * p.headDim * 2), slotBytes(p.kvHeads * p.headDim * 2),
         headBytes(p.headDim * 2), tiles(arena) {}
 
   /** Asks for the keys in `slots`, of which there are `count`, and their values. What is behind them, and behind a head, is 0. */
-  DEVICE void copy(const u32 *slots, u32 count, u32 stage) const {
+  DEVICE_MEMBER void copy(const u32 *slots, u32 count, u32 stage) const {
     constexpr u32 Lanes = Chunks % 8 == 0 ? 8 : 4; // of a key
     const u32 own = threadIndex() / Lanes, first = threadIndex() % Lanes * 16;
     unsigned char *to = tiles + 2 * stage * Tile + own * Stride * 2 + first;
@@ -50,10 +50,10 @@ template <u32 Width, u32 Warps, u32 Keys> struct Cache<AttentionTiled_f16, Width
     }
     copyAsyncCommit();
   }
-  DEVICE const unsigned char *keys(u32 stage) const { return tiles + 2 * stage * Tile; }
-  DEVICE const unsigned char *values(u32 stage) const { return keys(stage) + Tile; }
-  DEVICE float keyFactor() const { return 1.0f; }
-  DEVICE float valueFactor() const { return 1.0f; }
+  DEVICE_MEMBER const unsigned char *keys(u32 stage) const { return tiles + 2 * stage * Tile; }
+  DEVICE_MEMBER const unsigned char *values(u32 stage) const { return keys(stage) + Tile; }
+  DEVICE_MEMBER float keyFactor() const { return 1.0f; }
+  DEVICE_MEMBER float valueFactor() const { return 1.0f; }
 };
 
 /** F32, as it is in memory: [keys or values, key, Width]. */
@@ -63,20 +63,20 @@ template <u32 Width, u32 Threads, u32 Keys> struct StoredFloats {
   const float *keyCache, *valueCache;
   u32 slotFloats, headDim;
 
-  DEVICE StoredFloats(const AttentionTiledParameters &p, u32 kvHead)
+  DEVICE_MEMBER StoredFloats(const AttentionTiledParameters &p, u32 kvHead)
       : keyCache((const float *)p.keys + kvHead * p.headDim), valueCache((const float *)p.values + kvHead * p.headDim),
         slotFloats(p.kvHeads * p.headDim), headDim(p.headDim) {}
 
-  DEVICE static u32 own_key() { return threadIndex() / Lanes; }
-  DEVICE static u32 own_dimension() { return threadIndex() % Lanes * 4; }
+  DEVICE_MEMBER static u32 ownKey() { return threadIndex() / Lanes; }
+  DEVICE_MEMBER static u32 ownDimension() { return threadIndex() % Lanes * 4; }
 
-  DEVICE void copy(unsigned char *raw, const u32 *slots, u32 count) const {
-    unsigned char *to = raw + own_key() * Head + own_dimension() * 4;
+  DEVICE_MEMBER void copy(unsigned char *raw, const u32 *slots, u32 count) const {
+    unsigned char *to = raw + ownKey() * Head + ownDimension() * 4;
     UNROLL for (u32 key = 0; key < Keys; key += Rows) {
-      const u64 from = (u64)slots[own_key() + key] * slotFloats;
-      const u32 left = own_key() + key < count ? headDim : 0;
+      const u64 from = (u64)slots[ownKey() + key] * slotFloats;
+      const u32 left = ownKey() + key < count ? headDim : 0;
       UNROLL for (u32 d = 0; d < Width; d += Step) {
-        const u32 dimension = own_dimension() + d, bytes = dimension < left ? 16 : 0;
+        const u32 dimension = ownDimension() + d, bytes = dimension < left ? 16 : 0;
         const u64 at = from + (bytes != 0 ? dimension : 0);
         copyAsync16(to + key * Head + d * 4, keyCache + at, bytes);
         copyAsync16(to + key * Head + d * 4 + Keys * Head, valueCache + at, bytes);
@@ -85,21 +85,21 @@ template <u32 Width, u32 Threads, u32 Keys> struct StoredFloats {
   }
 
   /** The largest magnitude of this thread's part, without what is no number. */
-  DEVICE float measure(const unsigned char *raw, const u32 *) const {
-    const unsigned char *from = raw + own_key() * Head + own_dimension() * 4;
+  DEVICE_MEMBER float measure(const unsigned char *raw, const u32 *) const {
+    const unsigned char *from = raw + ownKey() * Head + ownDimension() * 4;
     float largest = 0.0f;
     UNROLL for (u32 key = 0; key < Keys; key += Rows)
       UNROLL for (u32 d = 0; d < Width; d += Step) {
         const f32x4 x = *(const f32x4 *)(from + key * Head + d * 4);
-        UNROLL for (u32 c = 0; c < 4; ++c) largest = maximum(largest, finite_magnitude(x[c]));
+        UNROLL for (u32 c = 0; c < 4; ++c) largest = maximum(largest, finiteMagnitude(x[c]));
       }
     return largest;
   }
 
   /** Makes halves of this thread's part, times `factor`, and gives the largest magnitude of these. */
-  DEVICE float stage(unsigned char *tile, const unsigned char *raw, const u32 *, float factor) const {
-    const unsigned char *from = raw + own_key() * Head + own_dimension() * 4;
-    unsigned char *to = tile + (own_key() * Stride + own_dimension()) * 2;
+  DEVICE_MEMBER float stage(unsigned char *tile, const unsigned char *raw, const u32 *, float factor) const {
+    const unsigned char *from = raw + ownKey() * Head + ownDimension() * 4;
+    unsigned char *to = tile + (ownKey() * Stride + ownDimension()) * 2;
     float largest = 0.0f;
     UNROLL for (u32 key = 0; key < Keys; key += Rows)
       UNROLL for (u32 d = 0; d < Width; d += Step) {
@@ -123,21 +123,21 @@ template <u32 Width, u32 Threads, u32 Keys> struct StoredBlocks {
   const unsigned char *keyCache, *valueCache;
   u32 headOffset, slotBytes, headBytes, headDim;
 
-  DEVICE StoredBlocks(const AttentionTiledParameters &p, u32 kvHead)
+  DEVICE_MEMBER StoredBlocks(const AttentionTiledParameters &p, u32 kvHead)
       : keyCache((const unsigned char *)p.keys), valueCache((const unsigned char *)p.values),
         headOffset(kvHead * (p.headDim / 32 * BlockBytes)), slotBytes(p.kvHeads * (p.headDim / 32 * BlockBytes)),
         headBytes(p.headDim / 32 * BlockBytes), headDim(p.headDim) {}
 
   /** Bytes of the first word that are no part of the head: 0 or 2. */
-  DEVICE u32 shift_of(u32 slot) const { return (slot * slotBytes + headOffset) & 2; }
+  DEVICE_MEMBER u32 shiftOf(u32 slot) const { return (slot * slotBytes + headOffset) & 2; }
 
-  DEVICE void copy(unsigned char *raw, const u32 *slots, u32 count) const {
+  DEVICE_MEMBER void copy(unsigned char *raw, const u32 *slots, u32 count) const {
     const u32 own = threadIndex() / CopyLanes, first = threadIndex() % CopyLanes * 4;
     unsigned char *to = raw + own * Head + first;
     UNROLL for (u32 key = 0; key < Keys; key += Threads / CopyLanes) {
       const u32 slot = slots[own + key];
       const u64 from = ((u64)slot * slotBytes + headOffset) & ~(u64)3;
-      const u32 left = own + key < count ? shift_of(slot) + headBytes : 0;
+      const u32 left = own + key < count ? shiftOf(slot) + headBytes : 0;
       UNROLL for (u32 byte = 0; byte < Head; byte += CopyLanes * 4) {
         if (first + byte >= Head) continue;
         const u32 bytes = first + byte < left ? 4 : 0;
@@ -148,28 +148,28 @@ template <u32 Width, u32 Threads, u32 Keys> struct StoredBlocks {
     }
   }
 
-  DEVICE static u32 own_key() { return threadIndex() / Lanes; }
-  DEVICE static u32 own_dimension() { return threadIndex() % Lanes * 16; }
-  DEVICE static float scale_of(const unsigned char *block) { return halfToFloat(*(const u16 *)block); }
+  DEVICE_MEMBER static u32 ownKey() { return threadIndex() / Lanes; }
+  DEVICE_MEMBER static u32 ownDimension() { return threadIndex() % Lanes * 16; }
+  DEVICE_MEMBER static float scaleOf(const unsigned char *block) { return halfToFloat(*(const u16 *)block); }
 
-  DEVICE float measure(const unsigned char *raw, const u32 *slots) const {
+  DEVICE_MEMBER float measure(const unsigned char *raw, const u32 *slots) const {
     float largest = 0.0f;
-    UNROLL for (u32 key = own_key(); key < Keys; key += Rows) {
-      const unsigned char *from = raw + key * Head + shift_of(slots[key]);
-      for (u32 dimension = own_dimension(); dimension < headDim; dimension += Step)
-        largest = maximum(largest, finite_magnitude(scale_of(from + dimension / 32 * BlockBytes)) * LargestQuant);
+    UNROLL for (u32 key = ownKey(); key < Keys; key += Rows) {
+      const unsigned char *from = raw + key * Head + shiftOf(slots[key]);
+      for (u32 dimension = ownDimension(); dimension < headDim; dimension += Step)
+        largest = maximum(largest, finiteMagnitude(scaleOf(from + dimension / 32 * BlockBytes)) * LargestQuant);
     }
     return largest;
   }
 
-  DEVICE float stage(unsigned char *tile, const unsigned char *raw, const u32 *slots, float factor) const {
+  DEVICE_MEMBER float stage(unsigned char *tile, const unsigned char *raw, const u32 *slots, float factor) const {
     float largest = 0.0f;
-    UNROLL for (u32 key = own_key(); key < Keys; key += Rows) {
-      const u32 shift = shift_of(slots[key]);
+    UNROLL for (u32 key = ownKey(); key < Keys; key += Rows) {
+      const u32 shift = shiftOf(slots[key]);
       UNROLL for (u32 d = 0; d < Width; d += Step) {
-        const u32 dimension = own_dimension() + d, block = shift + dimension / 32 * BlockBytes;
+        const u32 dimension = ownDimension() + d, block = shift + dimension / 32 * BlockBytes;
         const u32 quants = block + 2 + dimension % 32;
-        float scale = scale_of(raw + key * Head + block) * factor;
+        float scale = scaleOf(raw + key * Head + block) * factor;
         // Behind a head that is shorter than the tile comes the scale of the next one.
         if (dimension >= headDim) scale = 0.0f;
         largest = maximum(largest, magnitude(scale) * LargestQuant);
@@ -206,26 +206,26 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
   bool isMeasured = false;
   i32 keyExponent = 0, valueExponent = 0; // what is stored is 2^exponent times what is staged
 
-  DEVICE ConvertedCache(const AttentionTiledParameters &p, u32 kvHead, unsigned char *arena, const AttentionTiledShared &shared)
+  DEVICE_MEMBER ConvertedCache(const AttentionTiledParameters &p, u32 kvHead, unsigned char *arena, const AttentionTiledShared &shared)
       : stored(p, kvHead), tiles(arena), raw(arena + shared.raw), flags((u32 *)(arena + shared.flags)) {}
 
-  DEVICE void copy(const u32 *slots, u32 count, u32) const {
+  DEVICE_MEMBER void copy(const u32 *slots, u32 count, u32) const {
     stored.copy(raw, slots, count);
     copyAsyncCommit();
   }
-  DEVICE const unsigned char *keys(u32) const { return tiles; }
-  DEVICE const unsigned char *values(u32) const { return tiles + Tile; }
-  DEVICE float keyFactor() const { return power_of_2(keyExponent); }
-  DEVICE float valueFactor() const { return power_of_2(valueExponent); }
+  DEVICE_MEMBER const unsigned char *keys(u32) const { return tiles; }
+  DEVICE_MEMBER const unsigned char *values(u32) const { return tiles + Tile; }
+  DEVICE_MEMBER float keyFactor() const { return powerOf2(keyExponent); }
+  DEVICE_MEMBER float valueFactor() const { return powerOf2(valueExponent); }
 
   /** The exponent for numbers up to `largest`: what it was, while they fit. */
-  DEVICE i32 exponent_for(u32 largest, i32 exponent) const {
-    const i32 own = exponent_of(floatOf(largest));
+  DEVICE_MEMBER i32 exponentFor(u32 largest, i32 exponent) const {
+    const i32 own = exponentOf(floatOf(largest));
     if (isMeasured && own - exponent <= HighestExponent) return exponent;
     return maximum(own - MeasuredExponent, LowestExponent);
   }
 
-  DEVICE void measure(const u32 *slots) {
+  DEVICE_MEMBER void measure(const u32 *slots) {
     u32 keys = reduceMaxWarp(bitsOf(stored.measure(raw, slots)));
     u32 values = reduceMaxWarp(bitsOf(stored.measure(raw + Raw, slots)));
     if (laneIndex() == 0) {
@@ -237,21 +237,21 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
       keys = maximum(keys, flags[warp]);
       values = maximum(values, flags[Warps + warp]);
     }
-    keyExponent = exponent_for(keys, keyExponent);
-    valueExponent = exponent_for(values, valueExponent);
+    keyExponent = exponentFor(keys, keyExponent);
+    valueExponent = exponentFor(values, valueExponent);
     isMeasured = true;
     syncThreads();
   }
 
   /** Makes halves of this thread's part. False where a number is too large. */
-  DEVICE bool stage(const u32 *slots) const {
-    const float keys = stored.stage(tiles, raw, slots, power_of_2(-keyExponent));
-    const float values = stored.stage(tiles + Tile, raw + Raw, slots, power_of_2(-valueExponent));
-    return exponent_of(maximum(keys, values)) <= HighestExponent;
+  DEVICE_MEMBER bool stage(const u32 *slots) const {
+    const float keys = stored.stage(tiles, raw, slots, powerOf2(-keyExponent));
+    const float values = stored.stage(tiles + Tile, raw + Raw, slots, powerOf2(-valueExponent));
+    return exponentOf(maximum(keys, values)) <= HighestExponent;
   }
 
   /** Makes halves of what was copied, and waits until all have. Gives the factor for what was summed of values before. */
-  DEVICE float convert(const u32 *slots) {
+  DEVICE_MEMBER float convert(const u32 *slots) {
     const i32 before = valueExponent;
     bool isNew = !isMeasured;
     if (isNew) measure(slots);
@@ -262,7 +262,7 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
       u32 any = 0;
       for (u32 warp = 0; warp < Warps; ++warp) any |= flags[warp];
       // What does not fit although it was measured is infinite.
-      if (any == 0 || isNew) return power_of_2(maximum(before - valueExponent, -126));
+      if (any == 0 || isNew) return powerOf2(maximum(before - valueExponent, -126));
       syncThreads();
       measure(slots);
       isNew = true;

@@ -20,7 +20,7 @@ typedef struct Kernel {
   uint32_t type, width, warps, fragments, keys;
 } Kernel;
 
-#define KERNEL(width, type, warps, fragments, keys) \
+#define KERNEL(width, type, warps, fragments, keys, blocks) \
   {"attention_tiled_" #width "_" #type, AttentionTiled_##type, width, warps, fragments, keys},
 static const Kernel kernels[] = {ATTENTION_TILED_KERNELS(KERNEL)};
 #undef KERNEL
