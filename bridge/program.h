@@ -84,7 +84,8 @@ typedef struct ProgramSlot {
   bool mayEncode;                   /* it is one of those that get commands */
   id<MTLIndirectCommandBuffer> indirect; /* nil while there are none */
   struct IndirectCommand *commands; /* what is encoded in `indirect` */
-  bool isCurrent;                   /* whether `commands` tells the truth */
+  uint32_t *gridWords;              /* what the words were that its grids depend on */
+  bool isCurrent;                   /* whether `commands` and `gridWords` tell the truth */
 } ProgramSlot;
 
 @interface BunMetalProgram : NSObject {

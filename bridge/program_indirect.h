@@ -33,7 +33,8 @@ struct IndirectPlan {
   id<MTLBuffer> constants;    /* all inline constants; nil where there are none */
   uint64_t *constantOffsets;  /* in `constants`, of each of the program's constants */
   MTLIndirectCommandBufferDescriptor *descriptor;
-  bool hasDynamicGrids;
+  uint32_t *gridWords; /* the dynamic words that grids depend on, each once */
+  uint32_t gridWordCount;
 };
 
 /** Plans a decoded program. Leaves `program->indirect` NULL where its dispatches have to be encoded each time: where

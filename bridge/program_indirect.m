@@ -11,7 +11,7 @@
 
 enum {
   MostExecutedCommands = 16384, /* by one call */
-  MostIndirectSlots = 4         /* of a program */
+  MostIndirectSlots = 32        /* of a program: as many steps of a generation as may be in flight */
 };
 
 /* What a command is, as its slot has encoded it. */
@@ -53,7 +53,6 @@ static bool survey(const BunMetalProgram *program, IndirectPlan *plan, uint32_t 
     const ProgramDispatch *dispatch = &program->operations[i].dispatch;
     canAll = canAll && [dispatch->pipeline supportIndirectCommandBuffers];
     plan->commandCount++;
-    for (int d = 0; d < 3; d++) plan->hasDynamicGrids = plan->hasDynamicGrids || dispatch->grid[d].word != 0;
     for (uint32_t b = 0; b < dispatch->bindingCount; b++) {
       uint32_t index = program->bindings[dispatch->firstBinding + b].index;
       if (index >= *bufferCount) *bufferCount = index + 1;
@@ -136,15 +135,31 @@ static MTLIndirectCommandBufferDescriptor *newDescriptor(uint32_t bufferCount) {
   return descriptor;
 }
 
+static void addGridWord(IndirectPlan *plan, uint32_t word) {
+  for (uint32_t i = 0; i < plan->gridWordCount; i++)
+    if (plan->gridWords[i] == word) return;
+  plan->gridWords[plan->gridWordCount++] = word;
+}
+
+static void collectGridWords(const BunMetalProgram *program, IndirectPlan *plan) {
+  for (uint32_t i = 0; i < program->operationCount; i++)
+    for (int d = 0; d < 3 && isDispatch(program, i); d++) {
+      uint32_t word = program->operations[i].dispatch.grid[d].word;
+      if (word != 0) addGridWord(plan, word - 1);
+    }
+}
+
 /* False where there is no memory. */
 static bool makePlan(const BunMetalProgram *program, IndirectPlan *plan, uint32_t bufferCount) {
   plan->runs = calloc(plan->commandCount, sizeof *plan->runs);
   plan->resources = calloc(program->bindingCount + 1, sizeof *plan->resources);
   plan->constantOffsets = calloc(program->constantCount + 1, sizeof *plan->constantOffsets);
+  plan->gridWords = calloc(3 * plan->commandCount, sizeof *plan->gridWords);
   plan->descriptor = newDescriptor(bufferCount);
   Use *uses = calloc(program->bindingCount + 1, sizeof *uses);
-  bool isMade = plan->runs && plan->resources && plan->constantOffsets && plan->descriptor && uses;
+  bool isMade = plan->runs && plan->resources && plan->constantOffsets && plan->gridWords && plan->descriptor && uses;
   if (isMade) planRuns(program, plan, uses);
+  if (isMade) collectGridWords(program, plan);
   free(uses);
   return isMade && placeConstants(program, plan);
 }
@@ -166,6 +181,7 @@ void bridgeIndirectFree(IndirectPlan *plan) {
   free(plan->runs);
   free(plan->resources);
   free(plan->constantOffsets);
+  free(plan->gridWords);
   free(plan);
 }
 
@@ -174,8 +190,10 @@ void bridgeIndirectFree(IndirectPlan *plan) {
 void bridgeIndirectFreeSlot(ProgramSlot *slot) {
   [slot->indirect release];
   free(slot->commands);
+  free(slot->gridWords);
   slot->indirect = nil;
   slot->commands = NULL;
+  slot->gridWords = NULL;
 }
 
 void bridgeIndirectClaim(ProgramSlot *slot, bool isFirstRun) {
@@ -193,7 +211,8 @@ bool bridgeIndirectIsReady(ProgramSlot *slot) {
   if (!plan || slot->indirect || !slot->mayEncode || slot->commands) return plan && slot->indirect;
   // Where an attempt fails there is no second: `commands` tells of the first.
   slot->commands = calloc(plan->commandCount, sizeof *slot->commands);
-  if (!slot->commands) return false;
+  slot->gridWords = calloc(plan->gridWordCount + 1, sizeof *slot->gridWords);
+  if (!slot->commands || !slot->gridWords) return false;
   uint32_t command = 0;
   for (uint32_t i = 0; i < program->operationCount; i++)
     if (isDispatch(program, i)) slot->commands[command++].operation = i;
@@ -277,15 +296,23 @@ static bm_status checkGrids(const BunMetalProgram *program, const uint32_t *word
   return status;
 }
 
+static bool hasSameGrids(const ProgramSlot *slot, const uint32_t *words) {
+  const IndirectPlan *plan = slot->program->indirect;
+  for (uint32_t i = 0; i < plan->gridWordCount; i++)
+    if (slot->gridWords[i] != words[plan->gridWords[i]]) return false;
+  return true;
+}
+
 bm_status bridgeIndirectUpdate(ProgramSlot *slot, const uint32_t *words) {
   const BunMetalProgram *program = slot->program;
   const IndirectPlan *plan = program->indirect;
-  if (slot->isCurrent && !plan->hasDynamicGrids) return BM_OK;
+  if (slot->isCurrent && hasSameGrids(slot, words)) return BM_OK;
   bm_status status = checkGrids(program, words);
   if (status != BM_OK) return status;
   bool isCurrent = slot->isCurrent;
   slot->isCurrent = false; // after an exception nobody knows what is encoded
   for (uint32_t i = 0; i < plan->runCount; i++) updateRun(slot, &plan->runs[i], words, isCurrent);
+  for (uint32_t i = 0; i < plan->gridWordCount; i++) slot->gridWords[i] = words[plan->gridWords[i]];
   slot->isCurrent = true;
   return BM_OK;
 }

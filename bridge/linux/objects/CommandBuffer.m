@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FirstCommands = 32, FirstKept = 128, FirstOperations = 4, BlockBytes = 16384 };
+enum { FirstCommands = 4, FirstKept = 64, FirstOperations = 4, BlockBytes = 16384 };
 
 static double now(void) {
   struct timespec time;
@@ -316,10 +316,10 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   pthread_mutex_unlock(&queue->state->lock);
 }
 
+/* The queue calls it scheduled when it tells its thread. */
 - (void)start {
   QueueState *shared = queue->state;
   work = shared->driver->start(shared->driverQueue, commands, commandCount, &startMessage);
-  [self setScheduled];
 }
 
 /* Runs the commands, or waits for those that were started. False with a malloc'ed message. */

@@ -36,6 +36,7 @@ static void startCommitted(QueueState *state) {
     if (!commands) break;
     [commands start];
     pthread_mutex_lock(&state->lock);
+    atomic_store(&commands->state, MTLCommandBufferStatusScheduled);
     append(&state->started, commands);
     pthread_cond_broadcast(&state->changed);
     pthread_mutex_unlock(&state->lock);
@@ -197,7 +198,7 @@ static void *runQueue(void *context) {
     failure = pthread_create(&state->thread, NULL, runQueue, state);
     state->hasThread = failure == 0;
   }
-  pthread_cond_broadcast(&state->changed);
+  if (!state->driverQueue) pthread_cond_broadcast(&state->changed); // else the thread waits for what is started
   pthread_mutex_unlock(&state->lock);
   if (commits) startCommitted(state);
   if (failure != 0) {

@@ -37,6 +37,8 @@ typedef struct IndirectCommands {
   atomic_uint inFlight; /* operations of committed command buffers */
   uint64_t version;     /* rises with every change of what commands use */
   pthread_mutex_t lock; /* of what follows: command buffers of several threads may be committed at once */
+  NSRange checkedRange;     /* of which every command was checked, and none has changed since these two: */
+  uint64_t checkedVersion, checkedRevision;
   NSRange gatheredRange;
   uint64_t gatheredVersion; /* 0: nothing is gathered */
   Lifetime **gathered;      /* distinct, by address; referred to by the slots */

@@ -331,16 +331,28 @@ static void expand(LinuxCommandBuffer *commandBuffer, IndirectOperation *operati
   command->execute.commands = expanded;
 }
 
-static void prepareExecution(LinuxCommandBuffer *commandBuffer, IndirectOperation *operation) {
-  IndirectCommands *commands = operation->commands;
+/* Each command once after it has changed; where commands inherit, each time. */
+static void checkSlots(IndirectCommands *commands, const IndirectOperation *operation, bool inherits) {
   const NSRange range = operation->range;
-  const bool inherits = commands->inheritsPipeline || commands->inheritsBuffers;
+  if (!inherits && commands->checkedVersion == commands->version && commands->checkedRevision == commands->list.revision &&
+      commands->checkedRange.location == range.location && commands->checkedRange.length == range.length)
+    return;
+  commands->checkedVersion = 0;
   for (NSUInteger i = range.location; i < range.location + range.length; i++) {
     IndirectSlot *slot = &commands->slots[i];
     if (!slot->isDispatch || slot->isChecked) continue;
     checkSlot(commands, i, operation);
     slot->isChecked = !inherits;
   }
+  commands->checkedRange = range;
+  commands->checkedRevision = commands->list.revision;
+  commands->checkedVersion = commands->version;
+}
+
+static void prepareExecution(LinuxCommandBuffer *commandBuffer, IndirectOperation *operation) {
+  IndirectCommands *commands = operation->commands;
+  const bool inherits = commands->inheritsPipeline || commands->inheritsBuffers;
+  checkSlots(commands, operation, inherits);
   gather(commands, operation);
   requireAliveAndResident(commandBuffer, operation);
   if (inherits) expand(commandBuffer, operation);

@@ -46,6 +46,9 @@ typedef unsigned FakeGraphFunction(const char **names, unsigned capacity);     /
 typedef int FakeFollowsFunction(unsigned a, unsigned b);               /* "fakeFollows" */
 /** Whether that kernel's edge lets it begin before the one in front of it has ended. */
 typedef int FakeBeginsEarlyFunction(unsigned kernel);                  /* "fakeBeginsEarly" */
+/** From the first call on, the processor time of a thread (as gettid has it) within functions of the fake is counted:
+ * returns its seconds so far. */
+typedef double FakeSpentFunction(unsigned thread);                     /* "fakeSpent" */
 /** A broken context is as new. */
 typedef void FakeMendFunction(void);                                   /* "fakeMend" */
 /** The first misuse that was seen, or NULL. */

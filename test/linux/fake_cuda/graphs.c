@@ -26,6 +26,7 @@ struct CUgraphExec_st {
   unsigned *before[MostNodes];
   size_t beforeCount[MostNodes];
   bool isEarly[MostNodes];
+  unsigned order[MostNodes]; /* in which they run */
   unsigned count;
 };
 
@@ -130,6 +131,21 @@ static void copyTask(Task *to, const Task *from) {
   memcpy(to->parameter, from->parameter, from->function->parameterBytes);
 }
 
+/* Of the tasks that may run it is always the one that was added last. */
+static void findOrder(CudaGraphInstance instance) {
+  bool isDone[MostNodes] = {false};
+  for (unsigned run = 0; run < instance->count; run++) {
+    unsigned next = instance->count;
+    for (unsigned i = instance->count; i-- > 0 && next == instance->count;) {
+      bool mayRun = !isDone[i];
+      for (size_t k = 0; k < instance->beforeCount[i]; k++) mayRun = mayRun && isDone[instance->before[i][k]];
+      if (mayRun) next = i;
+    }
+    isDone[next] = true;
+    instance->order[run] = next;
+  }
+}
+
 EXPORT CudaResult cuGraphInstantiateWithFlags(CudaGraphInstance *out, CudaGraphTemplate graph, unsigned long long flags) {
   CALL(true);
   NEED(fakeIs(graph, KindGraph) && flags == 0, "cuGraphInstantiate of nonsense");
@@ -144,6 +160,7 @@ EXPORT CudaResult cuGraphInstantiateWithFlags(CudaGraphInstance *out, CudaGraphT
     instance->before[i] = malloc((node->beforeCount + 1) * sizeof *node->before);
     memcpy(instance->before[i], node->before, node->beforeCount * sizeof *node->before);
   }
+  findOrder(instance);
   *out = latest = instance;
   RETURN(CudaSuccess);
 }
@@ -174,23 +191,13 @@ EXPORT CudaResult cuGraphExecKernelNodeSetParams(CudaGraphInstance instance, Cud
   RETURN(CudaSuccess);
 }
 
-/* Puts the tasks on the stream, of those that may run always the one that was added last. */
 EXPORT CudaResult cuGraphLaunch(CudaGraphInstance instance, CudaStream stream) {
   CALL(true);
-  NEED(fakeIs(instance, KindInstance), "cuGraphLaunch of nonsense");
-  bool isDone[MostNodes] = {false};
+  NEED(fakeIs(instance, KindInstance) && fakeIs(stream, KindStream), "cuGraphLaunch of nonsense");
   for (unsigned run = 0; run < instance->count; run++) {
-    unsigned next = instance->count;
-    for (unsigned i = instance->count; i-- > 0 && next == instance->count;) {
-      bool mayRun = !isDone[i];
-      for (size_t k = 0; k < instance->beforeCount[i]; k++) mayRun = mayRun && isDone[instance->before[i][k]];
-      if (mayRun) next = i;
-    }
     Task task;
-    copyTask(&task, &instance->tasks[next]);
-    isDone[next] = true;
-    const CudaResult put = fakePut(stream, &task);
-    if (put != CudaSuccess) RETURN(put);
+    copyTask(&task, &instance->tasks[instance->order[run]]);
+    fakePut(stream, &task);
   }
   RETURN(CudaSuccess);
 }

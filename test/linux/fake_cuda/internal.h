@@ -67,10 +67,14 @@ CudaResult fakeKernelTask(Task *task, CudaKernel function, const unsigned grid[3
 CudaResult fakeCheckCopy(CudaAddress to, CudaAddress from, size_t length);
 /** Does it, now. The error of a kernel breaks the context. */
 void fakeRun(const Task *task, unsigned stream);
-/** Puts a task behind those of the stream. */
+/** Puts a task behind those of a stream that there is. */
 CudaResult fakePut(CudaStream stream, const Task *task);
 
+/** Notes the time at which this thread's call begins, where somebody asks for it. */
+void fakeEnter(void);
+
 #define CALL(needsContext)                                      \
+  fakeEnter();                                                  \
   pthread_mutex_lock(&fakeLock);                                \
   CudaResult begun = fakeBegin(__func__, needsContext);         \
   if (begun != CudaSuccess) return fakeEnd(begun)

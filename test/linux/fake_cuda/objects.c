@@ -2,8 +2,11 @@
 #include "internal.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { MostCalls = 96 };
+enum { MostCalls = 96, MostThreads = 256 };
 
 pthread_mutex_t fakeLock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -16,6 +19,41 @@ static bool isInitialized;
 static struct CUctx_st { int device; bool isRetained; } contexts[8];
 static _Thread_local CudaContext stack[16];
 static _Thread_local int depth;
+
+/* ---- time ----------------------------------------------------------------------------------------------------------- */
+
+static struct Spent { unsigned thread; _Atomic double seconds; } spents[MostThreads];
+static atomic_uint threads;
+static atomic_bool measures;
+static _Thread_local struct Spent *spent;
+static _Thread_local double entered;
+
+static double processorTime(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+void fakeEnter(void) {
+  if (!atomic_load_explicit(&measures, memory_order_relaxed)) return;
+  if (!spent) {
+    const unsigned number = atomic_fetch_add(&threads, 1);
+    if (number >= MostThreads) return;
+    spent = &spents[number];
+    spent->thread = (unsigned)gettid();
+  }
+  entered = processorTime();
+}
+
+EXPORT double fakeSpent(unsigned thread) {
+  atomic_store(&measures, true);
+  double seconds = 0;
+  for (unsigned i = 0; i < atomic_load(&threads) && i < MostThreads; i++)
+    if (spents[i].thread == thread) seconds += spents[i].seconds;
+  return seconds;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------------------------------- */
 
 static unsigned *callsOf(const char *symbol) {
   int i = 0;
@@ -41,6 +79,7 @@ CudaResult fakeBegin(const char *symbol, bool needsContext) {
 
 CudaResult fakeEnd(CudaResult result) {
   pthread_mutex_unlock(&fakeLock);
+  if (spent) atomic_store(&spent->seconds, spent->seconds + processorTime() - entered);
   return result;
 }
 

@@ -60,7 +60,6 @@ void fakeRun(const Task *task, unsigned stream) {
 }
 
 CudaResult fakePut(CudaStream stream, const Task *task) {
-  if (!fakeIs(stream, KindStream)) return fakeMisused("work for a stream that there is not");
   Task *copy = malloc(sizeof *copy);
   *copy = *task;
   copy->next = NULL;
@@ -122,6 +121,7 @@ EXPORT CudaResult cuEventDestroy_v2(CudaEvent event) {
 EXPORT CudaResult cuEventRecord(CudaEvent event, CudaStream stream) {
   CALL(true);
   NEED(fakeIs(event, KindEvent) && !event->isPending, "cuEventRecord of nonsense, or of what is awaited");
+  NEED(fakeIs(stream, KindStream), "cuEventRecord on nonsense");
   const Task task = {.action = ActionEvent, .event = event};
   event->stream = stream;
   event->isPending = true;
@@ -159,6 +159,7 @@ EXPORT CudaResult cuMemcpyAsync(CudaAddress to, CudaAddress from, size_t length,
 EXPORT CudaResult cuMemsetD8Async(CudaAddress to, unsigned char value, size_t length, CudaStream stream) {
   CALL(true);
   NEED(length > 0 && fakeBytes(to, length), "cuMemsetD8Async outside of an allocation");
+  NEED(fakeIs(stream, KindStream), "cuMemsetD8Async on nonsense");
   const Task task = {.action = ActionFill, .to = to, .length = length, .value = value};
   RETURN(fakePut(stream, &task));
 }
@@ -167,7 +168,7 @@ EXPORT CudaResult cuLaunchKernel(CudaKernel function, unsigned gridX, unsigned g
                                  unsigned blockY, unsigned blockZ, unsigned shared, CudaStream stream, void **parameters,
                                  void **extra) {
   CALL(true);
-  NEED(!extra, "cuLaunchKernel with extras");
+  NEED(!extra && fakeIs(stream, KindStream), "cuLaunchKernel with extras, or on nonsense");
   Task task;
   const unsigned grid[3] = {gridX, gridY, gridZ}, block[3] = {blockX, blockY, blockZ};
   const CudaResult checked = fakeKernelTask(&task, function, grid, block, shared, parameters);
