@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MirrorAlignment = 256 };
+enum { MirrorAlignment = 256, SpanGap = 16 /* bytes between two constants of a span, at most */ };
 
 typedef struct Range {
   CudaAddress from, to;
@@ -124,6 +124,8 @@ bool cudaArgumentsPlan(CudaDevice *device, CudaArguments *arguments, const Drive
 void cudaArgumentsFree(CudaArguments *arguments) {
   if (arguments->memory) cudaApi()->MemFree(arguments->memory);
   free(arguments->inlined);
+  free(arguments->spans);
+  free(arguments->copies);
   *arguments = (CudaArguments){0};
 }
 
@@ -162,6 +164,7 @@ bool cudaArgumentsPlace(CudaArguments *arguments, const DriverCommand *command, 
                         CudaDispatch *dispatch) {
   const DriverFunction *function = command->dispatch.function;
   forgetInlined(arguments, index);
+  arguments->spanCount = 0;
   for (uint32_t i = 0; command->dispatch.shared != 0 && i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
     if (!isShared(command, argument)) continue;
@@ -182,6 +185,70 @@ bool cudaArgumentsPlace(CudaArguments *arguments, const DriverCommand *command, 
   return true;
 }
 
+/* ---- looking again ------------------------------------------------------------------------------------------------- */
+
+static int compareContents(const void *left, const void *right) {
+  const CudaInlined *a = *(const CudaInlined *const *)left, *b = *(const CudaInlined *const *)right;
+  return a->contents < b->contents ? -1 : a->contents > b->contents;
+}
+
+/* Joins sorted constants into spans. Returns how many bytes they have. */
+static size_t joinSpans(CudaArguments *arguments, const CudaInlined **sorted) {
+  CudaSpan *last = NULL;
+  size_t bytes = 0;
+  for (uint32_t i = 0; i < arguments->inlinedCount; i++) {
+    const unsigned char *from = sorted[i]->contents, *to = from + sorted[i]->length;
+    if (!last || from > last->contents + last->length + SpanGap) {
+      last = &arguments->spans[arguments->spanCount++];
+      *last = (CudaSpan){.contents = from, .copy = bytes};
+    }
+    const size_t length = (size_t)(to - last->contents);
+    if (length <= last->length) continue;
+    bytes += length - last->length;
+    last->length = length;
+  }
+  return bytes;
+}
+
+/* The bytes of spans: what the launches have of it, and what is in the gaps, of which no page can be without memory. */
+static void copySpans(CudaArguments *arguments, const CudaInlined **sorted) {
+  uint32_t next = 0;
+  for (uint32_t i = 0; i < arguments->spanCount; i++) {
+    const CudaSpan *span = &arguments->spans[i];
+    unsigned char *copy = arguments->copies + span->copy;
+    memcpy(copy, span->contents, span->length);
+    for (; next < arguments->inlinedCount && sorted[next]->contents < span->contents + span->length; next++)
+      memcpy(copy + (sorted[next]->contents - span->contents), sorted[next]->bytes, sorted[next]->length);
+  }
+}
+
+/* Makes few comparisons of hundreds. Without memory for it there are the hundreds. */
+static void makeSpans(CudaArguments *arguments) {
+  free(arguments->spans);
+  free(arguments->copies);
+  arguments->copies = NULL;
+  arguments->spanCount = 0;
+  arguments->spans = calloc(arguments->inlinedCount, sizeof *arguments->spans);
+  const CudaInlined **sorted = malloc(arguments->inlinedCount * sizeof *sorted);
+  if (arguments->spans && sorted) {
+    for (uint32_t i = 0; i < arguments->inlinedCount; i++) sorted[i] = &arguments->inlined[i];
+    qsort(sorted, arguments->inlinedCount, sizeof *sorted, compareContents);
+    arguments->copies = malloc(joinSpans(arguments, sorted));
+    if (arguments->copies) copySpans(arguments, sorted);
+    else arguments->spanCount = 0;
+  }
+  free(sorted);
+}
+
+bool cudaArgumentsAreUnchanged(CudaArguments *arguments) {
+  if (arguments->spanCount == 0 || cudaSharedWrites() != arguments->writes) return false;
+  for (uint32_t i = 0; i < arguments->spanCount; i++) {
+    const CudaSpan *span = &arguments->spans[i];
+    if (memcmp(span->contents, arguments->copies + span->copy, span->length) != 0) return false;
+  }
+  return true;
+}
+
 bool cudaArgumentsAreCurrent(CudaArguments *arguments, uint32_t *changing) {
   const uint64_t writes = cudaSharedWrites();
   const bool mayBeWritten = writes != arguments->writes;
@@ -195,5 +262,6 @@ bool cudaArgumentsAreCurrent(CudaArguments *arguments, uint32_t *changing) {
     areCurrent = false;
   }
   arguments->writes = writes;
+  if (areCurrent) makeSpans(arguments);
   return areCurrent;
 }

@@ -29,6 +29,12 @@ typedef struct CudaInlined {
   unsigned char bytes[CudaConstantLargest];
 } CudaInlined;
 
+/** Constants that lie behind each other. */
+typedef struct CudaSpan {
+  const unsigned char *contents;
+  size_t length, copy; /* where their bytes are in `copies` */
+} CudaSpan;
+
 typedef struct CudaArguments {
   CudaMirror mirrors[CudaMostMirrors];
   uint32_t mirrorCount;
@@ -36,6 +42,9 @@ typedef struct CudaArguments {
   CudaInlined *inlined;
   uint32_t inlinedCount, inlinedCapacity;
   uint64_t writes; /* cudaSharedWrites() when the constants were looked at */
+  CudaSpan *spans;
+  uint32_t spanCount; /* 0: to be made of what is inlined */
+  unsigned char *copies;
 } CudaArguments;
 
 /** Chooses what is mirrored, for the dispatches among `commands`. changing[i] has a bit for each buffer of command i whose
@@ -49,6 +58,8 @@ void cudaArgumentsFree(CudaArguments *arguments);
 bool cudaArgumentsPlace(CudaArguments *arguments, const DriverCommand *command, uint32_t index, uint32_t changing,
                         CudaDispatch *dispatch);
 
+/** Whether no constant can have changed: a quick look, which may also say no where none has. */
+bool cudaArgumentsAreUnchanged(CudaArguments *arguments);
 /** Whether all constants are what they were; else sets the bits in `changing` of those that are not. */
 bool cudaArgumentsAreCurrent(CudaArguments *arguments, uint32_t *changing);
 

@@ -30,6 +30,7 @@ static bool hasShape(const CudaGraph *graph, const DriverCommand *commands) {
 static CudaGraphOutcome bringUpToDate(CudaDevice *device, CudaGraph *graph, const DriverCommandList *list, char **message) {
   CudaGraphOutcome outcome = graph->revision == list->revision ? CudaGraphStarted : cudaGraphUpdate(device, graph, list, message);
   if (outcome != CudaGraphStarted || graph->arguments.inlinedCount == 0) return outcome;
+  if (cudaArgumentsAreUnchanged(&graph->arguments)) return outcome;
   uint32_t *changing = calloc(graph->count, sizeof *changing);
   if (!changing) {
     *message = strdup("Out of memory");
