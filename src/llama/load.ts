@@ -1,6 +1,7 @@
 /** How a model is loaded: its options, what happens in which order, and who owns what came of it. */
 import { type GgufFile, openGguf } from "../gguf/index.ts";
 import { Device } from "../runtime/index.ts";
+import { kernelsOf } from "../tensor/index.ts";
 import { type Tokenizer, tokenizerFromMetadata } from "../text/index.ts";
 import { checkKvType, type KvType, layoutCache } from "./cache.ts";
 import { type LlamaConfig, readConfig } from "./config.ts";
@@ -9,7 +10,7 @@ import { Model } from "./model.ts";
 import { ModelGraphs, type ModelOptions, type ModelParts } from "./model_graphs.ts";
 import { readRopeFactors } from "./rope_factors.ts";
 import { type RopeFactors, ropeTables } from "./rope_tables.ts";
-import { layoutWeights, loadWeights } from "./weight_buffers.ts";
+import { layoutWeights, loadWeights, type WeightBuffers } from "./weight_buffers.ts";
 import { findWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
 
 /** Positions of a sequence unless told: a longer context is memory that few texts use. */
@@ -132,13 +133,32 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
     const fraction = PLACING_BEGINS + done * (PLACING_ENDS - PLACING_BEGINS);
     options.onProgress?.({ stage: "placing the weights", fraction });
   };
-  const weights = owned.use(
-    await loadWeights(device, file.gguf.parts, parts.weights, { signal: options.signal, onProgress }),
-  );
+  const loading = loadWeights(device, file.gguf.parts, parts.weights, { signal: options.signal, onProgress });
+  const kernels = beginKernels(device, graphs);
+  let weights: WeightBuffers;
+  try {
+    weights = owned.use(await loading);
+  } finally {
+    await kernels;
+  }
   await begin("preparing kernels", PLACING_ENDS);
   const model = owned.use(new Model(device, parts, graphs, weights, modelOptions));
   await begin("ready", 1);
   return { file, device, model, owned: owned.move() };
+}
+
+/**
+ * Has kernels compiled while weights are on their way, where that takes long and goes on in the background (bridge/linux/cuda):
+ * those of all steps, as a prompt comes soon. Never rejects: what is wrong with them is found where they are used.
+ */
+async function beginKernels(device: Device, graphs: ModelGraphs): Promise<void> {
+  if (device.info.backend !== "cuda") return;
+  try {
+    for (let step = 0; step < graphs.limits.length; step++) {
+      await new Promise((resolve) => setImmediate(resolve)); // weights first
+      for (const kernel of kernelsOf(graphs.graph(step), device.info)) device.shaders().pipeline(kernel);
+    }
+  } catch {}
 }
 
 /** The options that do not depend on the device, with defaults filled in. @throws {RangeError} if one is out of range */

@@ -14,7 +14,7 @@ export {
   type RelocatableOptions,
   type RelocatableProgram,
 } from "./relocatable.ts";
-export type { ScheduleOptions } from "./schedule.ts";
+export { kernelsOf, type ScheduleOptions } from "./schedule.ts";
 export { type Dimension, Rows, type Shape } from "./shape.ts";
 export { type Memory, Tensor } from "./tensor.ts";
 export type { DerivedWord } from "./words.ts";

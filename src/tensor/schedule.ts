@@ -49,12 +49,7 @@ export interface Schedule {
  */
 export function schedule(nodes: Nodes, target: KernelTarget, options: ScheduleOptions = {}): Schedule {
   const kept = new Set(nodes.outputs.map((output) => output.tensor));
-  let operations = neededOperations(nodes.operations, kept);
-  if (operations.length === 0) {
-    throw new RangeError("Cannot compile a graph that computes nothing: name a result with output");
-  }
-  operations = operations.flatMap((operation) => operation.expand(target));
-  if (options.fuse !== false) operations = fuse(operations, kept);
+  let operations = operationsFor(nodes, kept, target, options);
   const dependencies = dependenciesOf(operations);
   if (options.reorder !== false) operations = gatherPhases(operations, dependencies);
 
@@ -66,6 +61,31 @@ export function schedule(nodes: Nodes, target: KernelTarget, options: ScheduleOp
     barrier: options.barriers !== false && i > 0 && phases[i] !== phases[i - 1],
   }));
   return { steps, offsets, arenaBytes: byteLength };
+}
+
+/**
+ * The names of the kernels that a graph takes on a device.
+ *
+ * @throws {RangeError} if no operation contributes to an output or a store
+ */
+export function kernelsOf(nodes: Nodes, target: KernelTarget): ReadonlySet<string> {
+  const kept = new Set(nodes.outputs.map((output) => output.tensor));
+  return new Set(operationsFor(nodes, kept, target, {}).map((operation) => operation.encode(target).kernel));
+}
+
+/** What there is to dispatch, in the order in which it was said. */
+function operationsFor(
+  nodes: Nodes,
+  kept: ReadonlySet<Tensor>,
+  target: KernelTarget,
+  options: ScheduleOptions,
+): readonly Operation[] {
+  const needed = neededOperations(nodes.operations, kept);
+  if (needed.length === 0) {
+    throw new RangeError("Cannot compile a graph that computes nothing: name a result with output");
+  }
+  const expanded = needed.flatMap((operation) => operation.expand(target));
+  return options.fuse === false ? expanded : fuse(expanded, kept);
 }
 
 /** Operations that write constants or lead to something kept, in order. */

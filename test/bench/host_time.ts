@@ -21,7 +21,10 @@ const { values } = parseArgs({
 const tokens = Number(values.tokens);
 const layers = Number(values.layers);
 
-const folder = join(import.meta.dirname, `../../build/linux-${process.arch === "arm64" ? "aarch64" : "x86_64"}/fake-cuda`);
+const folder = join(
+  import.meta.dirname,
+  `../../build/linux-${process.arch === "arm64" ? "aarch64" : "x86_64"}/fake-cuda`,
+);
 if (process.env.LD_LIBRARY_PATH !== folder) {
   const { exitCode } = Bun.spawnSync([process.execPath, ...process.argv.slice(1)], {
     env: { ...process.env, LD_LIBRARY_PATH: folder },
@@ -30,7 +33,9 @@ if (process.env.LD_LIBRARY_PATH !== folder) {
   process.exit(exitCode);
 }
 const { dlopen } = await import("bun:ffi");
-const { symbols: fake } = dlopen(join(folder, "libcuda.so.1"), { fakeSpent: { args: ["u32"], returns: "f64" } });
+const { symbols: fake } = dlopen(join(folder, "libcuda.so.1"), {
+  fakeSpent: { args: ["u32"], returns: "f64" },
+});
 
 /** Seconds of processor time of each thread, without those in the driver's library. */
 function spent(): Map<string, number> {
@@ -60,11 +65,21 @@ for (let round = 0; round <= Number(values.rounds); round++) {
   const taken = (thread: string): number => ((after.get(thread) ?? 0) - (before.get(thread) ?? 0)) / tokens;
   if (round === 0) continue; // makes the steps
   script.push(taken(String(process.pid)) * 1e6);
-  others.push([...after.keys()].filter((t) => Number(t) !== process.pid).reduce((sum, t) => sum + taken(t), 0) * 1e6);
+  others.push(
+    [...after.keys()].filter((t) => Number(t) !== process.pid).reduce((sum, t) => sum + taken(t), 0) * 1e6,
+  );
   walls.push((wall * 1e3) / tokens);
 }
-console.log(`${llama.statistics.dispatchesPerToken} dispatches a token, ${values["in-flight"]} in flight; microseconds a token:`);
-for (const [name, figures] of [["JavaScript's thread", script], ["other threads", others], ["in all, with the stand-in", walls]] as const) {
+console.log(
+  `${llama.statistics.dispatchesPerToken} dispatches a token, ${values["in-flight"]} in flight; microseconds a token:`,
+);
+for (const [name, figures] of [
+  ["JavaScript's thread", script],
+  ["other threads", others],
+  ["in all, with the stand-in", walls],
+] as const) {
   const summary = summarise(figures);
-  console.log(`${name.padEnd(26)} ${[summary?.median, summary?.least, summary?.most].map((v) => v?.toFixed(1)).join("  ")}`);
+  console.log(
+    `${name.padEnd(26)} ${[summary?.median, summary?.least, summary?.most].map((v) => v?.toFixed(1)).join("  ")}`,
+  );
 }

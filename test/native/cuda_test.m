@@ -40,7 +40,7 @@ static void memoryIsWhereItsStorageSays(void) {
 
 static void smallSharedMemoryIsUsedAgain(void) {
   unsigned made = 0;
-  for (int round = 0; round < 3; round++) {
+  for (int round = 0; round < 2; round++) {
     id<MTLBuffer> buffers[20];
     for (NSUInteger i = 0; i < 20; i++) {
       buffers[i] = newBuffer(1000 << (i % 10));
@@ -215,18 +215,101 @@ static void threadgroupMemoryIsLaidOut(void) {
 static void kernelsThatDoNotCompileSayWhy(void) {
   id<MTLFunction> function = [library newFunctionWithName:@"fault"];
   NSError *error = nil;
-  failNext("cuModuleLoadDataEx", 0, 218);
-  id<MTLComputePipelineState> none = [device newComputePipelineStateWithFunction:function error:&error];
-  CHECK(none == nil && strstr([[error localizedDescription] UTF8String], "Cannot compile kernel 'fault'"));
-  const unsigned loaded = calls("cuModuleLoadDataEx");
+  id<MTLLibrary> wrong = [device newLibraryWithSource:@"kernel void FAKE_ERROR(device uint *x) { x[0] = 1; }" options:nil error:&error];
+  id<MTLFunction> fake = [wrong newFunctionWithName:@"FAKE_ERROR"];
+  id<MTLComputePipelineState> none = [device newComputePipelineStateWithFunction:fake error:&error];
+  const char *text = [[error localizedDescription] UTF8String];
+  CHECK(none == nil && text && strstr(text, "Cannot compile kernel 'FAKE_ERROR'") && strstr(text, "a fake's error"));
+  [fake release], [wrong release];
+  const unsigned loaded = calls("cuLibraryLoadData"), modules = calls("cuModuleLoadDataEx");
+  failNext("cuKernelGetFunction", 0, 2); // a module is what is left then
   id<MTLComputePipelineState> first = [device newComputePipelineStateWithFunction:function error:&error];
   id<MTLComputePipelineState> second = [device newComputePipelineStateWithFunction:function error:&error];
   id<MTLLibrary> again = [device newLibraryWithSource:kernels options:nil error:&error];
   id<MTLFunction> same = [again newFunctionWithName:@"fault"];
   id<MTLComputePipelineState> third = [device newComputePipelineStateWithFunction:same error:&error];
   CHECK(first && second && third);
-  CHECK_NUMBER(calls("cuModuleLoadDataEx") - loaded, 1); // compiled once for all
+  CHECK_NUMBER(calls("cuLibraryLoadData") - loaded, 1); // compiled once for all
+  CHECK_NUMBER(calls("cuModuleLoadDataEx") - modules, 1);
   [first release], [second release], [third release], [same release], [again release], [function release];
+}
+
+/* Compiles MSL to a library in a file, as a build does. +1. */
+static id<MTLLibrary> newCompiledLibrary(const char *source) {
+  char folder[512] = "", name[] = "/tmp/bun-metal-cuda-XXXXXX", command[1600];
+  const ssize_t length = readlink("/proc/self/exe", folder, sizeof folder - 1);
+  if (length <= 0 || !mkdtemp(name)) return nil;
+  *strrchr(folder, '/') = 0;
+  snprintf(command, sizeof command,
+           "cd %s && cat > k.metal && %s/../mslc --target nvptx64-sm_80 k.metal -o k.metallib", name, folder);
+  FILE *input = popen(command, "w");
+  if (!input) return nil;
+  fputs(source, input);
+  CHECK_NUMBER(pclose(input), 0);
+  snprintf(command, sizeof command, "%s/k.metallib", name);
+  NSError *error = nil;
+  id<MTLLibrary> compiled =
+      [device newLibraryWithURL:[NSURL fileURLWithPath:[NSString stringWithUTF8String:command]] error:&error];
+  snprintf(command, sizeof command, "rm -r %s", name);
+  CHECK_NUMBER(system(command), 0);
+  return compiled;
+}
+
+/* A command buffer with one kernel, which has one buffer. */
+static id<MTLCommandBuffer> runOn(id<MTLBuffer> numbers, id<MTLComputePipelineState> pipeline) {
+  id<MTLCommandBuffer> commands = [queue commandBuffer];
+  id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
+  [encoder setComputePipelineState:pipeline];
+  [encoder setBuffer:numbers offset:0 atIndex:0];
+  [encoder dispatchThreads:MTLSizeMake(1, 1, 1) threadsPerThreadgroup:MTLSizeMake(1, 1, 1)];
+  [encoder endEncoding];
+  [commands commit];
+  [commands waitUntilCompleted];
+  return commands;
+}
+
+static void kernelsOfCompiledLibrariesAreCompiledInTheBackground(void) {
+  enum { Count = 24 };
+  char source[8192] = "#include <metal_stdlib>\nkernel void FAKE_ERROR(device uint *x) { x[0] = 1; }\n";
+  for (int i = 0; i < Count; i++)
+    snprintf(source + strlen(source), sizeof source - strlen(source), "kernel void add_%d(device uint *x) { x[0] += %d; }\n", i, i);
+  const unsigned loaded = calls("cuLibraryLoadData");
+  id<MTLLibrary> outer = library, compiled = newCompiledLibrary(source);
+  CHECK(compiled != nil);
+  library = compiled;
+  id<MTLComputePipelineState> pipelines[Count], wrong = newPipelineFor(@"FAKE_ERROR", NO);
+  for (int i = 0; i < Count; i++)
+    pipelines[i] = newPipelineFor([NSString stringWithFormat:@"add_%d", i], NO);
+  CHECK(wrong != nil && pipelines[Count - 1] != nil); // whatever becomes of them
+  library = outer;
+  id<MTLBuffer> numbers = newBuffer(64);
+  const unsigned before = ran;
+  for (int i = Count; i-- > 0;) CHECK_NUMBER([runOn(numbers, pipelines[i]) status], MTLCommandBufferStatusCompleted);
+  CHECK_NUMBER(ran - before, Count);
+  for (int i = 0; i < 2; i++) {
+    id<MTLCommandBuffer> failed = runOn(numbers, wrong);
+    const char *text = [[[failed error] localizedDescription] UTF8String];
+    CHECK_NUMBER([failed status], MTLCommandBufferStatusError);
+    CHECK(text && strstr(text, "Cannot compile kernel 'FAKE_ERROR'") && strstr(text, "a fake's error"));
+  }
+  const unsigned attempts = calls("cuLibraryLoadData") - loaded;
+  CHECK(attempts >= Count + 2 && attempts <= Count + 3); // what has failed is tried again
+  for (int i = 0; i < Count; i++) [pipelines[i] release];
+  [wrong release], [compiled release], [numbers release];
+}
+
+/* Libraries may go while their kernels are on the way. */
+static void nobodyHasToWaitForKernels(void) {
+  id<MTLLibrary> outer = library;
+  for (int round = 0; round < 2; round++) {
+    char source[8192] = "#include <metal_stdlib>\n";
+    for (int i = 0; i < 40; i++)
+      snprintf(source + strlen(source), sizeof source - strlen(source), "kernel void k_%d_%d(device uint *x) { x[0] = %d; }\n", round, i, i);
+    library = newCompiledLibrary(source);
+    for (int i = 0; i < 40; i++) [newPipelineFor([NSString stringWithFormat:@"k_%d_%d", round, i], NO) release];
+    [library release];
+  }
+  library = outer;
 }
 
 /* The last case: the device is lost by it. */
@@ -263,6 +346,8 @@ int main(void) {
   RUN_CASE(largeGridsAreSeveralLaunches);
   RUN_CASE(threadgroupMemoryIsLaidOut);
   RUN_CASE(kernelsThatDoNotCompileSayWhy);
+  RUN_CASE(kernelsOfCompiledLibrariesAreCompiledInTheBackground);
+  RUN_CASE(nobodyHasToWaitForKernels);
   RUN_CASE(faultsAreToldAndEndTheDevice);
   return closeCuda();
 }

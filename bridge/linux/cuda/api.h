@@ -17,6 +17,7 @@ typedef uint64_t CudaAddress; /* CUdeviceptr */
 typedef struct CUctx_st *CudaContext;
 typedef struct CUmod_st *CudaModule;
 typedef struct CUfunc_st *CudaKernel; /* CUfunction */
+typedef struct CUlib_st *CudaLibrary;
 typedef struct CUstream_st *CudaStream;
 typedef struct CUevent_st *CudaEvent;
 typedef struct CUgraph_st *CudaGraphTemplate;     /* CUgraph */
@@ -156,7 +157,14 @@ typedef struct CudaCopy3D {
 /* Those that older drivers lack: NULL there. */
 #define CUDA_OPTIONAL_FUNCTIONS(F)                                                                                     \
   F(GraphAddDependencies, "cuGraphAddDependencies_v2", /* CUDA 12.3 */                                                 \
-    (CudaGraphTemplate graph, const CudaGraphNode *from, const CudaGraphNode *to, const CudaEdge *edges, size_t count))
+    (CudaGraphTemplate graph, const CudaGraphNode *from, const CudaGraphNode *to, const CudaEdge *edges, size_t count))  \
+  /* CUDA 12.0. The kernel of a library (CUkernel) is a handle, which a context has a function for. */                  \
+  F(LibraryLoadData, "cuLibraryLoadData",                                                                              \
+    (CudaLibrary * library, const void *code, int *jitOptions, void **jitValues, unsigned jitCount, int *options,      \
+     void **values, unsigned count))                                                                                   \
+  F(LibraryUnload, "cuLibraryUnload", (CudaLibrary library))                                                           \
+  F(LibraryGetKernel, "cuLibraryGetKernel", (void **kernel, CudaLibrary library, const char *name))                    \
+  F(KernelGetFunction, "cuKernelGetFunction", (CudaKernel * function, void *kernel))
 
 #define CUDA_DECLARE(name, symbol, parameters) CudaResult(*name) parameters;
 typedef struct CudaApi {

@@ -274,17 +274,25 @@ static const char *readEntry(const char *at, struct CUmod_st *module) {
   return close ? close : at;
 }
 
+static bool isModule(const char *text) {
+  return strstr(text, ".version") && strstr(text, ".target") && !strstr(text, "FAKE_ERROR");
+}
+
+static struct CUmod_st *newModule(const char *text) {
+  struct CUmod_st *module = fakeNew(KindModule, sizeof *module);
+  for (const char *at = text; (at = strstr(at, ".entry"));) at = readEntry(at, module);
+  return module;
+}
+
 EXPORT CudaResult cuModuleLoadDataEx(CudaModule *out, const void *image, unsigned count, int *options, void **values) {
   CALL(true);
   const char *text = image;
-  if (!strstr(text, ".version") || !strstr(text, ".target") || strstr(text, "FAKE_ERROR")) {
+  if (!isModule(text)) {
     for (unsigned i = 0; i < count; i++)
       if (options[i] == CudaJitErrorLog) strcpy(values[i], "ptxas: line 7: a fake's error");
     RETURN(218 /* INVALID_PTX */);
   }
-  struct CUmod_st *module = fakeNew(KindModule, sizeof *module);
-  for (const char *at = text; (at = strstr(at, ".entry"));) at = readEntry(at, module);
-  *out = module;
+  *out = newModule(text);
   RETURN(CudaSuccess);
 }
 
@@ -309,6 +317,29 @@ EXPORT CudaResult cuModuleGetFunction(CudaKernel *out, CudaModule module, const 
     RETURN(CudaSuccess);
   }
   RETURN(NotFound);
+}
+
+/* A library is a module that needs no context; its kernels are those functions. */
+EXPORT CudaResult cuLibraryLoadData(CudaLibrary *out, const void *code, int *jitOptions, void **jitValues, unsigned jitCount,
+                                    int *options, void **values, unsigned count) {
+  CALL(false);
+  NEED(jitCount == 0 && count == 0 && !jitOptions && !jitValues && !options && !values, "cuLibraryLoadData with options");
+  if (!isModule(code)) RETURN(218 /* INVALID_PTX */);
+  *out = (CudaLibrary)newModule(code);
+  RETURN(CudaSuccess);
+}
+
+EXPORT CudaResult cuLibraryUnload(CudaLibrary library) { return cuModuleUnload((CudaModule)library); }
+
+EXPORT CudaResult cuLibraryGetKernel(void **out, CudaLibrary library, const char *name) {
+  return cuModuleGetFunction((CudaKernel *)out, (CudaModule)library, name);
+}
+
+EXPORT CudaResult cuKernelGetFunction(CudaKernel *out, void *kernel) {
+  CALL(true);
+  NEED(fakeIs(kernel, KindFunction), "cuKernelGetFunction of nonsense");
+  *out = kernel;
+  RETURN(CudaSuccess);
 }
 
 EXPORT CudaResult cuFuncGetAttribute(int *value, int attribute, CudaKernel function) {

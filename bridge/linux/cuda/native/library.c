@@ -63,7 +63,7 @@ bool cudaNativeOpen(CudaDevice *device, bool *isThere, char **message) {
   NativeLibrary *native = &libraries[device->index];
   char *problem = NULL;
   if (!native->isKnown) {
-    native->library = cudaLibraryOf(device->index, readKernels(&problem), &problem);
+    native->library = cudaLibraryOf(device->index, readKernels(&problem), true, &problem);
     native->isKnown = !problem; /* a file may be mended */
   }
   *isThere = native->library != NULL;

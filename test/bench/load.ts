@@ -1,0 +1,65 @@
+// How long the parts of loading a model take, from the page cache:
+//   bun run test/bench/load.ts [--device cuda] [--models 1.1b-q8_0] [--rounds 5]
+// The first load of the process is told apart: it opens the device, and compiles what no cache of the driver's has.
+import { closeSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Llama, type LoadProgress } from "../../mod.ts";
+import { benchModels, modelFile } from "./models.ts";
+import { summarise } from "./statistics.ts";
+
+const directory = join(import.meta.dirname, "../../build/bench");
+const { values } = parseArgs({
+  options: {
+    device: { type: "string", default: "auto" },
+    models: { type: "string", default: "1.1b-q8_0" },
+    rounds: { type: "string", default: "5" },
+  },
+});
+const names = values.models.split(",");
+const stages = [
+  "reading the file",
+  "opening the device",
+  "placing the weights",
+  "preparing kernels",
+] as const;
+console.log(`| model | load | ${stages.join(" | ")} | first token | GB/s of the weights |`);
+console.log(`| --- | ${"--- | ".repeat(stages.length + 3)}`);
+for (const model of benchModels.filter(({ name }) => names.includes(name))) {
+  const path = modelFile(model, directory, console.error);
+  readAll(path);
+  const rounds: number[][] = [];
+  for (let round = 0; round <= Number(values.rounds); round++) {
+    const begins = new Map<LoadProgress["stage"], number>();
+    const onProgress = ({ stage }: LoadProgress): void => {
+      if (!begins.has(stage)) begins.set(stage, performance.now());
+    };
+    const start = performance.now();
+    using llama = await Llama.load(path, { device: values.device, onProgress });
+    const loaded = performance.now();
+    for await (const _text of llama.generate([1, 5, 7], { maxTokens: 1, temperature: 0 }));
+    const first = performance.now() - loaded;
+    const at = [...stages, "ready"].map((stage) => begins.get(stage as LoadProgress["stage"]) ?? Number.NaN);
+    const parts = stages.map((_, i) => at[i + 1] - at[i]);
+    const speed = llama.statistics.weightBytes / 1e6 / parts[2];
+    rounds.push([loaded - start, ...parts, first, speed]);
+  }
+  const [cold, ...warm] = rounds;
+  print(`${model.name}, first`, cold);
+  print(
+    model.name,
+    cold.map((_, i) => summarise(warm.map((figures) => figures[i]))?.median ?? Number.NaN),
+  );
+}
+
+function print(name: string, figures: readonly number[]): void {
+  console.log(`| ${[name, ...figures.map((v) => v.toFixed(1))].join(" | ")} |`);
+}
+
+/** Brings the file into the page cache. */
+function readAll(path: string): void {
+  const file = openSync(path, "r");
+  const buffer = new Uint8Array(1 << 24);
+  while (readSync(file, buffer) > 0);
+  closeSync(file);
+}
