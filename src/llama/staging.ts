@@ -1,11 +1,17 @@
 /** The way of a file's bytes into memory that the CPU does not see: through a ring of small buffers that it does. */
 import { type Buffer, type Device, ProgramBuilder } from "../runtime/index.ts";
 
-/** Most bytes of each staging buffer: long enough that a copy's fixed costs do not count, little beside any model. */
-export const STAGING_BYTES: number = 8 * 2 ** 20;
+/**
+ * Most bytes of each staging buffer: long enough that what a copy costs JavaScript (60 microseconds) does not count. All of
+ * them together fit in a processor's cache; and pinning memory takes 0.4 ms a megabyte.
+ */
+export const STAGING_BYTES: number = 4 * 2 ** 20;
 
-/** Most staging buffers. Each is filled by a thread of the runtime's, and no single one copies as fast as a bus. */
-export const STAGING_BUFFERS = 6;
+/**
+ * Most staging buffers. Each is filled by a thread of the runtime's, which reads 8 GB/s from the page cache: eight of them
+ * kept a bus of 55 GB/s busy at 33 GB/s, and more did no better (test/bench/results/h200).
+ */
+export const STAGING_BUFFERS = 8;
 
 /** Copies on the device are of whole words (Metal's rule). */
 const WORD = 4;
