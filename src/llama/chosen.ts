@@ -47,8 +47,7 @@ export class ChosenTokens implements Disposable {
    * @throws {RangeError} If the logits were damaged: as `Sampler.sample`.
    */
   read(place: number, vocabularySize: number): number {
-    const start = place * CHOSEN_WORDS;
-    return decodeChosen(this.#words.subarray(start, start + CHOSEN_WORDS), vocabularySize);
+    return decodeChosen(this.#words, vocabularySize, place * CHOSEN_WORDS);
   }
 
   [Symbol.dispose](): void {

@@ -27,13 +27,17 @@ export function encodeChoice(words: Uint32Array, options: ResolvedSamplerOptions
 /**
  * Returns the token that a device chose.
  *
- * @param words what it wrote, CHOSEN_WORDS long
+ * @param words where it wrote, CHOSEN_WORDS from `start` on
  * @param count of all logits
  * @throws {RangeError} As `Sampler.sample`.
  */
-export function decodeChosen(words: Uint32Array, count: number): number {
-  const [token, fault, id] = words as unknown as [number, number, number];
-  for (const known of Object.values(faults)) if (fault === known) throw faultError(known, id, count);
+export function decodeChosen(words: Uint32Array, count: number, start = 0): number {
+  const token = words[start] as number;
+  const fault = words[start + 1] as number;
+  if (fault !== 0) {
+    const id = words[start + 2] as number;
+    for (const known of Object.values(faults)) if (fault === known) throw faultError(known, id, count);
+  }
   if (token < count) return token;
   throw new RangeError(`Cannot take token ${token} of a device: there are ${count} logits`);
 }
