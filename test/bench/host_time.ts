@@ -1,7 +1,7 @@
 // What a generated token costs the host, beside what the driver's library takes: over the one that stands for CUDA's, which
 // runs no kernels, so that all that is left is ours. Tokens are chosen on the "device", some in flight.
 //   bun run test/bench/host_time.ts [--layers 22] [--in-flight 4] [--tokens 2000] [--rounds 9]
-// A part of what is printed is the generation loop's own, in JavaScript: see --loop.
+// `make test-artifacts` builds that library. Printed are medians, the least and the most.
 import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
