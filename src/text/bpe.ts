@@ -50,6 +50,7 @@ export class BytePairTokenizer extends BaseTokenizer {
     };
     this.#byteSymbols = Int32Array.from(byteLetters, symbol);
     this.#merges = new PairTable(vocabulary.merges.length);
+    const ids = new Int32Array(3);
     vocabulary.merges.forEach((merge, rank) => {
       // Searched from the second character on, since the left half is never empty.
       const space = merge.indexOf(" ", 1);
@@ -57,9 +58,13 @@ export class BytePairTokenizer extends BaseTokenizer {
         const which = `merge ${rank} is ${JSON.stringify(merge.slice(0, 80))}, not two parts with a space between`;
         throw new RangeError(`Cannot make a tokenizer: ${which}`);
       }
-      const left = merge.slice(0, space);
-      const right = merge.slice(space + 1);
-      this.#merges.add(symbol(left), symbol(right), symbol(left + right), rank);
+      this.table.mergeIds(merge, space, ids);
+      let [left, right, merged] = [ids[0] as number, ids[1] as number, ids[2] as number];
+      // Nearly all are tokens. Others get their numbers in this order.
+      if (left < 0) left = symbol(merge.slice(0, space));
+      if (right < 0) right = symbol(merge.slice(space + 1));
+      if (merged < 0) merged = symbol(merge.slice(0, space) + merge.slice(space + 1));
+      this.#merges.add(left, right, merged, rank);
     });
   }
 

@@ -1,3 +1,4 @@
+import { TextIndex } from "./text_index.ts";
 import { tokenTypes, type Vocabulary } from "./vocabulary.ts";
 
 /**
@@ -92,7 +93,7 @@ export class TokenTable {
   /** Longest text in UTF-16 units: nothing longer needs to be looked up. */
   readonly longest: number;
   readonly #types: Uint8Array;
-  readonly #ids: ReadonlyMap<string, number>;
+  readonly #ids: TextIndex;
 
   /**
    * @throws {RangeError} If arrays differ in length, a token is there twice, or an id is out of range.
@@ -117,9 +118,15 @@ export class TokenTable {
     this.#types = new Uint8Array(tokens.length);
     if (types === undefined) this.#types.fill(tokenTypes.normal);
     else this.#types.set(types);
-    const { ids, longest } = indexTexts(tokens);
-    this.#ids = ids;
-    this.longest = longest;
+    // Empty tokens only fill gaps in the numbering; there can be several.
+    this.#ids = new TextIndex(tokens);
+    const { repeated } = this.#ids;
+    if (repeated !== undefined) {
+      const [first, second] = repeated;
+      const which = `${JSON.stringify((tokens[first] as string).slice(0, 80))} is both token ${first} and token ${second}`;
+      throw new RangeError(`Cannot make a tokenizer: ${which}`);
+    }
+    this.longest = this.#ids.longest;
     this.endOfGeneration = this.#findEndTokens(vocabulary);
     this.special = this.#findSpecialTokens(vocabulary.stripsAfterControl ?? false);
   }
@@ -135,7 +142,8 @@ export class TokenTable {
 
   /** Returns the id of the token with this text, of whatever type. */
   idOf(text: string): number | undefined {
-    return this.#ids.get(text);
+    const id = this.#ids.find(text);
+    return id < 0 ? undefined : id;
   }
 
   /**
@@ -143,19 +151,33 @@ export class TokenTable {
    * must never steer the model, even if a vocabulary's pieces happen to add up to a control token.
    */
   textId(text: string): number | undefined {
-    const id = this.#ids.get(text);
-    if (id === undefined) return undefined;
+    const id = this.#ids.find(text);
+    return id < 0 || !this.#isOrdinary(id) ? undefined : id;
+  }
+
+  /**
+   * What `textId` returns for the parts of a merge, before and behind the space at `space`, and for both of them joined; -1
+   * for undefined.
+   */
+  mergeIds(merge: string, space: number, out: Int32Array): void {
+    this.#ids.findParts(merge, space, out);
+    for (let i = 0; i < 3; i++) {
+      const id = out[i] as number;
+      if (id >= 0 && !this.#isOrdinary(id)) out[i] = -1;
+    }
+  }
+
+  #isOrdinary(id: number): boolean {
     const type = this.#types[id];
-    const isOther = type === tokenTypes.control || type === tokenTypes.unknown || type === tokenTypes.byte;
-    return isOther ? undefined : id;
+    return type !== tokenTypes.control && type !== tokenTypes.unknown && type !== tokenTypes.byte;
   }
 
   #findEndTokens(vocabulary: Vocabulary): ReadonlySet<number> {
     const ends = new Set<number>();
     for (const id of [vocabulary.eos, vocabulary.eot, vocabulary.eom]) if (id !== undefined) ends.add(id);
     for (const text of [...gapTexts, ...separatorTexts, ...endTexts]) {
-      const id = this.#ids.get(text);
-      if (id === undefined) continue;
+      const id = this.#ids.find(text);
+      if (id < 0) continue;
       if (!gapTexts.includes(text)) ends.add(id);
       // Some converted models call these normal, and would print them.
       this.#types[id] = tokenTypes.control;
@@ -178,26 +200,6 @@ export class TokenTable {
     const byteLengths = new Map(special.map(({ id, text }) => [id, encoder.encode(text).length]));
     return special.sort((a, b) => (byteLengths.get(b.id) ?? 0) - (byteLengths.get(a.id) ?? 0));
   }
-}
-
-function indexTexts(tokens: readonly string[]): {
-  readonly ids: ReadonlyMap<string, number>;
-  readonly longest: number;
-} {
-  const ids = new Map<string, number>();
-  let distinct = 0;
-  let longest = 0;
-  for (let id = 0; id < tokens.length; id++) {
-    const text = tokens[id] as string;
-    // Empty tokens only fill gaps in the numbering; there can be several.
-    if (text === "") continue;
-    if (text.length > longest) longest = text.length;
-    ids.set(text, id);
-    if (ids.size === ++distinct) continue;
-    const which = `${JSON.stringify(text.slice(0, 80))} is both token ${tokens.indexOf(text)} and token ${id}`;
-    throw new RangeError(`Cannot make a tokenizer: ${which}`);
-  }
-  return { ids, longest };
 }
 
 /**
