@@ -21,7 +21,7 @@ $(OUT)/native/cuda_simulator_%: $(OUT)/obj/$(SIMULATOR)/%_test.o $(OUT)/obj/$(SI
 .SECONDARY: $(patsubst $(SIMULATOR)/%.cc,$(OUT)/obj/$(SIMULATOR)/%.o,$(wildcard $(SIMULATOR)/*.cc))
 endif
 
-# The PTX of a file, for each target: what all devices can run, and what only those of 9.0 can.
+# The PTX of a file: what all devices can run, or, where it is called NAME_sm90a.cu, what those of compute capability 9.0 can.
 CUDA_NATIVE_TARGETS := 80 90a
 CUDA_NATIVE_FLAGS := -x cuda --cuda-device-only -nocudainc -nocudalib -ffreestanding -nostdlibinc -Wno-unknown-cuda-version \
                      -std=c++20 -O3 -Xclang -fcuda-short-ptr -mllvm -nvptx-short-ptr $(WARNINGS) -Ibridge/linux -MMD -MP
@@ -43,8 +43,10 @@ test-artifacts: $(patsubst $(SIMULATOR)/%.cu,build/cuda/native/test/%.ptx,$(wild
 ifneq ($(LAYER),)
 CUDA_NATIVE := build/cuda/native.kernels
 CUDA_NATIVE_DIGEST := build/cuda/native/digest.h
-CUDA_NATIVE_PTX := $(foreach t,$(CUDA_NATIVE_TARGETS),$(patsubst bridge/linux/cuda/native/%.cu,build/cuda/native/sm_$(t)/%.ptx, \
-                     $(sort $(wildcard bridge/linux/cuda/native/*.cu))))
+CUDA_NATIVE_PTX := $(patsubst bridge/linux/cuda/native/%.cu,build/cuda/native/sm_80/%.ptx, \
+                     $(filter-out %_sm90a.cu,$(sort $(wildcard bridge/linux/cuda/native/*.cu)))) \
+                   $(patsubst bridge/linux/cuda/native/%.cu,build/cuda/native/sm_90a/%.ptx, \
+                     $(sort $(wildcard bridge/linux/cuda/native/*_sm90a.cu)))
 PACK := $(OUT)/cuda_native_pack
 
 $(PACK): $(call object,$(foreach n,cuda/native/pack_main cuda/ptx cuda/slice cuda/compression cuda/registers msl/image msl/text msl/target,bridge/linux/$(n).c))

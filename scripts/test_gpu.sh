@@ -66,7 +66,7 @@ for part in $parts; do
       done ;;
     kernels)
       # Those of bridge/linux/cuda/native, by the tests that they have where there is no GPU.
-      ptx=$(ls build/cuda/native/test/*.ptx build/cuda/native/sm_90/*.ptx 2>/dev/null | paste -sd: -)
+      ptx=$(ls build/cuda/native/test/*.ptx build/cuda/native/sm_*/*.ptx 2>/dev/null | paste -sd: -)
       for program in "$out"/native/cuda_simulator_*; do
         run "kernels/${program##*cuda_simulator_}" env CUDA_SIMULATOR=gpu CUDA_SIMULATOR_PTX="$ptx" "$program"
       done ;;

@@ -61,6 +61,7 @@ static uint32_t planSteps(const CudaNativeDevice *gpu, const CudaNativeCommand *
 
 static unsigned nativeRan;
 static char latestNative[64];
+static FakeKernel latestNativeKernel;
 
 static int runEither(const FakeKernel *kernel) {
   if (strncmp(kernel->name, "steps", 5) != 0) return runKernel(kernel);
@@ -68,6 +69,7 @@ static int runEither(const FakeKernel *kernel) {
   NativeSteps parameters;
   memcpy(&parameters, kernel->parameter, sizeof parameters);
   snprintf(latestNative, sizeof latestNative, "%s", kernel->name);
+  latestNativeKernel = *kernel;
   nativeRan++;
   CHECK_NUMBER(parameters.scratch != 0, takesScratch);
   if (parameters.scratch) {
@@ -90,25 +92,29 @@ static int runEither(const FakeKernel *kernel) {
 
 /* The kernels of the test, for two targets; nothing in them runs. */
 static MslText newSlice(void) {
+  enum { Kernels = 3 };
   static const char *const texts[] = {
-      ".target sm_80\n.address_size 64\n", ".target sm_90\n.address_size 64\n",
+      ".target sm_80\n.address_size 64\n", ".target sm_90a\n.address_size 64\n", ".target sm_80\n.address_size 64\n",
       ".visible .entry steps_80(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n",
-      ".visible .entry steps_90(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n"};
-  static const char *const names[] = {"steps@80", "steps@90"}, *const entries[] = {"steps_80", "steps_90"};
+      ".visible .entry steps_90(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n",
+      (".visible .entry steps_early(\n.param .align 8 .b8 p[216]\n)\n{\n.pragma \"griddepcontrol.launch_dependents\";\n"
+       ".pragma \"griddepcontrol.wait\";\nret;\n}\n")};
+  static const char *const names[] = {"steps@80", "steps@90a", "early@80"};
+  static const char *const entries[] = {"steps_80", "steps_90", "steps_early"};
   _Static_assert(sizeof(NativeSteps) == 216, "as the entries have it");
   CudaSlice slice = {0};
   MslText out = {0};
-  for (uint32_t i = 0; i < 4; i++) cudaSliceText(&slice.pieces, texts[i], strlen(texts[i]));
-  slice.pieceCount = 4;
-  for (uint32_t i = 0; i < 2; i++) {
+  for (uint32_t i = 0; i < 2 * Kernels; i++) cudaSliceText(&slice.pieces, texts[i], strlen(texts[i]));
+  slice.pieceCount = 2 * Kernels;
+  for (uint32_t i = 0; i < Kernels; i++) {
     cudaSliceText(&slice.kernels, names[i], strlen(names[i]));
     cudaSliceText(&slice.kernels, entries[i], strlen(entries[i]));
     for (int k = 0; k < 4; k++) cudaSliceNumber(&slice.kernels, 0);
     cudaSliceNumber(&slice.kernels, 2);
     cudaSliceNumber(&slice.kernels, i);
-    cudaSliceNumber(&slice.kernels, 2 + i);
+    cudaSliceNumber(&slice.kernels, Kernels + i);
   }
-  slice.kernelCount = 2;
+  slice.kernelCount = Kernels;
   CHECK(cudaSliceWrite(&out, ".version 7.8\n", &slice));
   cudaSliceFree(&slice);
   return out;
@@ -187,7 +193,16 @@ static void kernelsAreThoseOfTheNewestTarget(void) {
   encodeStep(&steps, 0, 0, 2, 0, true);
   runSteps(&steps, NSMakeRange(0, 1));
   const char *major = getenv("FAKE_CUDA_MAJOR");
-  CHECK_TEXT(latestNative, major && atoi(major) == 8 ? "steps_80" : "steps_90");
+  const bool isOld = major && atoi(major) == 8;
+  CHECK_TEXT(latestNative, isOld ? "steps_80" : "steps_90");
+  CHECK_NUMBER(latestNativeKernel.overlaps, 0);
+  // What is for both has the instructions of the newer where it runs on that.
+  kernelName = "early";
+  encodeStep(&steps, 0, 0, 3, 0, true);
+  runSteps(&steps, NSMakeRange(0, 1));
+  CHECK_TEXT(latestNative, "steps_early");
+  CHECK_NUMBER(latestNativeKernel.target, isOld ? 80 : 90);
+  CHECK_NUMBER(latestNativeKernel.overlaps, !isOld);
   freeSteps(&steps);
 }
 

@@ -254,6 +254,19 @@ char *cudaKernelsText(const CudaKernels *base, uint32_t function) {
   return mslTextTake(&text);
 }
 
+void cudaKernelsEnable(char *text, uint32_t capability) {
+  static const char pragma[] = ".pragma \"", target[] = ".target sm_80";
+  char *found = capability >= 90 ? strstr(text, ".pragma \"griddepcontrol.") : NULL;
+  if (!found) return;
+  for (; found; found = strstr(found, ".pragma \"griddepcontrol.")) {
+    memset(found, ' ', sizeof pragma - 1);
+    char *end = strchr(found, '"');
+    if (end) *end = ' ';
+  }
+  char *at = strstr(text, target);
+  if (at) memcpy(at + sizeof target - 3, "90", 2);
+}
+
 const char *cudaKernelsEntry(const CudaKernels *base, uint32_t function) {
   return ((const Kernels *)base)->kernels[function].entry;
 }

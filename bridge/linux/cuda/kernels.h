@@ -32,6 +32,9 @@ void cudaKernelsFree(CudaKernels *kernels);
 
 /** A whole PTX module with the one entry cudaKernelsEntry(), NUL-terminated, malloc'ed; NULL when out of memory. */
 char *cudaKernelsText(const CudaKernels *kernels, uint32_t function);
+/** In a text for compute capability 8.0, makes instructions of what stands in pragmas as `griddepcontrol`, where the device has
+ * these: the text is for 9.0 then. */
+void cudaKernelsEnable(char *text, uint32_t capability);
 /** The entry's name in that module: made of the host name, for people who read a profile. */
 const char *cudaKernelsEntry(const CudaKernels *kernels, uint32_t function);
 

@@ -13,6 +13,7 @@ static CudaCode *begun(const DriverFunction *function) {
   CudaCode *code = atomic_load(&f->begun);
   if (code) return code;
   char *text = cudaKernelsText(f->kernels, f->index);
+  if (text) cudaKernelsEnable(text, f->device->capability);
   CudaCode *own = text ? cudaCodeBegin(f->device, text, cudaKernelsEntry(f->kernels, f->index), function->name) : NULL;
   if (!own || atomic_compare_exchange_strong(&f->begun, &code, own)) return own;
   cudaCodeRelease(own); /* another thread was first */

@@ -24,6 +24,8 @@ typedef struct FakeKernel {
   size_t size;
   unsigned grid[3], block[3], shared;
   unsigned stream; /* its number, from 1 */
+  unsigned target; /* that its module is for: 80, 90 */
+  int overlaps;    /* whether that has instructions to wait for the kernel in front of it, and to let the next begin */
 } FakeKernel;
 
 /* What follows is found with dlsym, in the library that is loaded already. */

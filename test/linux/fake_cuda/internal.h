@@ -27,7 +27,8 @@ struct CUfunc_st {
   struct CUfunc_st *sibling; /* of the same module */
   char name[200];
   size_t parameterBytes;
-  int most, dynamicShared;
+  int most, dynamicShared, overlaps;
+  unsigned target;
 };
 
 typedef enum Action { ActionCopy, ActionFill, ActionKernel, ActionEvent, ActionNothing } Action;

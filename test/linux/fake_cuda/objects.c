@@ -278,9 +278,28 @@ static bool isModule(const char *text) {
   return strstr(text, ".version") && strstr(text, ".target") && !strstr(text, "FAKE_ERROR");
 }
 
+/* Whether it is there, and not in a string. */
+static bool hasInstruction(const char *text, const char *instruction) {
+  const char *found = strstr(text, instruction);
+  return found && found > text && found[-1] != '"';
+}
+
+static bool overlaps(const char *text) {
+  return hasInstruction(text, "griddepcontrol.wait") && hasInstruction(text, "griddepcontrol.launch_dependents");
+}
+
+static unsigned targetOf(const char *text) {
+  const char *found = strstr(text, ".target sm_");
+  return found ? (unsigned)atoi(found + strlen(".target sm_")) : 0;
+}
+
 static struct CUmod_st *newModule(const char *text) {
   struct CUmod_st *module = fakeNew(KindModule, sizeof *module);
   for (const char *at = text; (at = strstr(at, ".entry"));) at = readEntry(at, module);
+  for (struct CUfunc_st *function = module->functions; function; function = function->sibling) {
+    function->overlaps = overlaps(text);
+    function->target = targetOf(text);
+  }
   return module;
 }
 
@@ -292,6 +311,7 @@ EXPORT CudaResult cuModuleLoadDataEx(CudaModule *out, const void *image, unsigne
       if (options[i] == CudaJitErrorLog) strcpy(values[i], "ptxas: line 7: a fake's error");
     RETURN(218 /* INVALID_PTX */);
   }
+  NEED(targetOf(text) >= 90 || !overlaps(text), "instructions that a target lacks");
   *out = newModule(text);
   RETURN(CudaSuccess);
 }
@@ -325,6 +345,7 @@ EXPORT CudaResult cuLibraryLoadData(CudaLibrary *out, const void *code, int *jit
   CALL(false);
   NEED(jitCount == 0 && count == 0 && !jitOptions && !jitValues && !options && !values, "cuLibraryLoadData with options");
   if (!isModule(code)) RETURN(218 /* INVALID_PTX */);
+  NEED(targetOf(code) >= 90 || !overlaps(code), "instructions that a target lacks");
   *out = (CudaLibrary)newModule(code);
   RETURN(CudaSuccess);
 }

@@ -52,7 +52,9 @@ void fakeRun(const Task *task, unsigned stream) {
                        .parameter = task->parameter,
                        .size = task->function->parameterBytes,
                        .shared = task->shared,
-                       .stream = stream};
+                       .stream = stream,
+                       .target = task->function->target,
+                       .overlaps = task->function->overlaps};
   memcpy(kernel.grid, task->grid, sizeof kernel.grid);
   memcpy(kernel.block, task->block, sizeof kernel.block);
   const CudaResult result = onKernel(&kernel);

@@ -39,18 +39,12 @@ DEVICE void arriveThreads(u32 barrier, u32 threads) {
 }
 DEVICE void syncWarp() { asm volatile("bar.warp.sync 0xffffffff;" ::: "memory"); }
 
+/* Instructions of compute capability 9.0, which older devices do without: the library takes them out of their pragmas where
+ * there are any (../kernels.h), so that one text serves all. */
 /** Launches that overlap (native.h): waits until all that was launched before is done and its writes are seen. */
-DEVICE void waitForPrevious() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.wait;" ::: "memory");
-#endif
-}
+DEVICE void waitForPrevious() { asm volatile(".pragma \"griddepcontrol.wait\";" ::: "memory"); }
 /** Lets the next launch begin, once all blocks have said so or have ended. */
-DEVICE void allowNext() {
-#if __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;");
-#endif
-}
+DEVICE void allowNext() { asm volatile(".pragma \"griddepcontrol.launch_dependents\";"); }
 
 /* ---- between the lanes of a warp: all 32 take part --------------------------------------------------------------------- */
 

@@ -130,6 +130,13 @@ void cudaNativePlaceMemory(CudaNativeLaunch *launch, CudaAddress scratch, CudaAd
   placeAddress(launch, launch->partialBytes, launch->partialOffset, partials);
 }
 
+/* Whether a device runs what was compiled for a target: 80, or 90a, which only that one runs. */
+static bool runs(const CudaDevice *device, const char *target, unsigned long *number) {
+  char *end;
+  *number = strtoul(target, &end, 10);
+  return *end ? *number == device->capability : *number <= device->capability;
+}
+
 /* The kernel of that name for the newest target that the device can run. */
 static const DriverFunction *findKernel(const CudaDevice *device, const char *name) {
   const DriverLibrary *library = libraries[device->index].library;
@@ -139,11 +146,8 @@ static const DriverFunction *findKernel(const CudaDevice *device, const char *na
   for (uint32_t i = 0; library && i < library->functionCount; i++) {
     const char *has = library->functions[i].name;
     if (strncmp(has, name, length) != 0 || has[length] != '@') continue;
-    char *letter;
-    const unsigned long target = strtoul(has + length + 1, &letter, 10);
-    /* With a letter, as in 90a, it is for devices of just that capability. */
-    if (*letter ? target != device->capability : target > device->capability) continue;
-    if (target < newest) continue;
+    unsigned long target;
+    if (!runs(device, has + length + 1, &target) || target < newest) continue;
     newest = target;
     found = &library->functions[i];
   }

@@ -37,7 +37,7 @@ typedef struct CudaNativeCommand {
 
 /** How the commands that a plan takes are run. Zeroed before a plan sees it. */
 typedef struct CudaNativeLaunch {
-  const char *kernel;       /* the name of its entry */
+  const char *kernel;       /* the name of its entry; of those for several targets, the newest is taken */
   uint32_t grid[3];         /* in blocks */
   uint32_t block[3];        /* in threads: a multiple of 32, 1, 1 */
   uint32_t sharedBytes;     /* dynamic shared memory */

@@ -70,7 +70,8 @@ static int packEntry(Pack *pack, const PtxModule *module, uint32_t entry, const 
   const MslText *before = membersOf(pack, piece->name, piece->nameLength);
   char *name = mslFormat("%.*s@%s", (int)piece->nameLength, piece->name, target);
   char *symbol = mslFormat("%.*s", (int)piece->nameLength, piece->name);
-  char *start = mslFormat(".target sm_%s\n.address_size 64\n", target);
+  /* The oldest version that has the target: CUDA 11.8 reads the first, and 12.0 the other. */
+  char *start = mslFormat(".version %s\n.target sm_%s\n.address_size 64\n", atoi(target) < 90 ? "7.8" : "8.0", target);
   if (members.failed || !name || !symbol || !start) return failure("out of memory%s%s", "", "");
   for (uint32_t i = 0; i < pack->nameCount; i++)
     if (strcmp(pack->names[i], name) == 0) return failure("there are two kernels %s%s", name, "");
@@ -123,7 +124,7 @@ int main(int argc, char **argv) {
   MslText out = {0};
   int status = pack ? 0 : 1;
   for (int i = 3; status == 0 && i < argc; i++) status = packFile(pack, argv[i]);
-  if (status == 0 && !cudaSliceWrite(&out, ".version 7.8\n", &pack->slice)) status = failure("out of memory%s%s", "", "");
+  if (status == 0 && !cudaSliceWrite(&out, "", &pack->slice)) status = failure("out of memory%s%s", "", "");
   if (status == 0) status = writeFile(argv[1], out.bytes, out.length);
   char *digest = mslFormat("#define CUDA_NATIVE_DIGEST 0x%016llxull\n",
                            status == 0 ? (unsigned long long)mslImageHash(out.bytes, out.length) : 0);
