@@ -175,7 +175,7 @@ DEVICE u32 multiplyAddBfloats(u32 a, u32 b, u32 c) {
 
 /* ---- device memory ------------------------------------------------------------------------------------------------------- */
 
-/** What no kernel writes while this one runs, and is read once: weights. Aligned to as many bytes as are loaded. */
+/** What no kernel writes while this one runs, or waits for the one before it, and is read once: weights. Aligned to as many bytes as are loaded. */
 DEVICE u32x4 loadStreaming16(const void *from) {
   u32x4 v;
   asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
@@ -198,7 +198,7 @@ DEVICE u16 loadStreaming2(const void *from) {
   asm volatile("ld.global.nc.L1::no_allocate.L2::256B.u16 %0, [%1];" : "=h"(v) : "l"(from));
   return v;
 }
-/** What no kernel writes while this one runs, and is read more than once. */
+/** The same for what is read more than once. */
 DEVICE u32x4 loadCached16(const void *from) {
   u32x4 v;
   asm volatile("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));

@@ -50,7 +50,8 @@ typedef struct CudaNativeLaunch {
   uint32_t partialOffset;   /* where in `parameters` its address goes, 8 bytes */
   /** The kernel may begin while the one before it still runs: it calls allowNext(), and, in every thread and before it
    *  touches anything that earlier commands write, or writes anything that they touch, waitForPrevious(). `parameters`,
-   *  weights, and what else no command writes, it may read before. */
+   *  weights, and what else no command writes, it may read before. What earlier commands write it reads by ordinary loads or
+   *  copies, and never as what nobody writes while it runs (loadStreaming, loadCached): they may write it while it runs. */
   bool overlaps;
   uint32_t parameterBytes;
   unsigned char parameters[CudaNativeParameterBytes] __attribute__((aligned(16)));
