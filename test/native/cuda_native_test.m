@@ -254,6 +254,12 @@ static void changesAreSeenByPlans(void) {
   runSteps(&steps, all);
   CHECK_NUMBER(numbersOf(&steps)[0], (11 * 3 + 1) * 3 + 1);
   CHECK_NUMBER(calls("cuGraphExecKernelNodeSetParams") - changed, 2);
+  // What is encoded again as it was, and what the plan has no eye for, changes nothing.
+  encodeStep(&steps, 3, 0, 3, 0, true);
+  numbersOf(&steps)[0] = 0;
+  runSteps(&steps, all);
+  CHECK_NUMBER(numbersOf(&steps)[0], (11 * 3 + 1) * 3 + 1);
+  CHECK_NUMBER(calls("cuGraphExecKernelNodeSetParams") - changed, 2);
   // What the plan takes no more needs another graph, and so does what it takes again.
   for (unsigned round = 0; round < 2; round++) {
     const uint32_t factor = round ? 5 : OtherFactor;

@@ -38,6 +38,7 @@ typedef struct CudaGraph {
   uint32_t *dispatches; /* those of the commands that are dispatches, in order */
   uint32_t dispatchCount;
   CudaGraphStep *steps;
+  CudaNativeLaunch *launches; /* of steps that are native, as their nodes have them */
   uint32_t stepCount;
   CudaNativeCommand *offered;                   /* a dispatch each, as plans see it; `function` is NULL where they do not */
   unsigned char (*constants)[CudaConstantBytes]; /* that they refer to */
