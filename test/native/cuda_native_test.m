@@ -419,6 +419,29 @@ static void damagedKernelsAreErrors(void) {
   mslTextFree(&slice);
 }
 
+/* Some driver may lack what its version promises: the same work is done without. */
+static void driversWithoutOverlapsDoWithout(void) {
+  static const char *const symbols[] = {"cuGraphAddDependencies_v2", "cuGraphInstantiateWithFlags"};
+  for (size_t i = 0; i < 2; i++) {
+    Steps steps = newNativeSteps(3, 1);
+    overlaps = true;
+    for (unsigned k = 0; k < 3; k++) encodeStep(&steps, k, 0, 2, 0, true);
+    failNext(symbols[i], 0, 801);
+    const char *names[MostCommands];
+    for (int round = 0; round < 2; round++) {
+      numbersOf(&steps)[0] = 1;
+      runSteps(&steps, NSMakeRange(0, 3));
+      CHECK_NUMBER(numbersOf(&steps)[0], 15);
+    }
+    CHECK_NUMBER(graphNodes(names, MostCommands), 3);
+    for (unsigned k = 0; k < 3; k++) CHECK(!beginsEarly(k));
+    CHECK(follows(0, 1) && follows(1, 2));
+    CHECK(cudaDevice(0)->refusesOverlaps); // and so it is not tried again
+    cudaDevice(0)->refusesOverlaps = false;
+    freeSteps(&steps);
+  }
+}
+
 /* With a setting. */
 static void settingsLeaveStandInsOut(void) {
   const char *setting = getenv("BUN_METAL_CUDA_NATIVE");
@@ -454,6 +477,7 @@ int main(void) {
     RUN_CASE(dispatchesAreOfferedAlone);
     RUN_CASE(shadersOfOthersAreAsTheyAreWritten);
     RUN_CASE(failuresAreErrorsOfTheirWork);
+    RUN_CASE(driversWithoutOverlapsDoWithout);
     RUN_CASE(damagedKernelsAreErrors);
   }
   cudaNativeReplace(NULL, NULL, 0);

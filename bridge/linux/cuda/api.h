@@ -31,7 +31,8 @@ typedef struct CudaUuid {
 enum {
   CudaSuccess = 0,
   CudaErrorInvalidValue = 1,
-  CudaErrorOutOfMemory = 2
+  CudaErrorOutOfMemory = 2,
+  CudaErrorNotSupported = 801
 };
 
 enum {

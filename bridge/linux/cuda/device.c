@@ -127,6 +127,12 @@ CudaNativeUse cudaNativeUse(void) {
   return nativeUse;
 }
 
+bool cudaRefusesOverlaps(CudaDevice *device, CudaResult result) {
+  const bool refuses = result == CudaErrorInvalidValue || result == CudaErrorNotSupported;
+  if (refuses) atomic_store(&device->refusesOverlaps, true);
+  return refuses;
+}
+
 const char *cudaProblem(void) {
   const char *problem = cudaApiProblem();
   pthread_once(&once, findDevices);

@@ -27,6 +27,7 @@ typedef struct CudaDevice {
   bool wrapsReadOnly;    /* memory that cannot be written */
   pthread_mutex_t lock;  /* of `context`, while it is made */
   CudaContext context;   /* NULL until something needs it: it takes memory and time. It is never given back */
+  atomic_bool refusesOverlaps; /* edges over which a kernel begins early: its driver does not take them */
   atomic_bool isLost;    /* a kernel broke the context: all calls fail from now on */
   char loss[512];        /* why; written once, before `isLost` */
 } CudaDevice;
@@ -58,6 +59,9 @@ bool cudaChecksMemory(void);
  * the one in front of them has ended (not with `serial` either). */
 typedef enum CudaNativeUse { CudaNativeOn, CudaNativeSerial, CudaNativeOff } CudaNativeUse;
 CudaNativeUse cudaNativeUse(void);
+
+/** Whether a result says that the driver does not take such edges: they are not tried again. */
+bool cudaRefusesOverlaps(CudaDevice *device, CudaResult result);
 
 /** NULL, or what is wrong with the settings. */
 const char *cudaProblem(void);

@@ -81,14 +81,19 @@ void cudaGraphEdgesEnd(CudaGraphEdges *edges) {
  * count on all that came before, as behind other edges. */
 static CudaResult addOverlapping(CudaGraphEdges *edges, CudaGraphNode *node, const CudaKernelNode *kernel) {
   const CudaEdge edge = {.fromPort = CudaPortProgrammatic, .type = CudaEdgeProgrammatic};
-  const CudaResult result = cudaApi()->GraphAddKernelNode(node, edges->graph->template, NULL, 0, kernel);
+  CudaResult result = cudaApi()->GraphAddKernelNode(node, edges->graph->template, NULL, 0, kernel);
   if (result != CudaSuccess) return result;
-  return cudaApi()->GraphAddDependencies(edges->graph->template, edges->before, node, &edge, 1);
+  result = cudaApi()->GraphAddDependencies(edges->graph->template, edges->before, node, &edge, 1);
+  if (!cudaRefusesOverlaps(edges->device, result)) {
+    edges->graph->overlapCount++;
+    return result;
+  }
+  return cudaApi()->GraphAddDependencies(edges->graph->template, edges->before, node, NULL, 1);
 }
 
 static bool mayOverlap(const CudaGraphEdges *edges, const CudaGraphStep *step) {
   return step->overlaps && edges->beforeOverlaps && edges->beforeCount == 1 && cudaNativeUse() == CudaNativeOn &&
-         cudaApi()->GraphAddDependencies && edges->device->capability >= 90;
+         cudaApi()->GraphAddDependencies && edges->device->capability >= 90 && !atomic_load(&edges->device->refusesOverlaps);
 }
 
 bool cudaGraphEdgesAdd(CudaGraphEdges *edges, uint32_t index, const CudaKernelNode *kernel, const char *name) {

@@ -161,18 +161,20 @@ static bool addSteps(Making *making) {
   return ok;
 }
 
-static bool instantiate(Making *making) {
+/* Declined where the driver does not take edges over which kernels begin early: the next graph has none. */
+static CudaGraphOutcome instantiate(Making *making) {
   CudaGraph *graph = making->graph;
   const CudaResult result = cudaApi()->GraphInstantiate(&graph->instance, graph->template, 0);
-  if (result == CudaSuccess) return true;
+  if (result == CudaSuccess) return CudaGraphStarted;
   graph->instance = NULL;
+  if (graph->overlapCount > 0 && cudaRefusesOverlaps(making->device, result)) return CudaGraphDeclined;
   *making->message = cudaFailure(making->device, result, "Cannot instantiate a graph of %u commands", graph->count);
-  return false;
+  return CudaGraphFailed;
 }
 
 static CudaGraphOutcome make(Making *making) {
   CudaGraph *graph = making->graph;
-  const CudaGraphOutcome outcome = readAll(making);
+  CudaGraphOutcome outcome = readAll(making);
   if (outcome != CudaGraphStarted) return outcome;
   cut(making);
   if (!allocateMemory(making)) return CudaGraphFailed;
@@ -182,7 +184,8 @@ static CudaGraphOutcome make(Making *making) {
     *making->message = cudaFailure(making->device, result, "Cannot make a graph");
     return CudaGraphFailed;
   }
-  return addSteps(making) && instantiate(making) && clearMemory(making) ? CudaGraphStarted : CudaGraphFailed;
+  outcome = addSteps(making) ? instantiate(making) : CudaGraphFailed;
+  return outcome == CudaGraphStarted && !clearMemory(making) ? CudaGraphFailed : outcome;
 }
 
 /* Plans what is brought along, and gets memory for all that is made. */

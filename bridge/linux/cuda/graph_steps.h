@@ -35,6 +35,7 @@ typedef struct CudaGraph {
   CudaArguments arguments;
   CudaGraphTemplate template;
   CudaGraphInstance instance;
+  uint32_t overlapCount; /* edges over which a step may begin early */
   uint32_t *dispatches; /* those of the commands that are dispatches, in order */
   uint32_t dispatchCount;
   CudaGraphStep *steps;

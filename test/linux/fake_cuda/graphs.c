@@ -104,12 +104,12 @@ EXPORT CudaResult cuGraphAddEmptyNode(CudaGraphNode *node, CudaGraphTemplate gra
   RETURN(addNode(node, graph, before, count, &task));
 }
 
-/* Programmatic edges alone, each the only one of its kernel: what has several is nowhere said to wait for all of them. */
+/* Between kernels alone, and as the only edge of both: what has several is nowhere said to wait for all of them. */
 EXPORT CudaResult cuGraphAddDependencies_v2(CudaGraphTemplate graph, const CudaGraphNode *from, const CudaGraphNode *to,
                                             const CudaEdge *edges, size_t count) {
   CALL(true);
   static const CudaEdge programmatic = {.fromPort = CudaPortProgrammatic, .type = CudaEdgeProgrammatic};
-  NEED(fakeIs(graph, KindGraph) && edges && memcmp(edges, &programmatic, sizeof programmatic) == 0 && count == 1,
+  NEED(fakeIs(graph, KindGraph) && (!edges || memcmp(edges, &programmatic, sizeof programmatic) == 0) && count == 1,
        "cuGraphAddDependencies of nonsense");
   NEED(fakeIs(*from, KindNode) && fakeIs(*to, KindNode) && (*from)->graph == graph && (*to)->graph == graph &&
            (*from)->index < (*to)->index && (*from)->task.action == ActionKernel && (*to)->task.action == ActionKernel &&
@@ -120,7 +120,7 @@ EXPORT CudaResult cuGraphAddDependencies_v2(CudaGraphTemplate graph, const CudaG
       NEED(graph->nodes[i]->before[k] != (*from)->index, "a programmatic edge beside another one");
   (*to)->before[0] = (*from)->index;
   (*to)->beforeCount = 1;
-  (*to)->isEarly = true;
+  (*to)->isEarly = edges != NULL;
   RETURN(CudaSuccess);
 }
 
@@ -146,6 +146,22 @@ static void findOrder(CudaGraphInstance instance) {
   }
 }
 
+/* A line for each node: where it has its kernel from, and the nodes that it waits for, behind ~ where it may begin early. */
+static void print(CudaGraphInstance instance) {
+  fprintf(stderr, "graph of %u nodes\n", instance->count);
+  for (unsigned i = 0; i < instance->count; i++) {
+    const Task *task = &instance->tasks[i];
+    fprintf(stderr, "  %u: %s", i,
+            task->action == ActionKernel ? task->function->name : task->action == ActionCopy ? "a copy" : "nothing");
+    if (task->action == ActionKernel)
+      fprintf(stderr, " (%u x %u x %u blocks of %u, %u bytes)", task->grid[0], task->grid[1], task->grid[2],
+              task->block[0] * task->block[1] * task->block[2], task->shared);
+    fprintf(stderr, instance->isEarly[i] ? " ~" : " <-");
+    for (size_t k = 0; k < instance->beforeCount[i]; k++) fprintf(stderr, " %u", instance->before[i][k]);
+    fprintf(stderr, "\n");
+  }
+}
+
 EXPORT CudaResult cuGraphInstantiateWithFlags(CudaGraphInstance *out, CudaGraphTemplate graph, unsigned long long flags) {
   CALL(true);
   NEED(fakeIs(graph, KindGraph) && flags == 0, "cuGraphInstantiate of nonsense");
@@ -162,6 +178,7 @@ EXPORT CudaResult cuGraphInstantiateWithFlags(CudaGraphInstance *out, CudaGraphT
   }
   findOrder(instance);
   *out = latest = instance;
+  if (getenv("FAKE_CUDA_GRAPHS")) print(instance);
   RETURN(CudaSuccess);
 }
 
