@@ -96,6 +96,13 @@ template <typename T> DEVICE T shuffleDown(T v, u32 delta) {
   const u32 lane = laneIndex() + delta < 32 ? laneIndex() + delta : laneIndex();
   return __builtin_bit_cast(T, simulatedShuffle("shuffleDown", __builtin_bit_cast(u32, v), lane));
 }
+DEVICE u32 maximumWarp(u32 v) {
+  for (u32 mask = 16; mask > 0; mask >>= 1) {
+    const u32 other = shuffleXor(v, mask);
+    v = v > other ? v : other;
+  }
+  return v;
+}
 DEVICE u32 ballot(bool p) {
   u32 mine = p;
   simulatedCollective(

@@ -58,6 +58,11 @@ DEVICE float shuffle(float v, u32 lane) { return __nvvm_shfl_sync_idx_f32(0xffff
 DEVICE u32 shuffleDown(u32 v, u32 delta) { return (u32)__nvvm_shfl_sync_down_i32(0xffffffff, (int)v, (int)delta, 31); }
 DEVICE i32 shuffleDown(i32 v, u32 delta) { return __nvvm_shfl_sync_down_i32(0xffffffff, v, (int)delta, 31); }
 DEVICE float shuffleDown(float v, u32 delta) { return __nvvm_shfl_sync_down_f32(0xffffffff, v, (int)delta, 31); }
+DEVICE u32 maximumWarp(u32 v) {
+  u32 d;
+  asm volatile("redux.sync.max.u32 %0, %1, 0xffffffff;" : "=r"(d) : "r"(v));
+  return d;
+}
 DEVICE u32 ballot(bool p) { return (u32)__nvvm_vote_ballot_sync(0xffffffff, p); }
 
 /* ---- numbers ---------------------------------------------------------------------------------------------------------- */
@@ -255,7 +260,7 @@ DEVICE u32 sharedAddress(const void *pointer) {
 }
 /** 16 bytes, of which the first `bytes` (16, or fewer) are copied, and the rest is zero. */
 DEVICE void copyAsync16(void *shared, const void *from, u32 bytes = 16) {
-  asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(from), "r"(bytes)
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(from), "r"(bytes)
                : "memory");
 }
 DEVICE void copyAsync4(void *shared, const void *from, u32 bytes = 4) {

@@ -92,7 +92,7 @@ DEVICE MatvecOutput outputOf(const MatvecParameters &p, u32 firstTile, u32 i) {
 
 /** Adds up the four lanes of a row. */
 DEVICE float sumOfLanes(const MatvecSums &sums, float unit, u32 lane) {
-  float sum = multiplyAdd(sums.products, lane % 2 == 0 ? 256 * unit : unit, sums.others);
+  float sum = multiplyAdd(sums.products, weightOfPlane(lane % 4) * unit, sums.others);
   sum += shuffleXor(sum, 1);
   return sum + shuffleXor(sum, 2);
 }

@@ -24,7 +24,7 @@ enum { MatvecAdd = 1, MatvecSilu = 2, MatvecGelu = 3 };
 
 /** What the prologue makes of a slice of x: matvec_activations.h. */
 enum {
-  MatvecFixedRecord = 864, /* 256 elements: 768 bytes of whole numbers, 8 scales, 16 sums */
+  MatvecFixedRecord = 848, /* 256 elements: 768 bytes of whole numbers, the scale, 16 sums */
   MatvecHalfRecord = 528,  /* 128 elements: two halves of each, the scale */
   MatvecBfloatRecord = 784,
   MatvecFloatRecord = 256  /* 64 elements */

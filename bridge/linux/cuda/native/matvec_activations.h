@@ -1,14 +1,13 @@
 /*
  * matvec_activations.h: x, or x times the weights of a norm, as tensor cores take it.
  *
- * For quantised weights, x in fixed point: in each block of 32, x = s (2^16 b2 + 2^8 b1 + b0) with bytes that have signs and a power
- * of two s, such that the largest number has 22 bits: what is lost is 2^-23 of it at most, as much as a float loses. The three bytes
- * are three columns of a matrix. For halves, x = s (h + l) with two halves, and for bfloats three, which lose as little.
+ * For quantised weights, x in fixed point: of 256 elements, x = s (2^16 b2 + 2^8 b1 + b0) with bytes that have signs and a power of
+ * two s, such that the largest number has 22 bits: what is lost is 2^-23 of it at most, as much as sums of floats lose. The three
+ * bytes are three columns of a matrix. For halves, x = s (h + l) with two halves, and for bfloats three, which lose as little.
  *
- * A product of 16 rows by 8 columns does the 8 rows of a tile twice: rows 0 to 7 are a set of elements, with columns 0 to 3, rows 8
- * to 15 another one, with columns 4 to 7; the other two quarters are not used. Of four columns the first, the second and the
- * fourth are the planes of x, from the highest on; the third is a repetition, and not used either. So lanes 4 g and 4 g + 1 have row
- * g's sums over the first set, and lanes 4 g + 2 and 4 g + 3 those over the second one.
+ * A product of 16 rows by 8 columns does the 8 rows of a tile twice: rows 0 to 7 are a set of elements, with even columns, rows 8
+ * to 15 another one, with odd columns; the other sums are not used. Columns 2 t and 2 t + 1 are plane t of x, from the highest on;
+ * those behind the last plane are repetitions. So lane 4 g + t has row g's two sums of plane t, and planes are put together last.
  */
 #ifndef BUN_METAL_CUDA_NATIVE_MATVEC_ACTIVATIONS_H
 #define BUN_METAL_CUDA_NATIVE_MATVEC_ACTIVATIONS_H
@@ -73,14 +72,14 @@ DEVICE void splitFixed(const float *values, float factor, u32 (&planes)[3], i32 
   planes[0] = permuteBytes(permuteBytes(digits[0], digits[1], 0x0062), permuteBytes(digits[2], digits[3], 0x0062), 0x5410);
 }
 
-enum : u32 { FixedPlane = 32, FixedPair = 6 * FixedPlane, FixedScales = 768, FixedSums = 800, FixedExponent = 21 };
+enum : u32 { FixedPlane = 32, FixedPair = 6 * FixedPlane, FixedScale = 768, FixedSums = 784, FixedExponent = 21 };
 
 /**
  * Makes a slice of 256 elements; lane 4 b + t has elements 4 t .. and 16 + 4 t .. of block b.
  * Of blocks 2 p and 2 p + 1, the planes of the first come before those of the second; in a plane, 8 bytes are those of a lane
- * t. Then come the scales of the blocks, and the sums of each 16 elements.
+ * t. Then come the scale, and, where they are wanted, the sums of each 16 elements.
  */
-struct FixedActivations {
+template <bool HasSums> struct FixedActivations {
   enum : u32 { Elements = 256, Record = MatvecFixedRecord };
 
   static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, float &squares) {
@@ -88,23 +87,20 @@ struct FixedActivations {
     float values[8];
     loadActivations(input, first, values, squares);
     loadActivations(input, first + 16, values + 4, squares);
-    u32 largest = largestBits(values);
-    largest = maximum(largest, shuffleXor(largest, 1));
-    largest = maximum(largest, shuffleXor(largest, 2));
-    const PowerOfTwo power = powerFor(largest, FixedExponent);
+    const PowerOfTwo power = powerFor(maximumWarp(largestBits(values)), FixedExponent);
     u32 low[3], high[3];
     i32 sums[2] = {0, 0};
     splitFixed(values, power.factor, low, sums[0]);
     splitFixed(values + 4, power.factor, high, sums[1]);
     u8 *planes = record + block / 2 * FixedPair + block % 2 * 3 * FixedPlane + 8 * t;
     UNROLL for (u32 plane = 0; plane < 3; plane++) *(u32x2 *)(planes + plane * FixedPlane) = u32x2{low[plane], high[plane]};
+    if (lane == 0) *(float *)(record + FixedScale) = power.inverse;
+    if (!HasSums) return;
     UNROLL for (u32 half = 0; half < 2; half++) {
       sums[half] += shuffleXor(sums[half], 1);
       sums[half] += shuffleXor(sums[half], 2);
     }
-    if (t != 0) return;
-    ((float *)(record + FixedScales))[block] = power.inverse;
-    *(f32x2 *)(record + FixedSums + 8 * block) = f32x2{(float)sums[0] * power.inverse, (float)sums[1] * power.inverse};
+    if (t == 0) *(f32x2 *)(record + FixedSums + 8 * block) = f32x2{(float)sums[0] * power.inverse, (float)sums[1] * power.inverse};
   }
 };
 

@@ -19,7 +19,9 @@ template <bool IsAligned> struct WeightRow {
   /** The same for all lanes. */
   DEVICE_MEMBER u32 common(u32 offset) const { return at(offset, 0); }
   DEVICE_MEMBER float half(u32 offset, u32 more) const { return halfToFloat(*(const u16 *)(arena + (row + more) + offset)); }
-  DEVICE_MEMBER u32 byte(u32 offset, u32 more) const { return (arena + (row + more))[offset]; }
+  DEVICE_MEMBER u32 byte(u32 offset) const { return (arena + row)[offset]; }
+  /** Where rows are aligned. */
+  DEVICE_MEMBER u32x4 first16() const { return *(const u32x4 *)(arena + row); }
 
   DEVICE_MEMBER u32 at(u32 offset, u32 more) const {
     if (IsAligned) {
@@ -32,7 +34,7 @@ template <bool IsAligned> struct WeightRow {
   }
 };
 
-/** What a lane has of its row's sum: whole numbers times scales, and what does not go through them. */
+/** What a lane has of its row's sum: of whole numbers of its plane, and what does not go through planes. */
 struct MatvecSums {
   float products, others;
 };
@@ -40,45 +42,41 @@ struct MatvecSums {
 /** The columns of x, for a lane. */
 struct FixedColumns {
   const u8 *record; // of the slice
-  u32 column;       // offset of this lane's words in a pair of blocks
-  u32 set, half;    // which set this lane has sums of, and which half of the columns this lane is in
-  i32 factor;       // of the first of its two sums: 256, or 0
+  u32 pairs, halves; // offsets of this lane's words in a pair of blocks, and in a block
 
-  DEVICE_MEMBER void words(u32 pair, u32 (&b)[2]) const {
-    const u32x2 both = *(const u32x2 *)(record + column + pair * FixedPair);
-    b[0] = both.x, b[1] = both.y;
-  }
-  DEVICE_MEMBER float scale(u32 block) const { return ((const float *)(record + FixedScales))[block]; }
+  DEVICE_MEMBER float scale() const { return *(const float *)(record + FixedScale); }
   DEVICE_MEMBER float sum16(u32 i) const { return ((const float *)(record + FixedSums))[i]; }
   DEVICE_MEMBER float sum32(u32 block) const {
     const f32x2 both = *(const f32x2 *)(record + FixedSums + 8 * block);
     return both.x + both.y;
   }
-  /** Of what tensor cores give, this lane's sum; that of even lanes counts 256 times as much as that of odd ones. */
-  DEVICE_MEMBER float sum(const i32 (&d)[4]) const {
-    return (float)((set ? d[2] : d[0]) * factor + (set ? d[3] : d[1]));
-  }
 };
 DEVICE FixedColumns fixedColumns(u32 lane) {
-  const u32 g = lane / 4, t = lane % 4, plane = g % 4 < 2 ? g % 4 : 2;
-  return {nullptr, (g / 4 * 3 + plane) * FixedPlane + 8 * t, t / 2, g / 4, t % 2 ? 0 : 256};
+  const u32 g = lane / 4, t = lane % 4, plane = g / 2 < 2 ? g / 2 : 2;
+  return {nullptr, (g % 2 * 3 + plane) * FixedPlane + 8 * t, plane * FixedPlane + 8 * t + g % 2 * 4};
 }
+/** What a plane's sum counts. */
+DEVICE float weightOfPlane(u32 t) { return t == 0 ? 65536.0f : t == 1 ? 256.0f : t == 2 ? 1.0f : 0.0f; }
 
-/** Two sets of 32 elements by four words of weights. */
-DEVICE float multiplyPair(const FixedColumns &x, u32 pair, const u32 (&a)[4]) {
-  u32 b[2];
-  x.words(pair, b);
+/** A lane's sums over two sets of elements. */
+struct TwoSums {
+  i32 first, second;
+};
+/** Two blocks of 32 elements: four words of weights. */
+template <bool IsUnsigned = false> DEVICE TwoSums multiplyPair(const FixedColumns &x, u32 pair, const u32 (&a)[4]) {
+  const u32x2 both = *(const u32x2 *)(x.record + x.pairs + pair * FixedPair);
+  const u32 b[2] = {both.x, both.y};
   i32 d[4] = {0, 0, 0, 0};
-  mmaS8(d, a, b);
-  return x.sum(d);
+  if (IsUnsigned) mmaU8S8(d, a, b);
+  else mmaS8(d, a, b);
+  return {d[0], d[3]};
 }
-/** Two sets of 16 elements, those of a block, by two words. A plane has both: 4 bytes of the one, and 4 of the other. */
-DEVICE float multiplyHalves(const FixedColumns &x, u32 block, u32 first, u32 second) {
-  const u32 column = x.column - x.half * (3 * FixedPlane - 4);
-  const u32 b = *(const u32 *)(x.record + column + block / 2 * FixedPair + block % 2 * 3 * FixedPlane);
+/** The two sets of 16 elements of a block, by a word each. */
+DEVICE TwoSums multiplyHalves(const FixedColumns &x, u32 block, u32 first, u32 second) {
+  const u32 b = *(const u32 *)(x.record + x.halves + block * 3 * FixedPlane);
   i32 d[4] = {0, 0, 0, 0};
   mmaS8Half(d, first, second, b);
-  return x.sum(d);
+  return {d[0], d[3]};
 }
 
 // ---- blocks of 32 ------------------------------------------------------------------------------------------------------
@@ -121,7 +119,7 @@ struct Q4_0 {
   template <typename Row> static DEVICE_MEMBER void quants(const Row &row, u32 offset, u32, u32 &low, u32 &high) {
     centreNibbles(row.word(offset + 2), low, high);
   }
-  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset, u32 more) { return row.half(offset, more); }
+  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset) { return row.half(offset, 0); }
 };
 struct Q4_1 {
   enum : u32 { Bytes = 20, HasMinimum = 1 };
@@ -129,7 +127,7 @@ struct Q4_1 {
   template <typename Row> static DEVICE_MEMBER void quants(const Row &row, u32 offset, u32, u32 &low, u32 &high) {
     splitNibbles(row.word(offset + 4), low, high);
   }
-  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset, u32 more) { return row.half(offset, more); }
+  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset) { return row.half(offset, 0); }
 };
 struct Q5_0 {
   enum : u32 { Bytes = 22, HasMinimum = 0 };
@@ -139,7 +137,7 @@ struct Q5_0 {
     low = (((word << 3) & 0x78787878) | spreadBits(fifth) << 7) ^ EachTop;
     high = (((word >> 1) & 0x78787878) | spreadBits(fifth >> 16) << 7) ^ EachTop;
   }
-  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset, u32 more) { return row.half(offset, more); }
+  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset) { return row.half(offset, 0); }
 };
 struct Q5_1 {
   enum : u32 { Bytes = 24, HasMinimum = 1 };
@@ -149,7 +147,7 @@ struct Q5_1 {
     low = (word & LowNibbles) | spreadBits(fifth) << 4;
     high = ((word >> 4) & LowNibbles) | spreadBits(fifth >> 16) << 4;
   }
-  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset, u32 more) { return row.half(offset, more); }
+  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset) { return row.half(offset, 0); }
 };
 struct Q8_0 {
   enum : u32 { Bytes = 34, HasMinimum = 0 };
@@ -158,7 +156,7 @@ struct Q8_0 {
     low = row.word(offset + 2);
     high = row.word(offset + 18);
   }
-  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset, u32 more) { return row.half(offset, more); }
+  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset) { return row.half(offset, 0); }
 };
 struct IQ4_NL {
   enum : u32 { Bytes = 18, HasMinimum = 0 };
@@ -166,7 +164,7 @@ struct IQ4_NL {
   template <typename Row> static DEVICE_MEMBER void quants(const Row &row, u32 offset, u32, u32 &low, u32 &high) {
     lookUpNibbles(row.word(offset + 2), UNEVEN_STEPS, low, high);
   }
-  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset, u32 more) { return row.half(offset, more); }
+  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset) { return row.half(offset, 0); }
 };
 struct MXFP4 {
   enum : u32 { Bytes = 17, HasMinimum = 0 };
@@ -174,27 +172,30 @@ struct MXFP4 {
   template <typename Row> static DEVICE_MEMBER void quants(const Row &row, u32 offset, u32, u32 &low, u32 &high) {
     lookUpNibbles(row.word(offset + 1), MXFP4_TWICE, low, high);
   }
-  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset, u32 more) {
-    const u32 exponent = row.byte(offset, more);
+  template <typename Row> static DEVICE_MEMBER float factor(const Row &row, u32 offset) {
+    const u32 exponent = row.byte(offset);
     return floatOf(exponent == 0 ? 1u << 22 : exponent << 23);
   }
 };
 
 /** A slice of eight blocks. */
 template <typename Block> struct Blocks {
-  typedef FixedActivations Activations;
+  typedef FixedActivations<Block::HasMinimum> Activations;
   enum : u32 { Bytes = 8 * Block::Bytes };
   static constexpr float Unit = Block::Unit;
 
   template <typename Row> static DEVICE_MEMBER void accumulate(const Row &row, const FixedColumns &x, u32 t, MatvecSums &sums) {
-    const u32 more = x.set * Block::Bytes;
+    float products = 0;
     UNROLL for (u32 pair = 0; pair < 4; pair++) {
+      const u32 first = 2 * pair * Block::Bytes, second = first + Block::Bytes;
       u32 a[4];
-      Block::quants(row, 2 * pair * Block::Bytes, t, a[0], a[2]);
-      Block::quants(row, (2 * pair + 1) * Block::Bytes, t, a[1], a[3]);
-      const float scaled = multiplyPair(x, pair, a) * x.scale(2 * pair + x.set);
-      sums.products = multiplyAdd(scaled, Block::factor(row, 2 * pair * Block::Bytes, more), sums.products);
+      Block::quants(row, first, t, a[0], a[2]);
+      Block::quants(row, second, t, a[1], a[3]);
+      const TwoSums two = multiplyPair(x, pair, a);
+      products = multiplyAdd((float)two.first, Block::factor(row, first), products);
+      products = multiplyAdd((float)two.second, Block::factor(row, second), products);
     }
+    sums.products = multiplyAdd(products, x.scale(), sums.products);
     if (!Block::HasMinimum) return;
     UNROLL for (u32 i = 0; i < 2; i++) { // lane t has the minima of two blocks
       const float minimum = row.half(4 * i * Block::Bytes + 2, t * Block::Bytes);
@@ -205,106 +206,113 @@ template <typename Block> struct Blocks {
 
 // ---- blocks of 256 -----------------------------------------------------------------------------------------------------
 
-/** A byte of a word, which a shift by 8 x less than 4 has brought down. */
-DEVICE float byteOf(u32 word, u32 i) { return (float)(word >> (8 * i) & 255); }
+/*
+ * Scales of sub-blocks are whole numbers, too: a plane's sum over a block is one that 32 bits have room for, as 32 products of 8
+ * bits by 8 with signs, by eight scales of 6 bits, or 16 by sixteen of 8, are less than 2^30.
+ */
+DEVICE i32 byteOf(u32 word, u32 i) { return (i32)permuteBytes(word, 0, 0x4440 | i); }
+DEVICE i32 signedByteOf(u32 word, u32 i) { return (i32)permuteBytes(word, 0, 0x1110 * (8 | i) | i); }
 
 /** Scales and minima of eight sub-blocks of 32, six bits each (shaders/blocks.h), in words of four. */
 struct SixBits {
   u32 scales[2], minima[2];
 };
-template <typename Row> DEVICE SixBits sixBits(const Row &row, u32 offset) {
-  const u32 a = row.common(offset), b = row.common(offset + 4), c = row.common(offset + 8);
+DEVICE SixBits sixBits(u32 a, u32 b, u32 c) {
   return {{a & 0x3f3f3f3f, (c & LowNibbles) | ((a >> 2) & 0x30303030)},
           {b & 0x3f3f3f3f, ((c >> 4) & LowNibbles) | ((b >> 2) & 0x30303030)}};
 }
 
 /** Q4_K and Q5_K. */
 template <bool HasFifth> struct SuperblocksOf32 {
-  typedef FixedActivations Activations;
+  typedef FixedActivations<true> Activations;
   enum : u32 { Bytes = HasFifth ? 176 : 144, High = 16, Quants = HasFifth ? 48 : 16 };
   static constexpr float Unit = 1;
 
   template <typename Row> static DEVICE_MEMBER void accumulate(const Row &row, const FixedColumns &x, u32 t, MatvecSums &sums) {
-    const SixBits bits = sixBits(row, 4);
-    const u32 shift = 8 * x.set;
-    const u32 scales[2] = {bits.scales[0] >> shift, bits.scales[1] >> shift};
+    const u32x4 head = row.first16();
+    const SixBits bits = sixBits(head.y, head.z, head.w);
     const u32 fifth[2] = {HasFifth ? row.word(High) : 0, HasFifth ? row.word(High + 16) : 0};
-    float products = 0;
+    i32 low = 0, high = 0; // of low and of high nibbles; in Q4_K these stay where they are, 16 times as much
     UNROLL for (u32 pair = 0; pair < 4; pair++) {
       u32 a[4];
       UNROLL for (u32 i = 0; i < 2; i++) {
-        splitNibbles(row.word(Quants + 32 * pair + 16 * i), a[2 * i], a[2 * i + 1]);
+        const u32 word = row.word(Quants + 32 * pair + 16 * i);
+        a[2 * i] = word & LowNibbles;
+        a[2 * i + 1] = word & HighNibbles;
         if (!HasFifth) continue;
         a[2 * i] |= (pair < 2 ? fifth[i] << (4 - 2 * pair) : fifth[i] >> (2 * pair - 4)) & 0x10101010;
-        a[2 * i + 1] |= (pair < 2 ? fifth[i] << (3 - 2 * pair) : fifth[i] >> (2 * pair - 3)) & 0x10101010;
+        a[2 * i + 1] = a[2 * i + 1] >> 4 | ((pair < 2 ? fifth[i] << (3 - 2 * pair) : fifth[i] >> (2 * pair - 3)) & 0x10101010);
       }
-      const float scaled = multiplyPair(x, pair, a) * x.scale(2 * pair + x.set);
-      products = multiplyAdd(scaled, byteOf(scales[pair / 2], pair % 2 * 2), products);
+      const TwoSums two = multiplyPair<true>(x, pair, a);
+      low += two.first * byteOf(bits.scales[pair / 2], pair % 2 * 2);
+      high += two.second * byteOf(bits.scales[pair / 2], pair % 2 * 2 + 1);
     }
-    const f32x2 factors = halvesToFloats(row.common(0));
-    sums.products = multiplyAdd(products, factors.x, sums.products);
-    const float minima = multiplyAdd(byteOf(bits.minima[0] >> (8 * t), 0), x.sum32(t),
-                                     byteOf(bits.minima[1] >> (8 * t), 0) * x.sum32(4 + t));
+    const f32x2 factors = halvesToFloats(head.x);
+    const float products = (float)(HasFifth ? low + high : 16 * low + high) * (HasFifth ? 1.0f : 1.0f / 16);
+    sums.products = multiplyAdd(products * x.scale(), factors.x, sums.products);
+    const float minima = multiplyAdd((float)byteOf(bits.minima[0], t), x.sum32(t), (float)byteOf(bits.minima[1], t) * x.sum32(4 + t));
     sums.others = multiplyAdd(minima, -factors.y, sums.others);
   }
 };
 
 struct IQ4_XS {
-  typedef FixedActivations Activations;
+  typedef FixedActivations<false> Activations;
   enum : u32 { Bytes = 136 };
   static constexpr float Unit = 1;
 
   template <typename Row> static DEVICE_MEMBER void accumulate(const Row &row, const FixedColumns &x, u32, MatvecSums &sums) {
-    const u32 first = row.common(0), high = (first >> 16) >> (2 * x.set), low = row.common(4) >> (4 * x.set);
-    float products = 0;
+    const u32 first = row.common(0), high = first >> 16, low = row.common(4);
+    i32 products = 0;
     UNROLL for (u32 pair = 0; pair < 4; pair++) {
       u32 a[4];
       lookUpNibbles(row.word(8 + 32 * pair), UNEVEN_STEPS, a[0], a[2]);
       lookUpNibbles(row.word(24 + 32 * pair), UNEVEN_STEPS, a[1], a[3]);
-      const i32 scale = (i32)((low >> (8 * pair) & 15) | (high >> (4 * pair) & 3) << 4) - 32;
-      products = multiplyAdd(multiplyPair(x, pair, a) * x.scale(2 * pair + x.set), (float)scale, products);
+      const i32 scales[2] = {(i32)((low >> (8 * pair) & 15) | (high >> (4 * pair) & 3) << 4) - 32,
+                             (i32)((low >> (8 * pair + 4) & 15) | (high >> (4 * pair + 2) & 3) << 4) - 32};
+      const TwoSums two = multiplyPair(x, pair, a);
+      products += two.first * scales[0] + two.second * scales[1];
     }
-    sums.products = multiplyAdd(products, halfToFloat((u16)first), sums.products);
+    sums.products = multiplyAdd((float)products * x.scale(), halfToFloat((u16)first), sums.products);
   }
 };
 
 struct Q2_K {
-  typedef FixedActivations Activations;
+  typedef FixedActivations<true> Activations;
   enum : u32 { Bytes = 84, Quants = 16, Factors = 80 };
   static constexpr float Unit = 1;
 
   template <typename Row> static DEVICE_MEMBER void accumulate(const Row &row, const FixedColumns &x, u32 t, MatvecSums &sums) {
-    float products = 0;
+    const u32 both[4] = {row.common(0), row.common(4), row.common(8), row.common(12)};
+    i32 products = 0;
     UNROLL for (u32 part = 0; part < 2; part++) { // of 128 elements
       const u32 first = row.word(Quants + 32 * part), second = row.word(Quants + 32 * part + 16);
       UNROLL for (u32 i = 0; i < 4; i++) {
-        const u32 block = 4 * part + i;
-        const float sum = multiplyHalves(x, block, (first >> (2 * i)) & 0x03030303, (second >> (2 * i)) & 0x03030303);
-        products = multiplyAdd(sum * x.scale(block), (float)(row.byte(2 * block, x.set) & 15), products);
+        const u32 block = 4 * part + i, scales = both[block / 2] & LowNibbles;
+        const TwoSums two = multiplyHalves(x, block, (first >> (2 * i)) & 0x03030303, (second >> (2 * i)) & 0x03030303);
+        products += two.first * byteOf(scales, block % 2 * 2) + two.second * byteOf(scales, block % 2 * 2 + 1);
       }
     }
     const f32x2 factors = halvesToFloats(row.common(Factors));
-    sums.products = multiplyAdd(products, factors.x, sums.products);
+    sums.products = multiplyAdd((float)products * x.scale(), factors.x, sums.products);
     const u32 minima = (row.word(0) >> 4) & LowNibbles; // lane t: of four sub-blocks
     float others = 0;
-    UNROLL for (u32 i = 0; i < 4; i++) others = multiplyAdd(byteOf(minima, i), x.sum16(4 * t + i), others);
+    UNROLL for (u32 i = 0; i < 4; i++) others = multiplyAdd((float)byteOf(minima, i), x.sum16(4 * t + i), others);
     sums.others = multiplyAdd(others, -factors.y, sums.others);
   }
 };
 
 struct Q3_K {
-  typedef FixedActivations Activations;
+  typedef FixedActivations<false> Activations;
   enum : u32 { Bytes = 110, Quants = 32, Scales = 96, Factor = 108 };
   static constexpr float Unit = 1.0f / 32;
 
   template <typename Row> static DEVICE_MEMBER void accumulate(const Row &row, const FixedColumns &x, u32, MatvecSums &sums) {
-    const u32 low0 = row.common(Scales), low1 = row.common(Scales + 4), top = row.common(Scales + 8), shift = 8 * x.set;
-    const u32 scales[4] = {((low0 & LowNibbles) | ((top << 4) & 0x30303030)) >> shift,
-                           ((low1 & LowNibbles) | ((top << 2) & 0x30303030)) >> shift,
-                           (((low0 >> 4) & LowNibbles) | (top & 0x30303030)) >> shift,
-                           (((low1 >> 4) & LowNibbles) | ((top >> 2) & 0x30303030)) >> shift};
+    const u32 low0 = row.common(Scales), low1 = row.common(Scales + 4), top = row.common(Scales + 8);
+    const u32 scales[4] = {(low0 & LowNibbles) | ((top << 4) & 0x30303030), (low1 & LowNibbles) | ((top << 2) & 0x30303030),
+                           ((low0 >> 4) & LowNibbles) | (top & 0x30303030),
+                           ((low1 >> 4) & LowNibbles) | ((top >> 2) & 0x30303030)};
     const u32 thirds[2] = {row.word(0), row.word(16)};
-    float products = 0;
+    i32 products = 0;
     UNROLL for (u32 part = 0; part < 2; part++) {
       const u32 quants[2] = {row.word(Quants + 32 * part), row.word(Quants + 32 * part + 16)};
       UNROLL for (u32 i = 0; i < 4; i++) {
@@ -312,37 +320,38 @@ struct Q3_K {
         u32 a[2];
         UNROLL for (u32 h = 0; h < 2; h++) // 32 (q - 4)
           a[h] = (((quants[h] >> (2 * i) << 5) & 0x60606060) | ((thirds[h] >> block << 7) & EachTop)) ^ EachTop;
-        const float scale = byteOf(scales[block / 2], block % 2 * 2) - 32;
-        products = multiplyAdd(multiplyHalves(x, block, a[0], a[1]) * x.scale(block), scale, products);
+        const TwoSums two = multiplyHalves(x, block, a[0], a[1]);
+        products += two.first * (byteOf(scales[block / 2], block % 2 * 2) - 32);
+        products += two.second * (byteOf(scales[block / 2], block % 2 * 2 + 1) - 32);
       }
     }
-    sums.products = multiplyAdd(products, row.half(Factor, 0), sums.products);
+    sums.products = multiplyAdd((float)products * x.scale(), row.half(Factor, 0), sums.products);
   }
 };
 
 struct Q6_K {
-  typedef FixedActivations Activations;
+  typedef FixedActivations<false> Activations;
   enum : u32 { Bytes = 210, High = 128, Scales = 192, Factor = 208 };
   static constexpr float Unit = 1.0f / 4;
 
   /** 4 (q - 32) of block i of four, from the words of their low and of their high bits. */
   static DEVICE_MEMBER u32 quants(u32 low, u32 high, u32 i) {
     const u32 four = (i < 2 ? low << 2 : low >> 2) & 0x3c3c3c3c;
-    return (four | ((high >> (2 * i) << 6) & 0xc0c0c0c0)) ^ EachTop;
+    return four | (((high << (6 - 2 * i)) & 0xc0c0c0c0) ^ EachTop);
   }
   template <typename Row> static DEVICE_MEMBER void accumulate(const Row &row, const FixedColumns &x, u32, MatvecSums &sums) {
-    float products = 0;
+    i32 products = 0;
     UNROLL for (u32 part = 0; part < 2; part++) {
       const u32 high[2] = {row.word(High + 32 * part), row.word(High + 32 * part + 16)};
+      const u32 scales[2] = {row.common(Scales + 8 * part), row.common(Scales + 8 * part + 4)};
       u32 low[4];
       UNROLL for (u32 i = 0; i < 4; i++) low[i] = row.word(64 * part + 16 * i);
       UNROLL for (u32 i = 0; i < 4; i++) {
-        const u32 block = 4 * part + i;
-        const float sum = multiplyHalves(x, block, quants(low[i % 2 * 2], high[0], i), quants(low[i % 2 * 2 + 1], high[1], i));
-        products = multiplyAdd(sum * x.scale(block), (float)(i8)row.byte(Scales + 2 * block, x.set), products);
+        const TwoSums two = multiplyHalves(x, 4 * part + i, quants(low[i % 2 * 2], high[0], i), quants(low[i % 2 * 2 + 1], high[1], i));
+        products += two.first * signedByteOf(scales[i / 2], i % 2 * 2) + two.second * signedByteOf(scales[i / 2], i % 2 * 2 + 1);
       }
     }
-    sums.products = multiplyAdd(products, row.half(Factor, 0), sums.products);
+    sums.products = multiplyAdd((float)products * x.scale(), row.half(Factor, 0), sums.products);
   }
 };
 
@@ -365,8 +374,8 @@ template <bool IsBfloat> struct Halves {
   static constexpr float Unit = 1;
 
   template <typename Row> static DEVICE_MEMBER void accumulate(const Row &row, const FixedColumns &x, u32 t, MatvecSums &sums) {
-    const u32 g = laneIndex() / 4, plane = g % 4 < 2 ? g % 4 : Activations::Planes - 1;
-    const u8 *columns = x.record + (g / 4 * Activations::Planes + plane) * Activations::Plane + 8 * t;
+    const u32 g = laneIndex() / 4, plane = g / 2 < Activations::Planes ? g / 2 : Activations::Planes - 1;
+    const u8 *columns = x.record + (g % 2 * Activations::Planes + plane) * Activations::Plane + 8 * t;
     float d[4] = {0, 0, 0, 0};
     UNROLL for (u32 step = 0; step < 4; step++) {
       const u32x4 words = rowWords(row, step, g);
@@ -375,8 +384,7 @@ template <bool IsBfloat> struct Halves {
       if (IsBfloat) mmaBF16(d, a, b);
       else mmaF16(d, a, b);
     }
-    const float first = x.set ? d[2] : d[0], second = x.set ? d[3] : d[1];
-    const float sum = t % 2 == 0 ? first + second : Activations::Planes == 3 ? second : 0;
+    const float sum = t < Activations::Planes ? d[0] + d[3] : 0;
     sums.others = multiplyAdd(sum, *(const float *)(x.record + Activations::Scale), sums.others);
   }
 };
