@@ -210,6 +210,8 @@ static const Shape shapes[] = {
     {true, 3, 1, 32, 1, 0, 1, 4, 8, none, 0, 32, true, 1, 1, 132},
     {false, 3, 3, 32, 1, 65, 1, 64, 2, none, 0, 0, false, 1, 1, 132},
     {true, 12, 1, 64, 1, 200, 1, 32, 8, none, 0, 64, false, 1, 4, 9},
+    {true, 2, 2, 64, 1, 700, 1, 32, 24, none, 0, 64, false, 1, 1, 1}, // several steps of each warp, and stages
+    {false, 2, 2, 64, 1, 1000, 1, 32, 32, none, 0, 64, false, 1, 1, 1},
     {true, 2, 1, 64, 1, 40000, 1, 40, 1001, 33, 0, 64, true, 1, 64, 132},
 };
 

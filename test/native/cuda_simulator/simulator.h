@@ -237,6 +237,7 @@ DEVICE u32x4 loadShared16(const void *from) { return simulatedLoad<u32x4>("loadS
 /* ---- asynchronous copies ---------------------------------------------------------------------------------------------------------- */
 
 DEVICE void copyAsync16(void *shared, const void *from, u32 bytes = 16) { simulatedCopy(shared, from, bytes, 16); }
+DEVICE void copyAsync8(void *shared, const void *from, u32 bytes = 8) { simulatedCopy(shared, from, bytes, 8); }
 DEVICE void copyAsync4(void *shared, const void *from, u32 bytes = 4) { simulatedCopy(shared, from, bytes, 4); }
 DEVICE void copyAsyncCommit() { simulatedCommit(); }
 template <int N> DEVICE void copyAsyncWait() { simulatedWait(N); }

@@ -8,18 +8,19 @@
  */
 
 template <u32 HeadDim> struct FloatRows {
-  static constexpr u32 tiles = HeadDim > 128 ? 1 : 2;
+  static constexpr u32 tiles = HeadDim > 64 ? 1 : 2;
   static constexpr u32 keys = 8 * tiles;
   static constexpr u32 keyLoads = HeadDim / 16; // of a lane and a key
   static constexpr u32 chunks = HeadDim / 4;    // of a value
   static constexpr u32 atOnce = chunks <= 16 ? 2 : 1;              // keys whose values are loaded at once
   static constexpr u32 laneChunks = chunks <= 32 ? 1 : chunks / 32; // of a lane and a key
   static constexpr u32 valueLoads = keys / atOnce;
+  static constexpr u32 keyBytes = tiles * keyLoads * 512;
   typedef float Element;
 
-  f32x4 k[tiles][keyLoads];
-  f32x4 v[valueLoads][laneChunks];
-  u32 slot;                              // of key lane % keys
+  static constexpr u32 stageBytes = keyBytes + valueLoads * laneChunks * 512;
+
+  unsigned char *ring;
   f32x4 o[AttentionRowQueries][laneChunks];
   float highest[2], total[2]; // of queries 2 t and 2 t + 1
 
@@ -28,40 +29,48 @@ template <u32 HeadDim> struct FloatRows {
     return chunk < chunks ? chunk : chunks - 1; // the last lanes of heads of 96 do the same as others
   }
   static DEVICE_MEMBER u32 valueKey(u32 lane, u32 i) { return atOnce == 2 ? 2 * i + lane / 16 : i; }
-  static DEVICE_MEMBER f32x4 loadFloats(const float *from) { return __builtin_bit_cast(f32x4, loadStreaming16(from)); }
+  /** What this lane has asked for: nobody else reads it. */
+  DEVICE_MEMBER f32x4 &keyAt(u32 stage, u32 i, u32 j) const {
+    return ((f32x4 *)(ring + stage * stageBytes))[(i * keyLoads + j) * 32 + laneIndex()];
+  }
+  DEVICE_MEMBER f32x4 &valueAt(u32 stage, u32 i, u32 c) const {
+    return ((f32x4 *)(ring + stage * stageBytes + keyBytes))[(i * laneChunks + c) * 32 + laneIndex()];
+  }
 
-  DEVICE_MEMBER void loadKeys(const CudaAttentionRow &p, u32 ownSlot, u32 kvHead) {
-    slot = ownSlot;
+  /** Asks for the keys of a step. `slot`: of key lane % keys. */
+  DEVICE_MEMBER void loadKeys(const CudaAttentionRow &p, u32 stage, u32 slot, u32 kvHead) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < tiles; i++) {
       const u64 row = (u64)shuffle(slot, 8 * i + lane / 4) * p.kvHeads + kvHead;
       const float *from = (const float *)p.keyCache + row * HeadDim + lane % 4 * 4;
-      UNROLL for (u32 j = 0; j < keyLoads; j++) k[i][j] = loadFloats(from + 16 * j);
+      UNROLL for (u32 j = 0; j < keyLoads; j++) copyAsync16(&keyAt(stage, i, j), from + 16 * j);
     }
   }
-  DEVICE_MEMBER void loadValues(const CudaAttentionRow &p, u32 kvHead) {
+  /** Asks for their values. */
+  DEVICE_MEMBER void loadValues(const CudaAttentionRow &p, u32 stage, u32 slot, u32 kvHead) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < valueLoads; i++) {
       const u64 row = (u64)shuffle(slot, valueKey(lane, i)) * p.kvHeads + kvHead;
       const float *from = (const float *)p.valueCache + row * HeadDim;
-      UNROLL for (u32 c = 0; c < laneChunks; c++) v[i][c] = loadFloats(from + 4 * chunkOf(lane, c));
+      UNROLL for (u32 c = 0; c < laneChunks; c++) copyAsync16(&valueAt(stage, i, c), from + 4 * chunkOf(lane, c));
     }
   }
 
-  DEVICE_MEMBER void replaceKeys(u32 slots, u32 newSlot, const AttentionPlaces<HeadDim> &places) {
+  /** What is not in the cache yet. */
+  DEVICE_MEMBER void replaceKeys(u32 stage, u32 slot, u32 newSlot, const AttentionPlaces<HeadDim> &places) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < tiles; i++) {
-      const bool isNew = shuffle(slots, 8 * i + lane / 4) == newSlot;
+      if (shuffle(slot, 8 * i + lane / 4) != newSlot) continue;
       UNROLL for (u32 j = 0; j < keyLoads; j++)
-        if (isNew) k[i][j] = *(const f32x4 *)&places.turned[AttentionRowQueries][16 * j + lane % 4 * 4];
+          keyAt(stage, i, j) = *(const f32x4 *)&places.turned[AttentionRowQueries][16 * j + lane % 4 * 4];
     }
   }
-  DEVICE_MEMBER void replaceValues(u32 slots, u32 newSlot, const AttentionPlaces<HeadDim> &places) {
+  DEVICE_MEMBER void replaceValues(u32 stage, u32 slot, u32 newSlot, const AttentionPlaces<HeadDim> &places) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < valueLoads; i++) {
-      const bool isNew = shuffle(slots, valueKey(lane, i)) == newSlot;
+      if (shuffle(slot, valueKey(lane, i)) != newSlot) continue;
       UNROLL for (u32 c = 0; c < laneChunks; c++)
-        if (isNew) v[i][c] = *(const f32x4 *)&places.value[4 * chunkOf(lane, c)];
+          valueAt(stage, i, c) = *(const f32x4 *)&places.value[4 * chunkOf(lane, c)];
     }
   }
 
@@ -78,15 +87,17 @@ template <u32 HeadDim> struct FloatRows {
 
   static constexpr u32 scoreCount = 2 * tiles;
   /** scores[2 i + c]: of query 2 t + c with key g of tile i. */
-  DEVICE_MEMBER void scoreKeys(const AttentionPlaces<HeadDim> &places, float (&scores)[scoreCount]) const {
+  DEVICE_MEMBER void scoreKeys(u32 stage, const AttentionPlaces<HeadDim> &places, float (&scores)[scoreCount]) const {
     const u32 lane = laneIndex();
     float sums[tiles][AttentionRowQueries];
     UNROLL for (u32 i = 0; i < tiles; i++) UNROLL for (u32 q = 0; q < AttentionRowQueries; q++) sums[i][q] = 0.0f;
     UNROLL for (u32 j = 0; j < keyLoads; j++) {
+      f32x4 k[tiles];
+      UNROLL for (u32 i = 0; i < tiles; i++) k[i] = keyAt(stage, i, j);
       UNROLL for (u32 q = 0; q < AttentionRowQueries; q++) {
         const f32x4 x = *(const f32x4 *)&places.turned[q][16 * j + lane % 4 * 4];
         UNROLL for (u32 i = 0; i < tiles; i++) {
-          UNROLL for (u32 c = 0; c < 4; c++) sums[i][q] = multiplyAdd(x[c], k[i][j][c], sums[i][q]);
+          UNROLL for (u32 c = 0; c < 4; c++) sums[i][q] = multiplyAdd(x[c], k[i][c], sums[i][q]);
         }
       }
     }
@@ -104,9 +115,6 @@ template <u32 HeadDim> struct FloatRows {
     }
   }
   static DEVICE_MEMBER u32 scoredKey(u32 i) { return i / 2 * 8 + laneIndex() / 4; }
-
-  /** Weights [key][query] and corrections [query], of a warp. */
-  static constexpr u32 warpBytes = (keys + 1) * AttentionRowQueries * sizeof(float);
 
   struct Weights {}; // they are in `weights`
   DEVICE_MEMBER void weigh(const float (&scores)[scoreCount], Weights &, float *weights) {
@@ -142,15 +150,17 @@ template <u32 HeadDim> struct FloatRows {
         UNROLL for (u32 c = 0; c < laneChunks; c++) o[q][c] *= weights[keys * AttentionRowQueries + q];
   }
 
-  DEVICE_MEMBER void addValues(const Weights &, const float *weights) {
+  DEVICE_MEMBER void addValues(u32 stage, const Weights &, const float *weights) {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < valueLoads; i++) {
       const float *of = weights + valueKey(lane, i) * AttentionRowQueries;
+      f32x4 v[laneChunks];
+      UNROLL for (u32 c = 0; c < laneChunks; c++) v[c] = valueAt(stage, i, c);
       UNROLL for (u32 q4 = 0; q4 < AttentionRowQueries; q4 += 4) {
         const f32x4 w = *(const f32x4 *)(of + q4);
         UNROLL for (u32 q = 0; q < 4; q++) {
           UNROLL for (u32 c = 0; c < laneChunks; c++) {
-            UNROLL for (u32 e = 0; e < 4; e++) o[q4 + q][c][e] = multiplyAdd(w[q], v[i][c][e], o[q4 + q][c][e]);
+            UNROLL for (u32 e = 0; e < 4; e++) o[q4 + q][c][e] = multiplyAdd(w[q], v[c][e], o[q4 + q][c][e]);
           }
         }
       }

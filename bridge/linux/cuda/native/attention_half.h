@@ -16,60 +16,65 @@
 
 template <u32 HeadDim> struct HalfRows {
   static constexpr u32 keys = 16;
-  static constexpr u32 keyLoads = HeadDim / 32;  // of a lane and a key
+  static constexpr u32 keyLoads = HeadDim / 32; // of a lane and a key
   static constexpr u32 valueLoads = HeadDim / 64;
   static constexpr bool hasTail = HeadDim % 64 != 0; // 32 dimensions: 8 bytes of a lane and a key
   static constexpr u32 tiles = HeadDim / 16;
-  static constexpr u32 warpBytes = 0; // of shared memory
+  static constexpr u32 stageBytes = 4 * keys * HeadDim;
   typedef u16 Element;
 
-  u32x4 k[2][keyLoads];
-  u32x4 v[4][valueLoads > 0 ? valueLoads : 1];
-  u32x2 tail[4];
-  u32 slot; // of key lane % 16
+  unsigned char *ring;
   float o[tiles][4];
   float highest, total; // of query g, in the logarithm to base 2; the total of this lane's weights
   float factor;         // of its scores
 
-  /** Asks for the keys of a step. */
-  DEVICE_MEMBER void loadKeys(const CudaAttentionRow &p, u32 ownSlot, u32 kvHead) {
-    slot = ownSlot;
+  /** What this lane has asked for: nobody else reads it. */
+  DEVICE_MEMBER u32x4 &keyAt(u32 stage, u32 i, u32 j) const {
+    return ((u32x4 *)(ring + stage * stageBytes))[(i * keyLoads + j) * 32 + laneIndex()];
+  }
+  DEVICE_MEMBER u32x4 &valueAt(u32 stage, u32 i, u32 j) const {
+    return ((u32x4 *)(ring + stage * stageBytes))[(2 * keyLoads + i * valueLoads + j) * 32 + laneIndex()];
+  }
+  DEVICE_MEMBER u32x2 &tailAt(u32 stage, u32 i) const {
+    return ((u32x2 *)(ring + (stage + 1) * stageBytes - 4 * 32 * sizeof(u32x2)))[i * 32 + laneIndex()];
+  }
+
+  /** Asks for the keys of a step. `slot`: of key lane % 16. */
+  DEVICE_MEMBER void loadKeys(const CudaAttentionRow &p, u32 stage, u32 slot, u32 kvHead) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 2; i++) {
       const u64 row = (u64)shuffle(slot, 8 * i + lane / 4) * p.kvHeads + kvHead;
       const u16 *from = (const u16 *)p.keyCache + row * HeadDim + lane % 4 * 8;
-      UNROLL for (u32 j = 0; j < keyLoads; j++) k[i][j] = loadStreaming16(from + 32 * j);
+      UNROLL for (u32 j = 0; j < keyLoads; j++) copyAsync16(&keyAt(stage, i, j), from + 32 * j);
     }
   }
   /** Asks for their values. */
-  DEVICE_MEMBER void loadValues(const CudaAttentionRow &p, u32 kvHead) {
+  DEVICE_MEMBER void loadValues(const CudaAttentionRow &p, u32 stage, u32 slot, u32 kvHead) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 4; i++) {
       const u64 row = (u64)shuffle(slot, valueKey(lane, i)) * p.kvHeads + kvHead;
       const u16 *from = (const u16 *)p.valueCache + row * HeadDim;
-      UNROLL for (u32 j = 0; j < valueLoads; j++) v[i][j] = loadStreaming16(from + 64 * j + lane / 4 * 8);
-      if constexpr (hasTail) tail[i] = loadStreaming8(from + 64 * valueLoads + lane / 4 * 4);
+      UNROLL for (u32 j = 0; j < valueLoads; j++) copyAsync16(&valueAt(stage, i, j), from + 64 * j + lane / 4 * 8);
+      if constexpr (hasTail) copyAsync8(&tailAt(stage, i), from + 64 * valueLoads + lane / 4 * 4);
     }
   }
   static DEVICE_MEMBER u32 valueKey(u32 lane, u32 i) { return i / 2 * 8 + lane % 4 * 2 + i % 2; }
 
   /** What is not in the cache yet. */
-  DEVICE_MEMBER void replaceKeys(u32 slots, u32 newSlot, const AttentionPlaces<HeadDim> &places) {
+  DEVICE_MEMBER void replaceKeys(u32 stage, u32 slot, u32 newSlot, const AttentionPlaces<HeadDim> &places) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 2; i++) {
-      const bool isNew = shuffle(slots, 8 * i + lane / 4) == newSlot;
-      UNROLL for (u32 j = 0; j < keyLoads; j++)
-        if (isNew) k[i][j] = *(const u32x4 *)&places.halfKey[32 * j + lane % 4 * 8];
+      if (shuffle(slot, 8 * i + lane / 4) != newSlot) continue;
+      UNROLL for (u32 j = 0; j < keyLoads; j++) keyAt(stage, i, j) = *(const u32x4 *)&places.halfKey[32 * j + lane % 4 * 8];
     }
   }
-  DEVICE_MEMBER void replaceValues(u32 slots, u32 newSlot, const AttentionPlaces<HeadDim> &places) {
+  DEVICE_MEMBER void replaceValues(u32 stage, u32 slot, u32 newSlot, const AttentionPlaces<HeadDim> &places) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 4; i++) {
-      const bool isNew = shuffle(slots, valueKey(lane, i)) == newSlot;
+      if (shuffle(slot, valueKey(lane, i)) != newSlot) continue;
       UNROLL for (u32 j = 0; j < valueLoads; j++)
-        if (isNew) v[i][j] = *(const u32x4 *)&places.halfValue[64 * j + lane / 4 * 8];
-      if constexpr (hasTail)
-        if (isNew) tail[i] = *(const u32x2 *)&places.halfValue[64 * valueLoads + lane / 4 * 4];
+          valueAt(stage, i, j) = *(const u32x4 *)&places.halfValue[64 * j + lane / 4 * 8];
+      if constexpr (hasTail) tailAt(stage, i) = *(const u32x2 *)&places.halfValue[64 * valueLoads + lane / 4 * 4];
     }
   }
 
@@ -105,7 +110,7 @@ template <u32 HeadDim> struct HalfRows {
 
   static constexpr u32 scoreCount = 4;
   /** scores[i]: of query g with key scoredKey(i). */
-  DEVICE_MEMBER void scoreKeys(const AttentionPlaces<HeadDim> &places, float (&scores)[scoreCount]) const {
+  DEVICE_MEMBER void scoreKeys(u32 stage, const AttentionPlaces<HeadDim> &places, float (&scores)[scoreCount]) const {
     const u32 lane = laneIndex();
     float d[2][4] = {};
     UNROLL for (u32 j = 0; j < keyLoads; j++) {
@@ -113,8 +118,9 @@ template <u32 HeadDim> struct HalfRows {
       const u32x4 lower = *(const u32x4 *)&places.halves[1][lane / 4][32 * j + lane % 4 * 8];
       const u32 early[4] = {upper.x, lower.x, upper.y, lower.y}, late[4] = {upper.z, lower.z, upper.w, lower.w};
       UNROLL for (u32 i = 0; i < 2; i++) {
-        mmaF16(d[i], early, (const u32[2]){k[i][j].x, k[i][j].y});
-        mmaF16(d[i], late, (const u32[2]){k[i][j].z, k[i][j].w});
+        const u32x4 k = keyAt(stage, i, j);
+        mmaF16(d[i], early, (const u32[2]){k.x, k.y});
+        mmaF16(d[i], late, (const u32[2]){k.z, k.w});
       }
     }
     UNROLL for (u32 i = 0; i < 4; i++) scores[i] = (d[i / 2][i % 2] + d[i / 2][i % 2 + 2]) * factor;
@@ -163,13 +169,16 @@ template <u32 HeadDim> struct HalfRows {
     mmaF16(o[tile], values, weights.parts[1]);
   }
   /** Adds the weighted values of a step. */
-  DEVICE_MEMBER void addValues(const Weights &weights, const float *) {
+  DEVICE_MEMBER void addValues(u32 stage, const Weights &weights, const float *) {
     UNROLL for (u32 j = 0; j < valueLoads; j++) {
-      UNROLL for (u32 c = 0; c < 4; c++) addPair(4 * j + c, v[0][j][c], v[1][j][c], v[2][j][c], v[3][j][c], weights);
+      u32x4 v[4];
+      UNROLL for (u32 i = 0; i < 4; i++) v[i] = valueAt(stage, i, j);
+      UNROLL for (u32 c = 0; c < 4; c++) addPair(4 * j + c, v[0][c], v[1][c], v[2][c], v[3][c], weights);
     }
     if constexpr (hasTail) {
-      UNROLL for (u32 c = 0; c < 2; c++)
-        addPair(4 * valueLoads + c, tail[0][c], tail[1][c], tail[2][c], tail[3][c], weights);
+      u32x2 v[4];
+      UNROLL for (u32 i = 0; i < 4; i++) v[i] = tailAt(stage, i);
+      UNROLL for (u32 c = 0; c < 2; c++) addPair(4 * valueLoads + c, v[0][c], v[1][c], v[2][c], v[3][c], weights);
     }
   }
   /** The warp's sums into shared memory. */

@@ -12,14 +12,14 @@ enum { MostRows = 8 };
 
 static const struct {
   const char *format;
-  uint32_t headDim, keys; // of a step
+  uint32_t headDim;
   const char *kernel;
 } variants[] = {
-    {"f16", 32, 16, "attention_row_32_f16"},   {"f16", 64, 16, "attention_row_64_f16"},
-    {"f16", 96, 16, "attention_row_96_f16"},   {"f16", 128, 16, "attention_row_128_f16"},
-    {"f16", 256, 16, "attention_row_256_f16"}, {"f32", 32, 16, "attention_row_32_f32"},
-    {"f32", 64, 16, "attention_row_64_f32"},   {"f32", 96, 16, "attention_row_96_f32"},
-    {"f32", 128, 16, "attention_row_128_f32"}, {"f32", 256, 8, "attention_row_256_f32"},
+    {"f16", 32, "attention_row_32_f16"},   {"f16", 64, "attention_row_64_f16"},
+    {"f16", 96, "attention_row_96_f16"},   {"f16", 128, "attention_row_128_f16"},
+    {"f16", 256, "attention_row_256_f16"}, {"f32", 32, "attention_row_32_f32"},
+    {"f32", 64, "attention_row_64_f32"},   {"f32", 96, "attention_row_96_f32"},
+    {"f32", 128, "attention_row_128_f32"}, {"f32", 256, "attention_row_256_f32"},
 };
 enum { Variants = sizeof variants / sizeof *variants };
 
@@ -232,10 +232,11 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
       !isInOrder(&row, rows, headDim, &row))
     return 0;
 
+  const uint32_t elementBytes = strcmp(variants[variant].format, "f16") == 0 ? 2 : 4, stepKeys = attentionRowKeys(headDim, elementBytes);
   const uint32_t heads = row.kvHeads * row.tiles;
   const uint64_t capacity = (uint64_t)row.blocksPerSequence * row.blockSize;
   const uint64_t keys = capacity < row.window ? capacity : row.window;
-  const uint64_t worth = keys / variants[variant].keys / AttentionRowLeastSteps + 1;
+  const uint64_t worth = keys / stepKeys / AttentionRowLeastSteps + 1;
   uint64_t splits = device->multiprocessors / (heads * rows);
   if (splits > worth) splits = worth;
   if (splits > AttentionRowMostSplits) splits = AttentionRowMostSplits;
@@ -243,11 +244,21 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   row.splits = (uint32_t)splits;
   row.splitShare = splits == 1 ? UINT32_MAX : (uint32_t)((((uint64_t)1 << 32) + splits - 1) / splits);
 
+  // As many stages as the longest row has steps for, and the device has room for.
+  const uint32_t stage = attentionRowStage(headDim, elementBytes), sums = attentionRowSums(headDim);
+  const uint64_t table = row.blocksPerSequence <= AttentionRowTable ? row.blocksPerSequence * sizeof(uint32_t) : 0;
+  const uint64_t fixed = attentionRowPlaces(headDim) + table, steps = keys / stepKeys / splits / AttentionRowWarps + 1;
+  row.stages = steps < AttentionRowMostStages ? (uint32_t)steps : AttentionRowMostStages;
+  while (row.stages > 1 && fixed + (uint64_t)row.stages * stage * AttentionRowWarps > device->sharedBytes) row.stages--;
+  row.ringBytes = row.stages * stage > sums ? row.stages * stage : sums;
+  const uint64_t shared = fixed + (uint64_t)row.ringBytes * AttentionRowWarps;
+  if (shared > device->sharedBytes) return 0;
+
   *out = (CudaNativeLaunch){
       .kernel = variants[variant].kernel,
       .grid = {row.splits, heads, rows},
       .block = {AttentionRowThreads, 1, 1},
-      .sharedBytes = attentionRowShared(headDim),
+      .sharedBytes = (uint32_t)shared,
       .scratchBytes = (uint64_t)rows * row.kvHeads * sizeof(uint32_t),
       .scratchOffset = offsetof(CudaAttentionRow, counters),
       .partialBytes = attentionRowPartials(headDim, row.splits) * heads * rows,
@@ -255,7 +266,6 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
       .overlaps = true,
       .parameterBytes = sizeof row,
   };
-  if (out->sharedBytes > device->sharedBytes) return 0;
   memcpy(out->parameters, &row, sizeof row);
   return run.count;
 }

@@ -42,10 +42,12 @@ template <u32 keys> DEVICE KeyRange rangeOf(const CudaAttentionRow &p, u32 posit
   range.end = position + 1;
   range.begin = range.end - minimum(range.end, p.window);
   const u32 first = range.begin / keys, steps = (range.end - 1) / keys - first + 1;
-  const u32 blocks = (steps + AttentionRowLeastSteps - 1) / AttentionRowLeastSteps;
+  // What one block can do at once needs no joining.
+  const u32 each = steps <= AttentionRowWarps ? (u32)AttentionRowWarps : (u32)AttentionRowLeastSteps;
+  const u32 blocks = (steps + each - 1) / each;
   const bool isFew = blocks <= p.splits;
   const auto border = [&](u32 i) { // of part i and the one before it
-    if (isFew) return minimum(i * AttentionRowLeastSteps, steps);
+    if (isFew) return minimum(i * each, steps);
     return i == p.splits ? steps : (u32)((u64)(i * steps) * p.splitShare >> 32);
   };
   range.used = isFew ? blocks : p.splits;
@@ -67,13 +69,23 @@ struct BlockTable {
   }
 };
 
+/** Waits for what was asked for first of `stages` stages, keys or values. */
+DEVICE void waitForStage(u32 stages) {
+  if (stages == 1) copyAsyncWait<1>();
+  else if (stages == 2) copyAsyncWait<3>();
+  else copyAsyncWait<2 * AttentionRowMostStages - 1>();
+}
+
 template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttentionRow &p, unsigned char *arena) {
+  typedef WarpSums<HeadDim> Sums;
   AttentionPlaces<HeadDim> &places = *(AttentionPlaces<HeadDim> *)arena;
-  WarpSums<HeadDim> *sums = (WarpSums<HeadDim> *)(arena + sizeof(AttentionPlaces<HeadDim>));
-  static_assert(sizeof(AttentionPlaces<HeadDim>) % 16 == 0 && sizeof(WarpSums<HeadDim>) % 16 == 0);
-  static_assert(sizeof places + AttentionRowWarps * sizeof *sums == attentionRowShared(HeadDim));
-  static_assert(sizeof(float) * AttentionRowQueries * AttentionRowMostSplits <= AttentionRowWarps * sizeof *sums);
-  static_assert(Rows::warpBytes <= sizeof *sums);
+  unsigned char *const rings = arena + sizeof places;
+  u32 *const table = (u32 *)(rings + AttentionRowWarps * p.ringBytes);
+  static_assert(sizeof places == attentionRowPlaces(HeadDim) && sizeof places % 16 == 0);
+  static_assert(Rows::keys == attentionRowKeys(HeadDim, sizeof(typename Rows::Element)));
+  static_assert(Rows::stageBytes == attentionRowStage(HeadDim, sizeof(typename Rows::Element)));
+  static_assert(sizeof(Sums) == attentionRowSums(HeadDim) && sizeof(Sums) % 16 == 0);
+  static_assert(sizeof(float) * AttentionRowQueries * AttentionRowMostSplits <= AttentionRowWarps * sizeof(Sums));
   const u32 thread = threadIndex(), warp = warpIndex(), lane = laneIndex();
   const u32 row = blockIndexZ(), split = blockIndexX();
   const u32 kvHead = p.tiles == 1 ? blockIndexY() : blockIndexY() / p.tiles, tile = blockIndexY() - kvHead * p.tiles;
@@ -87,7 +99,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   const u32 newSlot = p.slots != nullptr ? p.slots[row] : 0xffffffff; // SkippedSlot
   const bool isStaged = p.blocksPerSequence <= AttentionRowTable;
   if (isStaged) {
-    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) copyAsync4(&places.table[i], &p.blockTables[i]);
+    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) copyAsync4(&table[i], &p.blockTables[i]);
   }
   copyAsyncCommit();
   PairsOfRows<HeadDim> pairs;
@@ -99,39 +111,45 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   const u32 *blocks = p.blockTables + (u64)sequence * p.blocksPerSequence;
   copyAsyncWait<0>();
   if (isStaged && sequence != 0) {
-    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) places.table[i] = blocks[i];
+    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) table[i] = blocks[i];
   }
   syncThreads();
 
-  const BlockTable slots = {blocks, isStaged ? places.table : nullptr, p.blockSize, p.blockShift};
+  const BlockTable slots = {blocks, isStaged ? table : nullptr, p.blockSize, p.blockShift};
   // Lanes beyond the row's keys take its first or last.
   const auto slotOfStep = [&](u32 step) {
     const u32 key = step * Rows::keys + lane % Rows::keys;
     return slots.slotOf(minimum(maximum(key, range.begin), range.end - 1));
   };
   Rows rows;
-  u32 step = range.firstStep + warp;
-  u32 stepSlots = step < range.endStep ? slotOfStep(step) : 0;
-  if (step < range.endStep) {
-    rows.loadKeys(p, stepSlots, kvHead);
-    rows.loadValues(p, kvHead);
-  }
+  rows.ring = rings + warp * p.ringBytes;
+  u32 step = range.firstStep + warp, asked = step;
+  const auto ask = [&](u32 stage) { // for the next step, if there is one
+    const u32 stepSlots = asked < range.endStep ? slotOfStep(asked) : 0;
+    if (asked < range.endStep) rows.loadKeys(p, stage, stepSlots, kvHead);
+    copyAsyncCommit();
+    return stepSlots;
+  };
+  const auto askValues = [&](u32 stage, u32 stepSlots) {
+    if (asked < range.endStep) rows.loadValues(p, stage, stepSlots, kvHead);
+    copyAsyncCommit();
+    asked += AttentionRowWarps;
+  };
+  for (u32 stage = 0; stage < p.stages; stage++) askValues(stage, ask(stage));
   pairs.turn(p, position, places);
   syncThreads();
   Rows::prepare(places);
   syncThreads();
   rows.begin(places);
-  float *const own = (float *)&sums[warp]; // until the warp's sums are there
   const float scale = p.softCap > 0.0f ? p.scale : p.scale * log2OfE;
-  while (step < range.endStep) {
-    const u32 next = step + AttentionRowWarps;
-    const bool hasNext = next < range.endStep;
-    const u32 nextSlots = hasNext ? slotOfStep(next) : 0;
+  for (u32 stage = 0; step < range.endStep; step += AttentionRowWarps) {
+    const u32 stepSlots = newSlot != 0xffffffff ? slotOfStep(step) : 0;
     const bool hasNew = newSlot != 0xffffffff && ballot(stepSlots == newSlot) != 0;
-    if (hasNew) rows.replaceKeys(stepSlots, newSlot, places);
+    waitForStage(p.stages);
+    if (hasNew) rows.replaceKeys(stage, stepSlots, newSlot, places);
     float scores[Rows::scoreCount];
-    rows.scoreKeys(places, scores);
-    if (hasNext) rows.loadKeys(p, nextSlots, kvHead);
+    rows.scoreKeys(stage, places, scores);
+    const u32 nextSlots = ask(stage);
     UNROLL for (u32 i = 0; i < Rows::scoreCount; i++) {
       float score = scores[i] * scale;
       if (p.softCap > 0.0f) score = log2OfE * softCap(score, p.softCap);
@@ -139,16 +157,16 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
       scores[i] = key >= range.begin && key < range.end ? score : -__builtin_inff();
     }
     typename Rows::Weights weights;
-    rows.weigh(scores, weights, own);
-    if (hasNew) rows.replaceValues(stepSlots, newSlot, places);
-    rows.addValues(weights, own);
-    if (hasNext) rows.loadValues(p, kvHead);
-    stepSlots = nextSlots;
-    step = next;
+    rows.weigh(scores, weights, places.weights[warp][0]);
+    waitForStage(p.stages);
+    if (hasNew) rows.replaceValues(stage, stepSlots, newSlot, places);
+    rows.addValues(stage, weights, places.weights[warp][0]);
+    askValues(stage, nextSlots);
+    stage = stage + 1 < p.stages ? stage + 1 : 0;
   }
   syncWarp();
   const u32 warps = minimum(range.endStep - range.firstStep, (u32)AttentionRowWarps);
-  if (warp < warps) rows.end(sums[warp]);
+  if (warp < warps) rows.end(*(Sums *)rows.ring);
   syncThreads();
 
   const u64 head = (u64)row * p.kvHeads + kvHead;
@@ -156,7 +174,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   const Partials<HeadDim> partials(p, head * p.tiles + tile);
   for (u32 item = thread; item < group * (HeadDim / 4); item += AttentionRowThreads) {
     const u32 query = item / (HeadDim / 4), dimension = item % (HeadDim / 4) * 4;
-    const JoinedSums joined = joinWarps<HeadDim>(sums, warps, query, dimension);
+    const JoinedSums joined = joinWarps<HeadDim>(rings, p.ringBytes, warps, query, dimension);
     if (isAlone) {
       *(f32x4 *)&p.out[(firstHead + query) * HeadDim + dimension] = joined.values * fastReciprocal(joined.total);
     } else {
@@ -167,7 +185,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   }
   if (!isAlone) {
     if (!arriveLast(p.counters + head, range.used * p.tiles, places.isLast)) return;
-    float *const weights = (float *)sums;
+    float *const weights = (float *)rings;
     ROLLED for (u32 i = 0; i < p.tiles; i++) {
       if (i > 0) syncThreads();
       const u32 from = i * AttentionRowQueries;

@@ -13,7 +13,8 @@ enum {
   AttentionRowThreads = 256,
   AttentionRowWarps = AttentionRowThreads / 32,
   AttentionRowQueries = 8,    /* heads of a block: columns of a matrix instruction */
-  AttentionRowTable = 1024,   /* blocks of a sequence, at most, whose table is read into shared memory */
+  AttentionRowTable = 8192,   /* blocks of a sequence, at most, whose table is read into shared memory */
+  AttentionRowMostStages = 3, /* steps of a warp that are asked for before they are used */
   AttentionRowLeastSteps = 4, /* of keys, that are worth a block */
   AttentionRowMostSplits = 128,
   AttentionRowNoShift = 32    /* blockShift: blockSize is no power of two */
@@ -37,6 +38,8 @@ typedef struct CudaAttentionRow {
   uint32_t blockSize, blockShift, blocksPerSequence;
   uint32_t window;
   uint32_t splits;              /* blocks of a tile of heads, which share out the keys */
+  uint32_t stages;
+  uint32_t ringBytes;           /* of a warp */
   uint32_t splitShare;          /* 2^32 / splits, rounded up; 0xffffffff for one */
   uint32_t rotaryDims;
   uint32_t turnsHalves;         /* pairs are (p, p + rotaryDims / 2), not (2 p, 2 p + 1) */
@@ -50,12 +53,25 @@ typedef struct CudaAttentionRow {
 #define AttentionRowInline static inline
 #endif
 
-/** Shared memory of a block: AttentionPlaces, and a WarpSums of each warp. */
-AttentionRowInline uint32_t attentionRowShared(uint32_t headDim) {
-  const uint32_t floats = (AttentionRowQueries + 2) * headDim * 4, halves = AttentionRowQueries * (headDim + 32) * 4 + headDim * 4;
-  const uint32_t sums = AttentionRowQueries * (headDim + 2) * 4;
-  return floats + halves + AttentionRowQueries * 4 + 16 + AttentionRowTable * 4 + AttentionRowWarps * sums;
+/** Keys of a step. */
+AttentionRowInline uint32_t attentionRowKeys(uint32_t headDim, uint32_t elementBytes) {
+  return elementBytes == 4 && headDim > 64 ? 8 : 16;
 }
+
+/** Bytes of the keys and values of a step. Values of 96 floats are loaded by lanes of which some do what others do. */
+AttentionRowInline uint32_t attentionRowStage(uint32_t headDim, uint32_t elementBytes) {
+  const uint32_t each = attentionRowKeys(headDim, elementBytes) * elementBytes;
+  return each * headDim + each * (elementBytes == 2 || headDim >= 128 ? headDim : headDim <= 64 ? 64 : 128);
+}
+
+/** What AttentionPlaces are. */
+AttentionRowInline uint32_t attentionRowPlaces(uint32_t headDim) {
+  const uint32_t floats = (AttentionRowQueries + 2) * headDim * 4, halves = AttentionRowQueries * (headDim + 32) * 4 + headDim * 4;
+  return floats + halves + AttentionRowQueries * 4 + 16 + AttentionRowWarps * 17 * AttentionRowQueries * 4;
+}
+
+/** What WarpSums are. */
+AttentionRowInline uint32_t attentionRowSums(uint32_t headDim) { return AttentionRowQueries * (headDim + 2) * 4; }
 
 /** Bytes of the partials of a tile of heads. */
 AttentionRowInline uint64_t attentionRowPartials(uint32_t headDim, uint32_t splits) {

@@ -3,7 +3,7 @@
  * attention_row.cu.
  */
 
-/** What a block keeps in shared memory. Warps' sums follow (attention_join.h). */
+/** What a block keeps in shared memory. Behind it are the warps' rings, which end as their sums, and a block table. */
 template <u32 HeadDim> struct AttentionPlaces {
   static constexpr u32 halfRow = HeadDim + 32; // of halves: rows begin in different banks
   float turned[AttentionRowQueries + 1][HeadDim]; // the block's heads, then the key
@@ -12,7 +12,7 @@ template <u32 HeadDim> struct AttentionPlaces {
   u16 halfKey[HeadDim], halfValue[HeadDim];
   float factors[AttentionRowQueries]; // of scores
   u32 isLast, unused[3];
-  u32 table[AttentionRowTable];
+  float weights[AttentionRowWarps][17][AttentionRowQueries]; // attention_float.h: of the keys of a warp's step, and corrections
 };
 
 /** 32 bits of 2/pi in binary, from bit 32 (i - 1) behind the point on; those of i = 0 are before it. */

@@ -263,6 +263,9 @@ DEVICE void copyAsync16(void *shared, const void *from, u32 bytes = 16) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(from), "r"(bytes)
                : "memory");
 }
+DEVICE void copyAsync8(void *shared, const void *from, u32 bytes = 8) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(sharedAddress(shared)), "l"(from), "r"(bytes) : "memory");
+}
 DEVICE void copyAsync4(void *shared, const void *from, u32 bytes = 4) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(sharedAddress(shared)), "l"(from), "r"(bytes) : "memory");
 }
