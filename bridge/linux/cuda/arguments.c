@@ -181,6 +181,7 @@ bool cudaArgumentsPlace(CudaArguments *arguments, const DriverCommand *command, 
     if (!mirror) continue;
     if (argument->writable) return false;
     dispatch->launch.buffers[argument->index] = mirror->copy + (range.from - mirror->from);
+    dispatch->mirrored |= 1u << argument->index;
   }
   return true;
 }

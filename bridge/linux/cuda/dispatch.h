@@ -14,6 +14,7 @@ typedef struct CudaDispatch {
   uint32_t groups[3];
   uint32_t block[3];
   uint32_t sharedBytes;
+  uint32_t mirrored; /* bit i: buffer i is a copy that the graph's first nodes make (arguments.h) */
 } CudaDispatch;
 
 /** Reads a command of kind DriverCommandDispatch, without its indirectGroups. The device is entered. False with a malloc'ed

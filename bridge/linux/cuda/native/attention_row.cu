@@ -69,6 +69,34 @@ struct BlockTable {
   }
 };
 
+/** A word of the run, which a copy has brought since this multiprocessor last read it. */
+DEVICE u32 loadWord(const u32 *from) { return bitsOf(loadShared((const float *)from)); }
+
+DEVICE void stageTable(u32 *table, const u32 *blocks, u32 count) {
+  constexpr u32 each = 4;
+  ROLLED for (u32 first = threadIndex(); first < count; first += each * AttentionRowThreads) {
+    u32 some[each];
+    UNROLL for (u32 i = 0; i < each; i++) {
+      const u32 entry = first + i * AttentionRowThreads;
+      some[i] = entry < count ? loadWord(&blocks[entry]) : 0;
+    }
+    UNROLL for (u32 i = 0; i < each; i++) {
+      const u32 entry = first + i * AttentionRowThreads;
+      if (entry < count) table[entry] = some[i];
+    }
+  }
+}
+
+/** Brings a step's keys and values from memory to the second cache. `slot`: of key lane % keys. */
+template <typename Rows, u32 HeadDim> DEVICE void prefetchRow(const CudaAttentionRow &p, u32 slot, u32 kvHead) {
+  constexpr u32 bytes = HeadDim * sizeof(typename Rows::Element), line = 128, lanes = 32 / Rows::keys;
+  const u64 at = ((u64)slot * p.kvHeads + kvHead) * bytes;
+  for (u32 i = laneIndex() / Rows::keys * line; i < bytes; i += lanes * line) {
+    prefetchL2((const char *)p.keyCache + at + i);
+    prefetchL2((const char *)p.valueCache + at + i);
+  }
+}
+
 /** Waits for what was asked for first of `stages` stages, keys or values. */
 DEVICE void waitForStage(u32 stages) {
   if (stages == 1) copyAsyncWait<1>();
@@ -92,27 +120,18 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   const u32 groupHeads = p.groupHeads, firstOfTile = tile * AttentionRowQueries;
   const u32 group = minimum(groupHeads - firstOfTile, (u32)AttentionRowQueries);
   const u64 firstHead = (u64)row * p.heads + kvHead * groupHeads + firstOfTile;
-  waitForPrevious();
+  allowNext();
+  if (!p.readsEarly) waitForPrevious();
 
   // All that does not depend on anything is asked for at once; most rows are of the first sequence.
-  const u32 position = p.positions[row], sequence = p.sequences[row];
-  const u32 newSlot = p.slots != nullptr ? p.slots[row] : 0xffffffff; // SkippedSlot
+  const u32 position = loadWord(&p.positions[row]), sequence = loadWord(&p.sequences[row]);
+  const u32 newSlot = p.slots != nullptr ? loadWord(&p.slots[row]) : 0xffffffff; // SkippedSlot
   const bool isStaged = p.blocksPerSequence <= AttentionRowTable;
-  if (isStaged) {
-    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) copyAsync4(&table[i], &p.blockTables[i]);
-  }
-  copyAsyncCommit();
-  PairsOfRows<HeadDim> pairs;
-  pairs.load(p, firstHead, group, kvHead);
+  if (isStaged) stageTable(table, p.blockTables, p.blocksPerSequence);
   const KeyRange range = rangeOf<Rows::keys>(p, position, split);
-  allowNext();
   if (split >= range.used) return;
-
   const u32 *blocks = p.blockTables + (u64)sequence * p.blocksPerSequence;
-  copyAsyncWait<0>();
-  if (isStaged && sequence != 0) {
-    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) table[i] = blocks[i];
-  }
+  if (isStaged && sequence != 0) stageTable(table, blocks, p.blocksPerSequence);
   syncThreads();
 
   const BlockTable slots = {blocks, isStaged ? table : nullptr, p.blockSize, p.blockShift};
@@ -121,6 +140,13 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const u32 key = step * Rows::keys + lane % Rows::keys;
     return slots.slotOf(minimum(maximum(key, range.begin), range.end - 1));
   };
+  if (p.readsEarly) {
+    // What the kernel in front of this one does not write may come nearer while that runs.
+    for (u32 i = 0, ahead = range.firstStep + warp; i < p.stages && ahead < range.endStep; i++, ahead += AttentionRowWarps)
+      prefetchRow<Rows, HeadDim>(p, slotOfStep(ahead), kvHead);
+    waitForPrevious();
+  }
+  PairsOfRows<HeadDim> pairs;
   Rows rows;
   rows.ring = rings + warp * p.ringBytes;
   u32 step = range.firstStep + warp, asked = step;
@@ -135,7 +161,9 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     copyAsyncCommit();
     asked += AttentionRowWarps;
   };
-  for (u32 stage = 0; stage < p.stages; stage++) askValues(stage, ask(stage));
+  askValues(0, ask(0));
+  pairs.load(p, firstHead, group, kvHead);
+  for (u32 stage = 1; stage < p.stages; stage++) askValues(stage, ask(stage));
   pairs.turn(p, position, places);
   syncThreads();
   Rows::prepare(places);

@@ -32,6 +32,7 @@ typedef struct CudaNativeCommand {
   const void *constants[DriverMaxBuffers];    /* what is bound there, where it is a `constant T &` that stays as it is */
   uint64_t threads[3];                        /* of the whole grid */
   uint32_t threadsPerThreadgroup[3];
+  uint32_t unwritten;                         /* bit i: no command of its graph writes what buffer i is bound to: words of a run */
   bool waits;                                 /* a barrier comes before it */
 } CudaNativeCommand;
 
