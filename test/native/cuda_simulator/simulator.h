@@ -55,7 +55,6 @@ DEVICE u32 blockCountX() { return simulatedPlace()->blocks[0]; }
 DEVICE u32 blockCountY() { return simulatedPlace()->blocks[1]; }
 DEVICE u32 blockCountZ() { return simulatedPlace()->blocks[2]; }
 DEVICE u32 laneIndex() { return threadIndex() & 31; }
-DEVICE u32 warpIndex() { return threadIndex() >> 5; }
 
 /* ---- waiting for each other ----------------------------------------------------------------------------------------------- */
 
@@ -64,6 +63,11 @@ DEVICE void syncThreads(u32 barrier, u32 threads) { simulatedBarrier(barrier, th
 DEVICE void arriveThreads(u32 barrier, u32 threads) { simulatedBarrier(barrier, threads, false); }
 DEVICE void syncWarp() {
   simulatedCollective("syncWarp", [](void **) {}, nullptr);
+}
+/** It is a shuffle on GPUs: all lanes come, or it waits for ever. */
+DEVICE u32 warpIndex() {
+  simulatedCollective("warpIndex", [](void **) {}, nullptr);
+  return threadIndex() >> 5;
 }
 DEVICE void waitForPrevious() {}
 DEVICE void allowNext() {}

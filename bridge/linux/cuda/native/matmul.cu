@@ -86,8 +86,9 @@ constexpr float FirstPower = 0x1p8f;
 /** The power of two that weights have to be multiplied with, where the one that they were multiplied with does not suit the largest:
  * halves end at 2^16, and have all bits from 2^-14 on. Else 0. In all threads. */
 DEVICE float betterPower(float largest, float power, float *control) {
+  const u32 warp = warpIndex();
   largest = reduceMaxWarp(largest);
-  if (laneIndex() == 0) control[warpIndex()] = largest;
+  if (laneIndex() == 0) control[warp] = largest;
   syncThreads();
   for (u32 i = 0; i < MatmulBlockThreads / 32; i++) largest = maximum(largest, control[i]);
   const u32 bits = bitsOf(largest);

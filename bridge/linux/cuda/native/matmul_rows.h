@@ -80,8 +80,9 @@ DEVICE float largestHeld(const HeldElementsOfRow &held, float largest) {
 
 /** The largest among a row's threads. */
 DEVICE float largestOfRow(float largest, float *maxima) {
+  const u32 warp = warpIndex();
   largest = reduceMaxWarp(largest);
-  if (laneIndex() == 0) maxima[warpIndex()] = largest;
+  if (laneIndex() == 0) maxima[warp] = largest;
   syncThreads();
   const u32 firstWarp = threadIndex() / RowThreads * (RowThreads / 32);
   for (u32 i = 0; i < RowThreads / 32; i++) largest = maximum(largest, maxima[firstWarp + i]);
