@@ -6,6 +6,8 @@
 
 #define DEVICE __attribute__((device, always_inline)) inline
 #define DEVICE_MEMBER DEVICE /* of a struct */
+/** A function that is called: for what many kernels of a file have and is not worth its bytes in each of them. */
+#define DEVICE_CALLED static __attribute__((device, noinline))
 /** GLOBAL(threads, blocksPerSM) void name(const Parameters p) { ... } */
 #define GLOBAL(threads, blocksPerSM) extern "C" __attribute__((global, launch_bounds(threads, blocksPerSM)))
 /** Inside of a kernel: all of the block's shared memory, from an address that is a multiple of 16 on. */

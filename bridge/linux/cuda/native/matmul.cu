@@ -205,7 +205,7 @@ template <typename Weights, u32 outputs> DEVICE void matmul(const MatmulParamete
   u32 *const counters = (u32 *)p.counters;
   const u32 rows = minimum(*(const u32 *)p.rowCount, p.mostRows);
   if (blockIndexX() * MatmulTileRows < rows) {
-    convertRows<Weights::RowPlanes>(p, rows, counters, (u32 *)arena);
+    convertRows<Weights::RowPlanes>(p, rows, (u32 *)arena);
     makeOutputs<Weights, outputs>(p, arena, rows, counters);
   }
   allowNext();

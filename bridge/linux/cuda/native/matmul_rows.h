@@ -90,7 +90,8 @@ DEVICE float largestOfRow(float largest, float *maxima) {
 }
 
 /** Claims and converts rows while there are some, and zeros up to the end of the last tile. `control` is shared memory: a word, and one of each warp. */
-template <u32 planes> DEVICE void convertRows(const MatmulParameters &p, u32 rows, u32 *counters, u32 *control) {
+template <u32 planes> DEVICE_CALLED void convertRows(const MatmulParameters p, u32 rows, u32 *control) {
+  u32 *const counters = (u32 *)p.counters;
   const u32 thread = threadIndex(), parts = (p.depth + HeldElements - 1) / HeldElements;
   for (;;) {
     if (thread == 0) control[0] = atomicAdd(counters + MatmulClaims, 1);

@@ -131,11 +131,11 @@ DEVICE u8 *weightsPlace(const WeightSource<QuantisedWeights<Type>, outputs> &, c
   return tile.w + step % 2 * (outputs * TileRowBytes);
 }
 
-/** Some rows of a segment. Bytes past a row's end become zero, which is the weight zero in all types. */
-template <u32 parts, typename Type, u32 outputs>
+/** A third of the rows of a segment. Bytes past a row's end become zero, which is the weight zero in all types. */
+template <typename Type, u32 outputs>
 DEVICE void copySegment(const WeightSource<QuantisedWeights<Type>, outputs> &source, const Tile &tile, u32 segment, u32 part) {
   typedef QuantisedWeights<Type> Weights;
-  constexpr u32 copies = (outputs + Weights::RowsApart - 1) / Weights::RowsApart, share = (copies + parts - 1) / parts;
+  constexpr u32 parts = 3, copies = (outputs + Weights::RowsApart - 1) / Weights::RowsApart, share = (copies + parts - 1) / parts;
   const u32 piece = threadIndex() % Weights::RowThreads;
   if (piece >= Weights::Pieces) return;
   u8 *const to = segmentPlace(source, tile, segment) + 16 * piece;
@@ -156,8 +156,9 @@ DEVICE void copyWeights(const WeightSource<QuantisedWeights<Type>, outputs> &sou
   constexpr u32 segmentSteps = QuantisedWeights<Type>::SegmentSteps;
   static_assert(MatmulStages == 3 && segmentSteps == 4, "a segment must not be copied before the last but one is used up");
   const u32 inSegment = step % segmentSteps, next = step / segmentSteps + 1;
-  if (step == 0) copySegment<1>(source, tile, 0, 0);
-  else if (inSegment > 0 && next * segmentSteps < tile.steps) copySegment<3>(source, tile, next, inSegment - 1);
+  if (step == 0) {
+    _Pragma("unroll 1") for (u32 part = 0; part < 3; part++) copySegment(source, tile, 0, part);
+  } else if (inSegment > 0 && next * segmentSteps < tile.steps) copySegment(source, tile, next, inSegment - 1);
 }
 
 template <typename Type, u32 outputs>
