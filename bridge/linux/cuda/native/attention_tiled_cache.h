@@ -203,11 +203,12 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
   const Stored stored;
   unsigned char *const tiles, *const raw;
   u32 *const flags; // [2, Warps]
+  const u32 warp;
   bool isMeasured = false;
   i32 keyExponent = 0, valueExponent = 0; // what is stored is 2^exponent times what is staged
 
   DEVICE_MEMBER ConvertedCache(const AttentionTiledParameters &p, u32 kvHead, unsigned char *arena, const AttentionTiledShared &shared)
-      : stored(p, kvHead), tiles(arena), raw(arena + shared.raw), flags((u32 *)(arena + shared.flags)) {}
+      : stored(p, kvHead), tiles(arena), raw(arena + shared.raw), flags((u32 *)(arena + shared.flags)), warp(warpIndex()) {}
 
   DEVICE_MEMBER void copy(const u32 *slots, u32 count, u32) const {
     stored.copy(raw, slots, count);
@@ -229,13 +230,13 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
     u32 keys = reduceMaxWarp(bitsOf(stored.measure(raw, slots)));
     u32 values = reduceMaxWarp(bitsOf(stored.measure(raw + Raw, slots)));
     if (laneIndex() == 0) {
-      flags[warpIndex()] = keys;
-      flags[Warps + warpIndex()] = values;
+      flags[warp] = keys;
+      flags[Warps + warp] = values;
     }
     syncThreads();
-    for (u32 warp = 0; warp < Warps; ++warp) {
-      keys = maximum(keys, flags[warp]);
-      values = maximum(values, flags[Warps + warp]);
+    for (u32 i = 0; i < Warps; ++i) {
+      keys = maximum(keys, flags[i]);
+      values = maximum(values, flags[Warps + i]);
     }
     keyExponent = exponentFor(keys, keyExponent);
     valueExponent = exponentFor(values, valueExponent);
@@ -257,10 +258,10 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
     if (isNew) measure(slots);
     for (;;) {
       const u32 unfit = ballot(!stage(slots));
-      if (laneIndex() == 0) flags[warpIndex()] = unfit;
+      if (laneIndex() == 0) flags[warp] = unfit;
       syncThreads();
       u32 any = 0;
-      for (u32 warp = 0; warp < Warps; ++warp) any |= flags[warp];
+      for (u32 i = 0; i < Warps; ++i) any |= flags[i];
       // What does not fit although it was measured is infinite.
       if (any == 0 || isNew) return powerOf2(maximum(before - valueExponent, -126));
       syncThreads();
