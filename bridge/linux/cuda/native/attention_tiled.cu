@@ -302,3 +302,4 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
     attend<AttentionTiled_##type, width, warps, fragments, keys>(p, arena);                   \
   }
 ATTENTION_TILED_KERNELS(KERNEL)
+#undef KERNEL

@@ -1,0 +1,74 @@
+/* norm_plan.c: when and how normalisation is for norm.cu. */
+#include "native.h"
+#include "norm.h"
+
+#include <string.h>
+
+/* shaders/args.h: struct RmsNormArgs. */
+typedef struct Arguments {
+  uint32_t n;
+  float eps;
+} Arguments;
+
+/* What is bound to a dispatch (shaders/norm.metal). */
+enum { NormX, NormWeight, NormOut, NormConstants };
+enum { AddA, AddB, AddWeight, AddSum, AddOut, AddConstants };
+
+typedef struct Kernel {
+  const char *name;
+  uint32_t threads, fours;
+} Kernel;
+
+#define KERNEL(threads, fours) {"norm_rows_" #threads "_" #fours, threads, fours},
+static const Kernel kernels[] = {NORM_KERNELS(KERNEL)};
+#undef KERNEL
+
+/* `count` buffers of floats, each of `bytes` at least. */
+static bool areRows(const CudaNativeCommand *command, uint32_t count, uint64_t bytes) {
+  for (uint32_t i = 0; i < count; i++)
+    if (command->buffers[i] == 0 || command->buffers[i] % 16 != 0 || command->bufferLengths[i] < bytes) return false;
+  return true;
+}
+
+uint32_t cudaNormPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
+  (void)device, (void)count;
+  const CudaNativeCommand *command = commands;
+  const bool adds = strcmp(command->function->name, "add_rmsnorm_f32") == 0;
+  if (!adds && strcmp(command->function->name, "rmsnorm_f32") != 0) return 0;
+  const uint32_t constants = adds ? AddConstants : NormConstants;
+  if (command->constants[constants] == NULL || command->bufferLengths[constants] < sizeof(Arguments)) return 0;
+  Arguments arguments;
+  memcpy(&arguments, command->constants[constants], sizeof arguments);
+  /* The original's grid: a threadgroup for each row. */
+  const uint64_t rows = command->threads[1];
+  if (command->threads[0] != command->threadsPerThreadgroup[0] || command->threadsPerThreadgroup[1] != 1 || command->threads[2] != 1) return 0;
+  if (rows == 0 || rows > INT32_MAX || arguments.n == 0 || arguments.n % 4 != 0) return 0;
+  if (!areRows(command, constants, 4ull * arguments.n)) return 0;
+
+  const uint32_t fours = arguments.n / 4;
+  const Kernel *kernel = kernels;
+  const Kernel *const end = kernels + sizeof kernels / sizeof *kernels;
+  while (kernel < end && kernel->threads * kernel->fours < fours) kernel++;
+  if (kernel == end) return 0;
+  const NormParameters parameters = {
+      .x = command->buffers[adds ? AddA : NormX],
+      .added = adds ? command->buffers[AddB] : 0,
+      .weight = command->buffers[adds ? AddWeight : NormWeight],
+      .sum = adds ? command->buffers[AddSum] : 0,
+      .out = command->buffers[adds ? AddOut : NormOut],
+      .rows = (uint32_t)rows,
+      .fours = fours,
+      .eps = arguments.eps,
+  };
+  const uint32_t blockRows = NormThreads / kernel->threads;
+  *out = (CudaNativeLaunch){
+      .kernel = kernel->name,
+      .grid = {((uint32_t)rows + blockRows - 1) / blockRows, 1, 1},
+      .block = {NormThreads, 1, 1},
+      .sharedBytes = NormThreads / 32 * sizeof(float),
+      .overlaps = true,
+      .parameterBytes = sizeof parameters,
+  };
+  memcpy(out->parameters, &parameters, sizeof parameters);
+  return 1;
+}

@@ -1,0 +1,127 @@
+/* rope_store_plan.c: when and how the turning of queries and keys, and the storing of keys and values, are for rope_store.cu. */
+#include "native.h"
+#include "rope_store.h"
+
+#include <string.h>
+
+/* shaders/args.h. */
+typedef struct RopeArguments {
+  uint32_t heads, headDim, rotaryDims;
+  float magnitude;
+} RopeArguments;
+typedef struct RowArguments {
+  uint32_t n;
+} RowArguments;
+
+/* What is bound to dispatches (shaders/rope.metal, shaders/kv.metal). */
+enum { RopeX, RopePositions, RopeFrequencies, RopeOut, RopeConstants };
+enum { StoreKeys, StoreValues, StoreSlots, StoreKeyCache, StoreValueCache, StoreConstants };
+
+typedef struct Kernel {
+  const char *name, *rope, *store;
+  uint32_t type, headMultiple; /* what a head has to be a multiple of, so that threads take whole parts of it */
+} Kernel;
+
+enum { Multiple_interleaved_f32 = 4, Multiple_interleaved_f16 = 4, Multiple_interleaved_q8_0 = 32 };
+enum { Multiple_half_f32 = 8, Multiple_half_f16 = 8, Multiple_half_q8_0 = 64 };
+#define KERNEL(layout, type)                                                                              \
+  {"rope_store_" #layout "_" #type, "rope_" #layout "_f32", "kv_store_" #type, RopeStore_##type, Multiple_##layout##_##type},
+static const Kernel kernels[] = {ROPE_STORE_KERNELS(KERNEL)};
+#undef KERNEL
+
+typedef struct Range {
+  uint64_t begin, bytes;
+} Range;
+
+static bool overlap(Range a, Range b) { return a.begin < b.begin + b.bytes && b.begin < a.begin + a.bytes; }
+
+static const void *constantsOf(const CudaNativeCommand *command, uint32_t index, uint32_t bytes) {
+  return command->bufferLengths[index] < bytes ? NULL : command->constants[index];
+}
+
+/* A buffer that has to be there, and begins and is as long as vectors want it. */
+static bool isBound(const CudaNativeCommand *command, uint32_t index, uint64_t bytes, uint32_t alignment) {
+  return command->buffers[index] != 0 && command->buffers[index] % alignment == 0 && command->bufferLengths[index] >= bytes;
+}
+
+/* A thread reads what it turns before it writes it, and nobody else does: either there, or elsewhere. */
+static bool isSameOrElsewhere(Range from, Range to) { return from.begin == to.begin || !overlap(from, to); }
+
+static bool isTurn(const CudaNativeCommand *command, const char *name, uint64_t rows, RopeArguments *arguments) {
+  const void *constants = constantsOf(command, RopeConstants, sizeof *arguments);
+  if (constants == NULL || strcmp(command->function->name, name) != 0 || command->threads[1] != rows) return false;
+  memcpy(arguments, constants, sizeof *arguments);
+  const uint64_t bytes = 4ull * rows * arguments->heads * arguments->headDim;
+  if (arguments->heads == 0 || arguments->heads > 1u << 20 || arguments->headDim == 0) return false;
+  if (arguments->headDim > RopeStoreMaxHeadDim || arguments->rotaryDims != arguments->headDim) return false;
+  return isBound(command, RopeX, bytes, 16) && isBound(command, RopeOut, bytes, 16) &&
+         isBound(command, RopePositions, 4 * rows, 4) && isBound(command, RopeFrequencies, 2ull * arguments->headDim, 4) &&
+         isSameOrElsewhere((Range){command->buffers[RopeX], bytes}, (Range){command->buffers[RopeOut], bytes});
+}
+
+uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
+  (void)device;
+  if (count < 3 || commands[1].waits || !commands[2].waits) return 0;
+  const CudaNativeCommand *store = &commands[2];
+  const Kernel *kernel = kernels;
+  const Kernel *const end = kernels + sizeof kernels / sizeof *kernels;
+  while (kernel < end && (strcmp(commands->function->name, kernel->rope) != 0 || strcmp(store->function->name, kernel->store) != 0))
+    kernel++;
+  if (kernel == end) return 0;
+  const uint64_t rows = commands->threads[1];
+  RopeArguments first, second;
+  if (rows == 0 || rows > INT32_MAX || !isTurn(&commands[0], kernel->rope, rows, &first) ||
+      !isTurn(&commands[1], kernel->rope, rows, &second))
+    return 0;
+  if (first.headDim != second.headDim || first.headDim % kernel->headMultiple != 0) return 0;
+  if (memcmp(&first.magnitude, &second.magnitude, sizeof first.magnitude) != 0) return 0;
+  for (uint32_t i = RopePositions; i <= RopeFrequencies; i++)
+    if (commands[0].buffers[i] != commands[1].buffers[i]) return 0;
+
+  const bool keysFirst = commands[0].buffers[RopeOut] == store->buffers[StoreKeys];
+  const CudaNativeCommand *query = &commands[keysFirst], *key = &commands[!keysFirst];
+  const RopeArguments *queryArguments = keysFirst ? &second : &first, *keyArguments = keysFirst ? &first : &second;
+  const RowArguments *row = constantsOf(store, StoreConstants, sizeof *row);
+  const uint64_t keyBytes = 4ull * rows * keyArguments->heads * keyArguments->headDim;
+  if (row == NULL || row->n != keyArguments->heads * keyArguments->headDim || store->threads[1] != rows) return 0;
+  if (key->buffers[RopeOut] != store->buffers[StoreKeys] || !isBound(store, StoreValues, keyBytes, 16)) return 0;
+  if (!isBound(store, StoreSlots, 4 * rows, 4) || !isBound(store, StoreKeyCache, 4, 16) || !isBound(store, StoreValueCache, 4, 16)) return 0;
+
+  /* What is written must be nothing that another block still reads. */
+  const uint64_t queryBytes = 4ull * rows * queryArguments->heads * queryArguments->headDim;
+  const Range written[] = {{query->buffers[RopeOut], queryBytes}, {key->buffers[RopeOut], keyBytes}};
+  const Range read[] = {{query->buffers[RopeX], queryBytes},        {key->buffers[RopeX], keyBytes},
+                        {store->buffers[StoreValues], keyBytes},    {store->buffers[StoreSlots], 4 * rows},
+                        {query->buffers[RopePositions], 4 * rows},  {query->buffers[RopeFrequencies], 2ull * first.headDim}};
+  for (uint32_t w = 0; w < 2; w++)
+    for (uint32_t r = 0; r < sizeof read / sizeof *read; r++)
+      if (w != r && overlap(written[w], read[r])) return 0;
+  if (overlap(written[0], written[1])) return 0;
+
+  const RopeStoreParameters parameters = {
+      .query = query->buffers[RopeX],
+      .turnedQuery = query->buffers[RopeOut],
+      .key = key->buffers[RopeX],
+      .turnedKey = key->buffers[RopeOut],
+      .value = store->buffers[StoreValues],
+      .positions = query->buffers[RopePositions],
+      .frequencies = query->buffers[RopeFrequencies],
+      .slots = store->buffers[StoreSlots],
+      .keyCache = store->buffers[StoreKeyCache],
+      .valueCache = store->buffers[StoreValueCache],
+      .heads = queryArguments->heads,
+      .kvHeads = keyArguments->heads,
+      .headDim = first.headDim,
+      .magnitude = first.magnitude,
+  };
+  *out = (CudaNativeLaunch){
+      .kernel = kernel->name,
+      .grid = {(uint32_t)rows, 1, 1},
+      .block = {RopeStoreThreads, 1, 1},
+      .sharedBytes = first.headDim / 2 * 2 * sizeof(float),
+      .overlaps = true,
+      .parameterBytes = sizeof parameters,
+  };
+  memcpy(out->parameters, &parameters, sizeof parameters);
+  return 3;
+}
