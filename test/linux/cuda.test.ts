@@ -34,10 +34,12 @@ async function listed(environment: Readonly<Record<string, string>>): Promise<st
     .map((line) => line.replace(/ \(.*/, "").replace(/^cpu .*/, "cpu"));
 }
 
-function inScript(body: string): Promise<string> {
+function inScript(body: string, environment: Readonly<Record<string, string>> = {}): Promise<string> {
   const imports = `import { Device, OutOfMemoryError } from ${JSON.stringify(join(root, "mod.ts"))};`;
-  return run(scriptCommand(`${imports} ${body}`), { environment: cuda }).then(({ stdout, stderr }) => {
-    expect(stderr).toBe("");
+  return run(scriptCommand(`${imports} ${body}`), {
+    environment: { ...cuda, ...environment },
+  }).then(({ code, stdout, stderr }) => {
+    expect([code, stderr]).toEqual([0, ""]);
     return stdout;
   });
 }
@@ -112,6 +114,15 @@ describe("CUDA devices", () => {
         `has no ${asked} bytes (513 MiB) left: ${2 ** 29} of ${2 ** 30} bytes (512 of 1024 MiB)`,
       ),
     });
+  });
+
+  test("end with the process while kernels are compiled", async () => {
+    const body = `const device = Device.open("cuda");
+    for (const name of device.shaders().functionNames.slice(0, 40)) device.shaders().pipeline(name);
+    console.log("made");`;
+    for (const end of ["", "process.exit(0);"]) {
+      expect(await inScript(body + end, { FAKE_CUDA_COMPILE_MS: "150" })).toBe("made\n");
+    }
   });
 
   test("bring bytes to memory of their own and back", async () => {

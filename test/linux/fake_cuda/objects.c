@@ -342,6 +342,8 @@ EXPORT CudaResult cuModuleGetFunction(CudaKernel *out, CudaModule module, const 
 /* A library is a module that needs no context; its kernels are those functions. */
 EXPORT CudaResult cuLibraryLoadData(CudaLibrary *out, const void *code, int *jitOptions, void **jitValues, unsigned jitCount,
                                     int *options, void **values, unsigned count) {
+  const char *milliseconds = getenv("FAKE_CUDA_COMPILE_MS");
+  if (milliseconds) usleep((unsigned)atoi(milliseconds) * 1000);
   CALL(false);
   NEED(jitCount == 0 && count == 0 && !jitOptions && !jitValues && !options && !values, "cuLibraryLoadData with options");
   if (!isModule(code)) RETURN(218 /* INVALID_PTX */);
