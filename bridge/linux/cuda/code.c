@@ -48,11 +48,18 @@ static uint64_t releases;
 
 /* ---- what there is ------------------------------------------------------------------------------------------------- */
 
+/* The device is entered. */
+static void unload(CudaCode *code) {
+  if (code->library) cudaApi()->LibraryUnload(code->library);
+  if (code->module) cudaApi()->ModuleUnload(code->module);
+  code->library = NULL;
+  code->module = NULL;
+}
+
 static void freeCode(CudaCode *code) {
   char *message = NULL;
   if ((code->library || code->module) && cudaEnter(code->device, &message)) {
-    if (code->library) cudaApi()->LibraryUnload(code->library);
-    else cudaApi()->ModuleUnload(code->module);
+    unload(code);
     cudaLeave();
   }
   free(message);
@@ -129,10 +136,10 @@ static CudaResult loadModule(CudaCode *code, char *log) {
   return result;
 }
 
-/* Compiles, without the lock. NULL, or malloc'ed text of what went wrong. */
-static char *build(CudaCode *code) {
-  char *message = NULL, *log = NULL;
-  if (!cudaEnter(code->device, &message)) return message;
+/* Compiles, without the lock. False with code->failure, or NULL there where there is no memory to say it. */
+static bool build(CudaCode *code) {
+  char *log = NULL;
+  if (!cudaEnter(code->device, &code->failure)) return false;
   int threads = 0;
   CudaResult result = loadLibrary(code);
   if (result != CudaSuccess) {
@@ -145,13 +152,13 @@ static char *build(CudaCode *code) {
   code->mostThreads = (uint32_t)threads;
   if (result != CudaSuccess) {
     char *failure = cudaFailure(code->device, result, "Cannot compile kernel '%s'", code->name);
-    message = log && *log ? mslFormat("%s\n%s", failure ? failure : "", log) : failure;
-    if (message != failure) free(failure);
-    if (!message) message = strdup("Out of memory");
+    code->failure = log && *log ? mslFormat("%s\n%s", failure ? failure : "", log) : failure;
+    if (code->failure != failure) free(failure);
+    unload(code);
   }
   free(log);
   cudaLeave();
-  return message;
+  return result == CudaSuccess;
 }
 
 /* Compiles it in this thread, which lets go of the lock meanwhile and uses the code. */
@@ -160,10 +167,9 @@ static void buildNow(CudaCode *code) {
   free(code->failure);
   code->failure = NULL;
   pthread_mutex_unlock(&lock);
-  char *failure = build(code);
+  const bool isBuilt = build(code);
   pthread_mutex_lock(&lock);
-  code->failure = failure;
-  code->state = failure ? StateFailed : StateReady;
+  code->state = isBuilt ? StateReady : StateFailed;
   pthread_cond_broadcast(&changed);
 }
 
@@ -252,7 +258,7 @@ bool cudaCodeWait(CudaCode *code, char **message) {
   if (code->state == StateWaiting || code->state == StateFailed) buildNow(code);
   while (code->state == StateBuilding) pthread_cond_wait(&changed, &lock);
   const bool isReady = code->state == StateReady;
-  if (!isReady) *message = strdup(code->failure);
+  if (!isReady) *message = strdup(code->failure ? code->failure : "Out of memory");
   pthread_mutex_unlock(&lock);
   return isReady;
 }
