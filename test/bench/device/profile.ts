@@ -1,7 +1,7 @@
 // Where the time of a token goes on an NVIDIA GPU, by kernel, as Nsight Compute has it:
 //   bun run test/bench/device/profile.ts [--model 1.1b-q8_0] [--depth 128] [--tokens 2] [--prompt 512]
 //     [--directory build/bench] [--device cuda] [--ncu ncu]
-// With --prompt it is the prompt that is profiled, a row of it for a token. ncu runs each kernel alone and with cold caches, so
+// With --prompt it is the prompt that is profiled. ncu runs each kernel alone and with cold caches, so
 // times are longer than within a graph, and what overlaps there is counted in full.
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -74,7 +74,10 @@ async function profile(): Promise<number> {
   const what =
     task.prompt === undefined ? `${task.tokens} tokens at ${task.depth}` : `a prompt of ${task.prompt}`;
   console.log(`${model.name}, ${what}, by \`ncu --metrics ${DURATION} --clock-control none\`:\n`);
-  console.log(profileTable(kernelTimes(text), task.prompt ?? task.tokens));
+  const times = kernelTimes(text);
+  console.log(
+    task.prompt === undefined ? profileTable(times, task.tokens) : profileTable(times, 1, "prompt"),
+  );
   return 0;
 }
 

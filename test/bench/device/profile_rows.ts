@@ -61,25 +61,25 @@ function cellsOf(line: string): string[] {
   return [...line.matchAll(/"((?:[^"]|"")*)"/g)].map(([, cell]) => cell.replaceAll('""', '"'));
 }
 
-/** The times as a table of Markdown, for so many tokens. */
-export function profileTable(times: readonly KernelTime[], tokens: number): string {
+/** The times as a table of Markdown, for each of so many tokens or of whatever else was profiled. */
+export function profileTable(times: readonly KernelTime[], count: number, of: string = "token"): string {
   const all = times.reduce((sum, { microseconds }) => sum + microseconds, 0);
   const rows = times.map(({ kernel, grid, block, launches, microseconds }) => {
     const cells = [
       kernel,
       `${grid} x ${block}`,
-      (launches / tokens).toFixed(1),
+      (launches / count).toFixed(1),
       (microseconds / launches).toFixed(2),
-      (microseconds / tokens).toFixed(1),
+      (microseconds / count).toFixed(1),
       `${((100 * microseconds) / all).toFixed(1)} %`,
     ];
     return `| ${cells.join(" | ")} |`;
   });
   const launches = times.reduce((sum, one) => sum + one.launches, 0);
   return [
-    "| kernel | blocks x threads | a token | µs each | µs a token | share |",
+    `| kernel | blocks x threads | a ${of} | µs each | µs a ${of} | share |`,
     "| --- | --- | --- | --- | --- | --- |",
     ...rows,
-    `| all | | ${(launches / tokens).toFixed(1)} | ${(all / launches).toFixed(2)} | ${(all / tokens).toFixed(1)} | |`,
+    `| all | | ${(launches / count).toFixed(1)} | ${(all / launches).toFixed(2)} | ${(all / count).toFixed(1)} | |`,
   ].join("\n");
 }
