@@ -89,15 +89,20 @@ async function main(): Promise<void> {
     command: process.argv.slice(2).join(" "),
   };
   await using children = new Children();
-  const measure = (rounds: number, environment: Record<string, string>, log: (line: string) => void) => {
+  const own = emptySide(cases);
+  const shaders = values["without-shaders"] ? undefined : emptySide(cases);
+  const measure = (side: Side, rounds: number, environment: Record<string, string>, prefix: string) => {
     const { device, "copy-bytes": copyBytes } = values;
     const task = { device, cases, options: { ...options, rounds }, copyBytes: Number(copyBytes), budget: 0 };
-    return measureSide(children, task, end, environment, log);
+    return measureSide(children, side, task, end, environment, (line) => {
+      console.log(`${prefix}${line}`);
+      // A run that is cut off has what there was.
+      if (values.json === undefined) return;
+      writeFileSync(values.json, `${JSON.stringify({ about, options, own, shaders }, undefined, 2)}\n`);
+    });
   };
-  const own = await measure(options.rounds, {}, console.log);
-  const shaders = values["without-shaders"]
-    ? undefined
-    : await measure(SHADER_ROUNDS, SHADERS_ALONE, (line) => console.log(`shaders alone: ${line}`));
+  await measure(own, options.rounds, {}, "");
+  if (shaders !== undefined) await measure(shaders, SHADER_ROUNDS, SHADERS_ALONE, "shaders alone: ");
   const order = options.chained ? "one after the other" : "side by side";
   const weights = values["same-weights"] ? "of the same weights" : "each with weights that come from memory";
   console.log(`\n${own.device}, commit ${about.commit}, ${about.date}, copies ${own.copy.toFixed(0)} GB/s`);
@@ -106,19 +111,21 @@ async function main(): Promise<void> {
   const errors = [...own.errors, ...(shaders?.errors ?? []).map((text) => `shaders alone: ${text}`)];
   for (const error of errors) console.log(`\nnot measured: ${error}`);
   if (performance.now() > end) console.log("\nThe budget is spent: what is missing was not measured.");
-  if (values.json === undefined) return;
-  writeFileSync(values.json, `${JSON.stringify({ about, options, own, shaders }, undefined, 2)}\n`);
+}
+
+function emptySide(cases: readonly ProductCase[]): Side {
+  return { device: "", copy: Number.NaN, figures: cases.map(() => undefined), errors: [] };
 }
 
 /** A process for all cases; one that ends badly is followed by another, for the cases after the one at which it was. */
 async function measureSide(
   children: Children,
+  side: Side,
   task: ProductTask,
   end: number,
   environment: Record<string, string>,
   log: (line: string) => void,
-): Promise<Side> {
-  const side: Side = { device: "", copy: Number.NaN, figures: task.cases.map(() => undefined), errors: [] };
+): Promise<void> {
   for (let next = 0; next < task.cases.length && performance.now() < end; ) {
     const budget = (end - performance.now()) / 1e3;
     const first = next;
@@ -138,7 +145,10 @@ async function measureSide(
       if ("figure" in line) {
         side.figures[next - 1] = line.figure;
         log(`${nameOf(product)}: ${digits(line.figure.microseconds.median)} µs`);
-      } else side.errors.push(`${nameOf(product)}: ${line.error}`);
+      } else {
+        side.errors.push(`${nameOf(product)}: ${line.error}`);
+        log(`${nameOf(product)}: ${line.error}`);
+      }
     };
     try {
       await children.run(
@@ -155,7 +165,6 @@ async function measureSide(
       next++;
     }
   }
-  return side;
 }
 
 function table(own: Side, shaders: Side | undefined): string {
