@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Llama } from "../../mod.ts";
-import { modelFile } from "./models.ts";
+import { modelFile } from "./model_files.ts";
 import { summarise } from "./statistics.ts";
 
 const { values } = parseArgs({

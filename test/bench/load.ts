@@ -5,7 +5,8 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Llama, type LoadProgress } from "../../mod.ts";
-import { benchModels, modelFile } from "./models.ts";
+import { modelFile } from "./model_files.ts";
+import { benchModels } from "./models.ts";
 import { summarise } from "./statistics.ts";
 
 const directory = join(import.meta.dirname, "../../build/bench");
