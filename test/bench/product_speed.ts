@@ -51,6 +51,7 @@ export async function measureProduct(
   };
   await run(2); // from the second run on a program is what the device keeps of it
   const times = Math.max(1, Math.min(MOST_RUNS, Math.ceil(options.milliseconds / (await run(1)))));
+  await run(times); // each of those in flight at once has a graph of its own, which is made when it is first needed
   const each: number[] = [];
   for (let round = 0; round < options.rounds; round++) each.push((1e3 * (await run(times))) / count);
   const microseconds = summarise(each);
