@@ -54,8 +54,12 @@ bool cudaDispatchRead(CudaDevice *device, const DriverCommand *command, CudaDisp
     return false;
   }
   out->sharedBytes = (uint32_t)bytes;
-  out->kernel = cudaFunctionFor(function, out->sharedBytes, message);
-  return out->kernel != NULL;
+  return true;
+}
+
+bool cudaDispatchGetKernel(const DriverCommand *command, CudaDispatch *dispatch, char **message) {
+  dispatch->kernel = cudaFunctionFor(command->dispatch.function, dispatch->sharedBytes, message);
+  return dispatch->kernel != NULL;
 }
 
 bool cudaDispatchInline(CudaDispatch *dispatch, const DriverFunction *function, const DriverArgument *argument,

@@ -7,7 +7,8 @@
 #include "device.h"
 #include "metal/library/abi.h"
 
-/** A dispatch with everything that its launches take. Where the bytes of arguments are is for the caller to say. */
+/** A dispatch with everything that its launches take. Where the bytes of arguments are is for the caller to say. The kernel is
+ * NULL until it is asked for: what stands in for it may need none. */
 typedef struct CudaDispatch {
   CudaLaunch launch;
   CudaKernel kernel;
@@ -17,9 +18,11 @@ typedef struct CudaDispatch {
   uint32_t mirrored; /* bit i: buffer i is a copy that the graph's first nodes make (arguments.h) */
 } CudaDispatch;
 
-/** Reads a command of kind DriverCommandDispatch, without its indirectGroups. The device is entered. False with a malloc'ed
- * *message. */
+/** Reads a command of kind DriverCommandDispatch, without its indirectGroups. False with a malloc'ed *message. */
 bool cudaDispatchRead(CudaDevice *device, const DriverCommand *command, CudaDispatch *out, char **message);
+
+/** Gets the kernel of a dispatch that was read, once it is compiled. The device is entered. False with a malloc'ed *message. */
+bool cudaDispatchGetKernel(const DriverCommand *command, CudaDispatch *dispatch, char **message);
 
 /** Whether there is nothing to do. */
 bool cudaDispatchIsEmpty(const DriverCommand *command);

@@ -146,16 +146,18 @@ static bool addSteps(Making *making) {
   bool ok = true;
   for (uint32_t i = 0; ok && i < graph->stepCount; i++) {
     CudaGraphStep *step = &graph->steps[i];
+    const DriverCommand *command = &making->commands[graph->dispatches[step->first]];
     CudaKernelNode kernel;
     void *parameter;
     if (step->isNative) {
       placeMemory(graph, step, &graph->launches[i]);
       ok = cudaNativeKernel(making->device, &graph->launches[i], &kernel, &parameter, making->message);
     } else {
+      ok = cudaDispatchGetKernel(command, &making->dispatches[step->first], making->message);
       cudaDispatchPiece(making->device, &making->dispatches[step->first], 0, &kernel, &parameter);
     }
-    const char *name = making->commands[graph->dispatches[step->first]].dispatch.function->name;
-    ok = ok && cudaGraphEdgesAdd(&edges, i, &kernel, step->isNative ? graph->launches[i].kernel : name);
+    const char *name = step->isNative ? graph->launches[i].kernel : command->dispatch.function->name;
+    ok = ok && cudaGraphEdgesAdd(&edges, i, &kernel, name);
   }
   cudaGraphEdgesEnd(&edges);
   return ok;
@@ -271,6 +273,7 @@ static CudaGraphOutcome changeNode(CudaDevice *device, CudaGraph *graph, uint32_
   } else {
     const CudaGraphOutcome outcome = readDispatch(device, graph, commands, step->first, &dispatch, message);
     if (outcome != CudaGraphStarted) return outcome;
+    if (!cudaDispatchGetKernel(&commands[graph->dispatches[step->first]], &dispatch, message)) return CudaGraphFailed;
     cudaDispatchPiece(device, &dispatch, 0, &kernel, &parameter);
   }
   const CudaResult result = cudaApi()->GraphExecKernelNodeSetParams(graph->instance, step->node, &kernel);

@@ -192,7 +192,8 @@ static bool launch(Run *run, const DriverCommand *command) {
   bool isTaken;
   if (!cudaNativeDispatch(queue->device, queue->stream, &queue->native, command, &dispatch, &isTaken, run->message))
     return false;
-  return isTaken || cudaDispatchLaunch(queue->device, queue->stream, command, &dispatch, run->message);
+  return isTaken || (cudaDispatchGetKernel(command, &dispatch, run->message) &&
+                     cudaDispatchLaunch(queue->device, queue->stream, command, &dispatch, run->message));
 }
 
 /** The grid of an indirect dispatch is what the buffer says when all before has run. A count of 0 means nothing to do. */
