@@ -99,6 +99,7 @@ static void cut(Making *making) {
     if (step->isNative) {
       CudaNativeLaunch *launch = &graph->launches[graph->stepCount];
       *launch = offered;
+      cudaNativeBegin(making->device, launch); /* all of a graph's side by side */
       step->overlaps = launch->overlaps;
       step->scratchBytes = launch->scratchBytes;
       step->partialBytes = launch->partialBytes;

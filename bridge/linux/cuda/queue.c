@@ -171,23 +171,29 @@ static bool readWords(Run *run, const uint32_t *from, uint32_t *words, uint32_t 
   return result == CudaSuccess;
 }
 
-static bool launch(Run *run, const DriverCommand *command) {
-  Queue *queue = run->queue;
+/* Reads a dispatch with all its arguments; those that are bytes are from `at` on. */
+static bool readDispatch(const Run *run, const DriverCommand *command, size_t at, CudaDispatch *dispatch, char **message) {
   const DriverFunction *function = command->dispatch.function;
-  /* Whether it runs or not, its bytes have their places. */
-  size_t at = run->bytes;
-  run->bytes = stageBytes(command, NULL, at);
-  if (cudaDispatchIsEmpty(command)) return true;
-  CudaDispatch dispatch;
-  if (!cudaDispatchRead(queue->device, command, &dispatch, run->message)) return false;
+  if (!cudaDispatchRead(run->queue->device, command, dispatch, message)) return false;
   for (uint32_t i = 0; command->dispatch.bytes != 0 && i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
     if (!isBytes(command, argument)) continue;
-    if (cudaDispatchInline(&dispatch, function, argument, command->dispatch.buffers[argument->index])) continue;
-    dispatch.launch.buffers[argument->index] = run->work->staging.device + at;
+    if (cudaDispatchInline(dispatch, function, argument, command->dispatch.buffers[argument->index])) continue;
+    dispatch->launch.buffers[argument->index] = run->work->staging.device + at;
     at += command->dispatch.bufferLengths[argument->index];
     at = (at + BytesAlignment - 1) / BytesAlignment * BytesAlignment;
   }
+  return true;
+}
+
+static bool launch(Run *run, const DriverCommand *command) {
+  Queue *queue = run->queue;
+  /* Whether it runs or not, its bytes have their places. */
+  const size_t at = run->bytes;
+  run->bytes = stageBytes(command, NULL, at);
+  if (cudaDispatchIsEmpty(command)) return true;
+  CudaDispatch dispatch;
+  if (!readDispatch(run, command, at, &dispatch, run->message)) return false;
   cudaDispatchNoteWrites(command);
   bool isTaken;
   if (!cudaNativeDispatch(queue->device, queue->stream, &queue->native, command, &dispatch, &isTaken, run->message))
@@ -288,6 +294,24 @@ static bool runAll(Run *run, const DriverCommand *commands, uint32_t count) {
   return true;
 }
 
+/* Native kernels that nobody has used yet are compiled side by side, and not each when its turn comes. What fails here fails
+ * again then. */
+static void foresee(const Run *run, const DriverCommand *commands, uint32_t count) {
+  size_t at = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    const DriverCommand *command = &commands[i];
+    if (command->kind == DriverCommandExecute) return;
+    const size_t next = stageBytes(command, NULL, at);
+    CudaDispatch dispatch;
+    char *message = NULL;
+    if (command->kind == DriverCommandDispatch && !command->dispatch.indirectGroups && !cudaDispatchIsEmpty(command) &&
+        readDispatch(run, command, at, &dispatch, &message))
+      cudaNativeForesee(run->queue->device, command, &dispatch);
+    free(message);
+    at = next;
+  }
+}
+
 /* ---- starting and finishing ---------------------------------------------------------------------------------------- */
 
 void *cudaStart(void *pointer, const DriverCommand *commands, uint32_t count, char **message) {
@@ -299,7 +323,9 @@ void *cudaStart(void *pointer, const DriverCommand *commands, uint32_t count, ch
   if (work) {
     Run run = {.queue = queue, .work = work, .message = message};
     CudaResult result = api->EventRecord(work->begin, queue->stream);
-    const bool ok = result == CudaSuccess && bringBytes(&run, commands, count) && runAll(&run, commands, count);
+    bool ok = result == CudaSuccess && bringBytes(&run, commands, count);
+    if (ok && count > 1) foresee(&run, commands, count);
+    ok = ok && runAll(&run, commands, count);
     if (ok) result = api->EventRecord(work->end, queue->stream);
     if (result != CudaSuccess) *message = cudaFailure(queue->device, result, "Cannot record an event");
     if (!ok || result != CudaSuccess) {

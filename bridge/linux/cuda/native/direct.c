@@ -1,6 +1,8 @@
 /* direct.c: see direct.h. */
 #include "direct.h"
 
+#include <stdlib.h>
+
 /* Makes room for `length` bytes; what was there is lost. */
 static bool reserve(CudaDevice *device, CudaStream stream, CudaAddress *memory, uint64_t *bytes, uint64_t length,
                     char **message) {
@@ -42,22 +44,37 @@ static bool placeMemory(CudaDevice *device, CudaStream stream, CudaNativeMemory 
   return result == CudaSuccess;
 }
 
-bool cudaNativeDispatch(CudaDevice *device, CudaStream stream, CudaNativeMemory *memory, const DriverCommand *command,
-                        const CudaDispatch *dispatch, bool *isTaken, char **message) {
+/* Offers a dispatch. False with a malloc'ed *message. */
+static bool offer(CudaDevice *device, const DriverCommand *command, const CudaDispatch *dispatch, CudaNativeLaunch *launch,
+                  bool *isTaken, char **message) {
   bool isThere;
   CudaNativeCommand offered;
-  CudaNativeLaunch launch;
   unsigned char constants[CudaConstantBytes] __attribute__((aligned(16)));
   *isTaken = false;
   if (!cudaNativeDescribe(command, dispatch, constants, &offered)) return true;
   if (!cudaNativeOpen(device, &isThere, message)) return false;
-  if (!isThere || cudaNativeOffer(device, &offered, 1, &launch) == 0) return true;
+  *isTaken = isThere && cudaNativeOffer(device, &offered, 1, launch) > 0;
+  return true;
+}
+
+void cudaNativeForesee(CudaDevice *device, const DriverCommand *command, const CudaDispatch *dispatch) {
+  CudaNativeLaunch launch;
+  bool isTaken;
+  char *message = NULL;
+  if (offer(device, command, dispatch, &launch, &isTaken, &message) && isTaken) cudaNativeBegin(device, &launch);
+  free(message);
+}
+
+bool cudaNativeDispatch(CudaDevice *device, CudaStream stream, CudaNativeMemory *memory, const DriverCommand *command,
+                        const CudaDispatch *dispatch, bool *isTaken, char **message) {
+  CudaNativeLaunch launch;
+  if (!offer(device, command, dispatch, &launch, isTaken, message)) return false;
+  if (!*isTaken) return true;
   CudaKernelNode node;
   void *parameter;
   if (!placeMemory(device, stream, memory, &launch, message) ||
       !cudaNativeKernel(device, &launch, &node, &parameter, message))
     return false;
-  *isTaken = true;
   const CudaResult result = cudaApi()->LaunchKernel(node.function, node.gridX, node.gridY, node.gridZ, node.blockX, node.blockY,
                                                     node.blockZ, node.sharedBytes, stream, node.parameters, NULL);
   if (result != CudaSuccess) *message = cudaDispatchFailure(device, result, command, "Cannot launch what stands in for");

@@ -16,6 +16,8 @@ typedef struct CudaNativeMemory {
  * does. The device is entered. False with a malloc'ed *message. */
 bool cudaNativeDispatch(CudaDevice *device, CudaStream stream, CudaNativeMemory *memory, const DriverCommand *command,
                         const CudaDispatch *dispatch, bool *isTaken, char **message);
+/** Begins to compile what will stand in for a dispatch, if anything does. */
+void cudaNativeForesee(CudaDevice *device, const DriverCommand *command, const CudaDispatch *dispatch);
 /** Nothing on the stream uses it any more. */
 void cudaNativeFreeMemory(CudaNativeMemory *memory);
 

@@ -155,6 +155,11 @@ static const DriverFunction *findKernel(const CudaDevice *device, const char *na
   return found;
 }
 
+void cudaNativeBegin(const CudaDevice *device, const CudaNativeLaunch *launch) {
+  const DriverFunction *function = findKernel(device, launch->kernel);
+  if (function) cudaFunctionBegin(function);
+}
+
 bool cudaNativeKernel(CudaDevice *device, CudaNativeLaunch *launch, CudaKernelNode *out, void **parameter, char **message) {
   const DriverFunction *function = findKernel(device, launch->kernel);
   if (!function) {

@@ -19,6 +19,9 @@ bool cudaNativeDescribe(const DriverCommand *command, const CudaDispatch *dispat
 /** Asks all plans: how many of the commands the launch in *out does. */
 uint32_t cudaNativeOffer(const CudaDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out);
 
+/** Begins to compile the kernel of a launch that will be made. */
+void cudaNativeBegin(const CudaDevice *device, const CudaNativeLaunch *launch);
+
 /** Puts addresses of memory for a launch into its parameters. */
 void cudaNativePlaceMemory(CudaNativeLaunch *launch, CudaAddress scratch, CudaAddress partials);
 

@@ -59,7 +59,8 @@ typedef struct CudaNativeLaunch {
 } CudaNativeLaunch;
 
 /** How many of the commands, of which there is one at least, the launch in *out does; 0 where it is none that this plan was
- * written for. What it is told of those that it does not take is no promise: they may change while these stay. Bound buffers may be shorter than they should be, and unbound: such commands are not to be taken. */
+ * written for. What it is told of those that it does not take is no promise: they may change while these stay. Bound
+ * buffers may be shorter than they should be, and unbound: such commands are not to be taken. */
 typedef uint32_t CudaNativePlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
                                 CudaNativeLaunch *out);
 
