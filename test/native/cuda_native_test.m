@@ -28,6 +28,7 @@ static uint32_t mostTaken[MostCommands]; /* by the number that the first command
 static bool takesScratch, overlaps;
 static const char *kernelName;
 static uint64_t numbersAt; /* the address of number 0 */
+static uint32_t unwritten; /* as the plan saw it last */
 
 static uint32_t planSteps(const CudaNativeDevice *gpu, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
   CHECK(gpu->multiprocessors == 132 && (gpu->capability == 90 || gpu->capability == 80) && gpu->sharedBytes > 200000);
@@ -39,6 +40,7 @@ static uint32_t planSteps(const CudaNativeDevice *gpu, const CudaNativeCommand *
     const CudaNativeCommand *command = &commands[taken];
     const uint32_t *step = command->constants[1];
     if (strcmp(command->function->name, "step_by") != 0 || !step || step[0] == OtherFactor) break;
+    unwritten = command->unwritten;
     CHECK(command->bufferLengths[0] > 0 && command->threads[0] == 1 && command->threadsPerThreadgroup[0] == 32);
     parameters.steps[taken] = (NativeStep){command->buffers[0], command->buffers[2], step[0], step[1]};
   }
@@ -224,6 +226,28 @@ static void chainsOverlap(void) {
   runSteps(&other, NSMakeRange(0, 2));
   CHECK(graphNodes(names, MostCommands) == 2 && !beginsEarly(1));
   freeSteps(&other);
+  freeSteps(&steps);
+}
+
+static void plansKnowWhatNobodyWrites(void) {
+  Steps steps = newNativeSteps(2, 1);
+  const NSRange all = NSMakeRange(0, 2);
+  encodeStep(&steps, 0, 4, 2, 0, true);
+  encodeStep(&steps, 1, 5, 2, 0, true);
+  runSteps(&steps, all);
+  CHECK_NUMBER(unwritten, 6); // constants and words
+  // Words that lie where another command writes.
+  [[steps.commands indirectComputeCommandAtIndex:1] setKernelBuffer:steps.numbers offset:64 atIndex:2];
+  runSteps(&steps, all);
+  CHECK_NUMBER(unwritten, 2);
+  // What is written elsewhere than before is news for all.
+  const unsigned made = calls("cuGraphInstantiateWithFlags");
+  encodeStep(&steps, 0, 6, 2, 0, true);
+  runSteps(&steps, all);
+  CHECK_NUMBER(calls("cuGraphInstantiateWithFlags"), made);
+  encodeStep(&steps, 0, 0, 2, 0, true);
+  runSteps(&steps, all);
+  CHECK_NUMBER(calls("cuGraphInstantiateWithFlags") - made, 1);
   freeSteps(&steps);
 }
 
@@ -471,6 +495,7 @@ int main(void) {
     RUN_CASE(runsAreOneNodeInTheirPlace);
     RUN_CASE(kernelsAreThoseOfTheNewestTarget);
     RUN_CASE(chainsOverlap);
+    RUN_CASE(plansKnowWhatNobodyWrites);
     RUN_CASE(changesAreSeenByPlans);
     RUN_CASE(constantsThatChangeAreNoneForPlans);
     RUN_CASE(memoryIsKeptWithItsGraph);

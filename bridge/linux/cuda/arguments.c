@@ -2,26 +2,16 @@
 #include "arguments.h"
 #include "library.h"
 #include "memory.h"
+#include "ranges.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { MirrorAlignment = 256, SpanGap = 16 /* bytes between two constants of a span, at most */ };
 
-typedef struct Range {
-  CudaAddress from, to;
-} Range;
-
 static bool isShared(const DriverCommand *command, const DriverArgument *argument) {
   return argument->kind == DriverArgumentBuffer && (command->dispatch.shared >> argument->index & 1) != 0;
 }
-
-static Range rangeOf(const DriverCommand *command, const DriverArgument *argument) {
-  const CudaAddress from = (uintptr_t)command->dispatch.buffers[argument->index];
-  return (Range){from, from + command->dispatch.bufferLengths[argument->index]};
-}
-
-static bool overlaps(Range a, Range b) { return a.from < b.to && b.from < a.to; }
 
 /* Whether the argument's bytes go with the launch; *contents is where they are. */
 static bool canInline(const DriverCommand *command, const DriverArgument *argument, uint32_t changing,
@@ -35,29 +25,9 @@ static bool canInline(const DriverCommand *command, const DriverArgument *argume
 
 /* ---- mirrors ------------------------------------------------------------------------------------------------------- */
 
-static int compareRanges(const void *left, const void *right) {
-  const Range *a = left, *b = right;
-  return a->from < b->from ? -1 : a->from > b->from;
-}
-
-/* Makes one of those that overlap; those that only touch may be two allocations, which no copy may cross. Returns how many are
- * left, sorted. */
-static uint32_t mergeRanges(Range *ranges, uint32_t count) {
-  uint32_t kept = 0;
-  qsort(ranges, count, sizeof *ranges, compareRanges);
-  for (uint32_t i = 0; i < count; i++) {
-    if (kept > 0 && ranges[i].from < ranges[kept - 1].to) {
-      if (ranges[i].to > ranges[kept - 1].to) ranges[kept - 1].to = ranges[i].to;
-    } else {
-      ranges[kept++] = ranges[i];
-    }
-  }
-  return kept;
-}
-
 /* Collects the shared ranges that commands read, and those that they write. Each array has room for all. */
-static void collect(const DriverCommand *commands, uint32_t count, const uint32_t *changing, Range *read,
-                    uint32_t *readCount, Range *written, uint32_t *writtenCount) {
+static void collect(const DriverCommand *commands, uint32_t count, const uint32_t *changing, CudaRange *read,
+                    uint32_t *readCount, CudaRange *written, uint32_t *writtenCount) {
   for (uint32_t i = 0; i < count; i++) {
     const DriverCommand *command = &commands[i];
     if (command->kind != DriverCommandDispatch) continue;
@@ -66,7 +36,7 @@ static void collect(const DriverCommand *commands, uint32_t count, const uint32_
       const DriverArgument *argument = &function->arguments[k];
       const unsigned char *contents;
       if (!isShared(command, argument)) continue;
-      const Range range = rangeOf(command, argument);
+      const CudaRange range = cudaRangeOf(command, argument);
       if (argument->writable)
         written[(*writtenCount)++] = range;
       else if (range.to - range.from <= CudaMirrorBytes && !canInline(command, argument, changing[i], &contents))
@@ -98,7 +68,7 @@ bool cudaArgumentsPlan(CudaDevice *device, CudaArguments *arguments, const Drive
   for (uint32_t i = 0; i < count; i++)
     if (commands[i].kind == DriverCommandDispatch) cudaDispatchNoteWrites(&commands[i]);
   const size_t most = (size_t)count * DriverMaxBuffers + 1;
-  Range *read = malloc(most * sizeof *read), *written = malloc(most * sizeof *written);
+  CudaRange *read = malloc(most * sizeof *read), *written = malloc(most * sizeof *written);
   uint32_t readCount = 0, writtenCount = 0;
   if (!read || !written) {
     free(read);
@@ -107,10 +77,10 @@ bool cudaArgumentsPlan(CudaDevice *device, CudaArguments *arguments, const Drive
     return false;
   }
   collect(commands, count, changing, read, &readCount, written, &writtenCount);
-  readCount = mergeRanges(read, readCount);
+  readCount = cudaRangesMerge(read, readCount);
   for (uint32_t i = 0; i < readCount && arguments->mirrorCount < CudaMostMirrors; i++) {
     bool isWritten = false;
-    for (uint32_t k = 0; k < writtenCount && !isWritten; k++) isWritten = overlaps(read[i], written[k]);
+    for (uint32_t k = 0; k < writtenCount && !isWritten; k++) isWritten = cudaRangesOverlap(read[i], written[k]);
     const uint64_t length = read[i].to - read[i].from;
     if (!isWritten && length <= CudaMirrorBytes)
       arguments->mirrors[arguments->mirrorCount++] = (CudaMirror){.from = read[i].from, .length = length};
@@ -151,11 +121,11 @@ static void forgetInlined(CudaArguments *arguments, uint32_t command) {
 }
 
 /* The mirror that has all of a range, or with `any` a part of it. */
-static const CudaMirror *mirrorOf(const CudaArguments *arguments, Range range, bool any) {
+static const CudaMirror *mirrorOf(const CudaArguments *arguments, CudaRange range, bool any) {
   for (uint32_t i = 0; i < arguments->mirrorCount; i++) {
     const CudaMirror *mirror = &arguments->mirrors[i];
-    const Range has = {mirror->from, mirror->from + mirror->length};
-    if (any ? overlaps(has, range) : has.from <= range.from && range.to <= has.to) return mirror;
+    const CudaRange has = {mirror->from, mirror->from + mirror->length};
+    if (any ? cudaRangesOverlap(has, range) : has.from <= range.from && range.to <= has.to) return mirror;
   }
   return NULL;
 }
@@ -168,7 +138,7 @@ bool cudaArgumentsPlace(CudaArguments *arguments, const DriverCommand *command, 
   for (uint32_t i = 0; command->dispatch.shared != 0 && i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
     if (!isShared(command, argument)) continue;
-    const Range range = rangeOf(command, argument);
+    const CudaRange range = cudaRangeOf(command, argument);
     CudaInlined inlined = {
         .address = range.from, .command = index, .index = argument->index, .length = argument->dataSize};
     if (canInline(command, argument, changing, &inlined.contents)) {

@@ -25,6 +25,7 @@ void cudaGraphFree(CudaGraph *graph) {
   if (graph->template) api->GraphDestroy(graph->template);
   if (graph->scratch) api->MemFree(graph->scratch);
   cudaArgumentsFree(&graph->arguments);
+  cudaWritesFree(&graph->writes);
   free(graph->dispatches);
   free(graph->steps);
   free(graph->launches);
@@ -44,9 +45,10 @@ static CudaGraphOutcome readDispatch(CudaDevice *device, CudaGraph *graph, const
   if (cudaDispatchPieces(device, dispatch) != 1) return CudaGraphDeclined;
   if (!cudaArgumentsPlace(&graph->arguments, command, index, graph->commands[index].changing, dispatch))
     return CudaGraphDeclined;
-  if (graph->isOffered &&
-      !cudaNativeDescribe(command, dispatch, graph->constants[place], &graph->offered[place]))
+  if (!graph->isOffered) return CudaGraphStarted;
+  if (!cudaNativeDescribe(command, dispatch, graph->constants[place], &graph->offered[place]))
     graph->offered[place].function = NULL;
+  graph->offered[place].unwritten = dispatch->mirrored | cudaWritesSpare(&graph->writes, command);
   return CudaGraphStarted;
 }
 
@@ -198,6 +200,10 @@ static CudaGraphOutcome fill(Making *making, uint32_t *changing) {
   if (!cudaArgumentsPlan(making->device, &graph->arguments, making->commands, graph->count, changing, making->message))
     return CudaGraphFailed;
   if (!cudaNativeOpen(making->device, &graph->isOffered, making->message)) return CudaGraphFailed;
+  if (graph->isOffered && !cudaWritesCollect(&graph->writes, making->commands, graph->count)) {
+    *making->message = strdup("Out of memory");
+    return CudaGraphFailed;
+  }
   const size_t most = (size_t)graph->dispatchCount + 1;
   graph->steps = calloc(most, sizeof *graph->steps);
   graph->launches = calloc(graph->isOffered ? most : 1, sizeof *graph->launches);
@@ -292,6 +298,8 @@ CudaGraphOutcome cudaGraphUpdate(CudaDevice *device, CudaGraph *graph, const Dri
     const uint32_t index = graph->dispatches[place];
     if (graph->commands[index].revision == commands[index].revision) continue;
     cudaDispatchNoteWrites(&commands[index]);
+    /* What stands in for another command may count on it that nobody writes there. */
+    if (graph->isOffered && !cudaWritesHave(&graph->writes, &commands[index])) return CudaGraphDeclined;
     CudaDispatch dispatch;
     const CudaGraphOutcome outcome =
         graph->isOffered ? readDispatch(device, graph, commands, place, &dispatch, message) : CudaGraphStarted;

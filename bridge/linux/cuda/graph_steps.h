@@ -10,6 +10,7 @@
 #include "arguments.h"
 #include "graph.h"
 #include "native/native.h"
+#include "ranges.h"
 
 /** What is kept of a command. */
 typedef struct CudaGraphCommand {
@@ -44,6 +45,7 @@ typedef struct CudaGraph {
   CudaNativeCommand *offered;                   /* a dispatch each, as plans see it; `function` is NULL where they do not */
   unsigned char (*constants)[CudaConstantBytes]; /* that they refer to */
   bool isOffered;                               /* whether there are plans at all */
+  CudaWrites writes;                            /* of all its commands, where there are */
   CudaAddress scratch;                          /* zero between launches; and behind it, memory for partial sums */
   uint64_t scratchBytes, partialBytes;
   CudaGraphCommand commands[];

@@ -103,7 +103,6 @@ bool cudaNativeDescribe(const DriverCommand *command, const CudaDispatch *dispat
   }
   memcpy(out->threads, command->dispatch.threads, sizeof out->threads);
   memcpy(out->threadsPerThreadgroup, command->dispatch.threadsPerThreadgroup, sizeof out->threadsPerThreadgroup);
-  out->unwritten = dispatch->mirrored;
   out->waits = command->waits;
   return cudaKernelsIsOwn(f->kernels, f->index);
 }

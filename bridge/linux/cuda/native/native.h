@@ -32,7 +32,7 @@ typedef struct CudaNativeCommand {
   const void *constants[DriverMaxBuffers];    /* what is bound there, where it is a `constant T &` that stays as it is */
   uint64_t threads[3];                        /* of the whole grid */
   uint32_t threadsPerThreadgroup[3];
-  uint32_t unwritten;                         /* bit i: no command of its graph writes what buffer i is bound to: words of a run */
+  uint32_t unwritten;                         /* bit i: no command of its graph writes what buffer i is bound to: weights, words */
   bool waits;                                 /* a barrier comes before it */
 } CudaNativeCommand;
 
@@ -50,9 +50,10 @@ typedef struct CudaNativeLaunch {
   uint64_t partialBytes;
   uint32_t partialOffset;   /* where in `parameters` its address goes, 8 bytes */
   /** The kernel may begin while the one before it still runs: it calls allowNext(), and, in every thread and before it
-   *  touches anything that earlier commands write, or writes anything that they touch, waitForPrevious(). `parameters`,
-   *  weights, and what else no command writes, it may read before. What earlier commands write it reads by ordinary loads or
-   *  copies, and never as what nobody writes while it runs (loadStreaming, loadCached): they may write it while it runs. */
+   *  touches anything that earlier commands write, or writes anything that they touch, waitForPrevious(). `parameters`
+   *  and what no command writes (CudaNativeCommand.unwritten: weights may be what another command made) it may read before.
+   *  What earlier commands write it reads by ordinary loads or copies, and never as what nobody writes while it runs
+   *  (loadStreaming, loadCached): they may write it while it runs. */
   bool overlaps;
   uint32_t parameterBytes;
   unsigned char parameters[CudaNativeParameterBytes] __attribute__((aligned(16)));
