@@ -1,6 +1,7 @@
 /* library.c: see library.h. */
 #include "library.h"
 #include "metal/library/abi.h"
+#include "native/library.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ DriverLibrary *cudaLibraryOf(uint32_t device, CudaKernels *kernels, bool waitsFo
       functions[i].constantOffsets[k] = cudaKernelsConstantOffset(kernels, i, k);
     kernels->functions[i].implementation = &functions[i];
   }
+  if (kernels->functionCount > 0 && cudaKernelsIsOwn(kernels, 0)) cudaNativeOpenSoon(cudaDevice(device));
   library->kernels = kernels;
   library->functions = functions;
   library->base = (DriverLibrary){.functions = kernels->functions,

@@ -6,6 +6,7 @@
 #include "../metal/library/abi.h"
 
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,26 @@ bool cudaNativeOpen(CudaDevice *device, bool *isThere, char **message) {
   pthread_mutex_unlock(&lock);
   if (problem) *message = problem;
   return !problem;
+}
+
+static void *openInBackground(void *context) {
+  sigset_t handled; /* the host's signals are for its own threads */
+  sigfillset(&handled);
+  pthread_sigmask(SIG_BLOCK, &handled, NULL);
+  bool isThere;
+  char *message = NULL; /* whoever asks is told */
+  cudaNativeOpen(context, &isThere, &message);
+  free(message);
+  return NULL;
+}
+
+void cudaNativeOpenSoon(CudaDevice *device) {
+  pthread_t thread;
+  if (pthread_mutex_trylock(&lock) != 0) return; /* somebody is about it */
+  const bool isKnown = libraries[device->index].isKnown;
+  pthread_mutex_unlock(&lock);
+  if (!isKnown && cudaNativeUse() != CudaNativeOff && pthread_create(&thread, NULL, openInBackground, device) == 0)
+    pthread_detach(thread);
 }
 
 void cudaNativeReplace(CudaNativePlan *const *plans, const char *slice, size_t length) {

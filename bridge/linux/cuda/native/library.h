@@ -11,6 +11,9 @@
  * another build, is a failure with a malloc'ed *message. */
 bool cudaNativeOpen(CudaDevice *device, bool *isThere, char **message);
 
+/** The same in a thread of its own, which takes tens of milliseconds to read the file: somebody will ask soon. */
+void cudaNativeOpenSoon(CudaDevice *device);
+
 /** Writes down a dispatch that was read, with all its arguments in place, as plans see it. `constants` has CudaConstantBytes,
  * and stays as long as *out. False where it is of no shader that ships: then it is not to be offered. */
 bool cudaNativeDescribe(const DriverCommand *command, const CudaDispatch *dispatch, unsigned char *constants,
