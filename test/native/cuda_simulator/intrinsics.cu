@@ -14,10 +14,11 @@ GLOBAL(256, 2) void sum_parts(const SumParameters p) {
   SHARED_ARENA(arena);
   float *warps = (float *)arena;
   u32 *isLast = (u32 *)(arena + 64);
+  const u32 warp = warpIndex();
   float sum = 0;
   for (u32 i = blockIndexX() * threadCount() + threadIndex(); i < p.count; i += blockCountX() * threadCount()) sum += p.x[i];
   sum = reduceAddWarp(sum);
-  if (laneIndex() == 0) warps[warpIndex()] = sum;
+  if (laneIndex() == 0) warps[warp] = sum;
   syncThreads();
   if (threadIndex() == 0) {
     float all = 0;
@@ -27,7 +28,7 @@ GLOBAL(256, 2) void sum_parts(const SumParameters p) {
     *isLast = atomicAdd(p.done, 1) == blockCountX() - 1;
   }
   syncThreads();
-  if (!*isLast || warpIndex() != 0) return;
+  if (!*isLast || warp != 0) return;
   fence();
   float all = 0;
   for (u32 i = laneIndex(); i < blockCountX(); i += 32) all += loadShared(p.partials + i);
@@ -118,9 +119,9 @@ struct HandOverParameters {
 GLOBAL(64, 1) void hand_over(const HandOverParameters p) {
   SHARED_ARENA(arena);
   u32 *place = (u32 *)arena;
-  const u32 lane = laneIndex();
+  const u32 lane = laneIndex(), warp = warpIndex();
   for (u32 i = 0; i < p.rounds; i++) {
-    if (warpIndex() == 0) {
+    if (warp == 0) {
       if (i > 0) syncThreads(2, 64);
       place[lane] = loadStreaming4(p.x + 32 * i + lane);
       arriveThreads(1, 64);

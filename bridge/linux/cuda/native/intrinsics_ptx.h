@@ -26,7 +26,7 @@ DEVICE u32 blockCountX() { return (u32)__nvvm_read_ptx_sreg_nctaid_x(); }
 DEVICE u32 blockCountY() { return (u32)__nvvm_read_ptx_sreg_nctaid_y(); }
 DEVICE u32 blockCountZ() { return (u32)__nvvm_read_ptx_sreg_nctaid_z(); }
 DEVICE u32 laneIndex() { return threadIndex() & 31; }
-/** The same in all lanes, and known to be: what depends on it needs no register of each lane's own. */
+/** The same in all lanes, and known to be: what depends on it needs no register of each lane's own. All 32 take part. */
 DEVICE u32 warpIndex() { return (u32)__nvvm_shfl_sync_idx_i32(0xffffffff, (int)(threadIndex() >> 5), 0, 31); }
 
 /* ---- waiting for each other ------------------------------------------------------------------------------------------ */
