@@ -27,51 +27,99 @@ template <typename T> DEVICE T choose(u32 i, T a, T b, T c, T d) { return i == 0
 /** A tile of a matrix. */
 struct MatvecTile {
   const u8 *rows;
-  u32 count; // of rows, at least 1
+  u32 count;   // of rows, at least 1
+  bool isLast; // nothing of the matrix comes behind it
 };
-DEVICE MatvecTile tileOf(const MatvecParameters &p, u64 rowBytes, u32 tile, bool isSecond) {
+DEVICE MatvecTile tileOf(const MatvecParameters &p, u32 rowBytes, u32 tile, bool isSecond) {
   const MatvecPlace place = placeOf(p, tile);
   const u8 *weights = isSecond ? OF_JOB(p, place.job, second) : OF_JOB(p, place.job, weights);
-  return {weights + place.first * rowBytes, minimum(OF_JOB(p, place.job, n) - place.first, (u32)MatvecTileRows)};
+  const u32 left = OF_JOB(p, place.job, n) - place.first;
+  return {weights + (u64)place.first * rowBytes, minimum(left, (u32)MatvecTileRows), left <= MatvecTileRows};
 }
 
-/** The sums of a block, and a place in the sequence of their units. */
+/** The sums of a block, and a place in the sequence of their units. A sum is that of a tile, or of a tile and matrix. */
 struct MatvecCursor {
+  u32 sum, slice;
+};
+struct MatvecSequence {
   const MatvecParameters &p;
-  u64 rowBytes;
-  u32 firstTile, matrices, slices;
-  MatvecTile tile;
-  u32 sum, slice; // a sum is that of a tile, or of a tile and matrix
+  u32 rowBytes, firstTile, matrices, slices;
 
-  DEVICE_MEMBER void enterSum() { tile = tileOf(p, rowBytes, firstTile + sum / matrices, sum % matrices != 0); }
-  DEVICE_MEMBER void advance() {
-    if (++slice < slices) return;
-    slice = 0;
-    sum++;
-    enterSum();
+  DEVICE_MEMBER MatvecTile tile(u32 sum) const { return tileOf(p, rowBytes, firstTile + sum / matrices, sum % matrices != 0); }
+  /** True where another sum begins. */
+  DEVICE_MEMBER bool advance(MatvecCursor &cursor) const {
+    if (++cursor.slice < slices) return false;
+    cursor.slice = 0;
+    cursor.sum++;
+    return true;
   }
 };
 
-/** Which chunk of shared memory a chunk of a row goes to. */
-template <u32 SliceBytes, bool IsAligned> DEVICE u32 placeChunk(u32 row, u32 chunk) {
-  return IsAligned && SliceBytes == 256 ? chunk ^ (row & 1) << 2 : chunk;
-}
+/** Copies units, one after the other: in 16-byte chunks, which lanes take in turn. */
+template <u32 SliceBytes, bool IsAligned> struct MatvecCopier {
+  static constexpr u32 Chunks = MATVEC_CHUNKS(SliceBytes, IsAligned), Stride = 16 * MATVEC_STRIDE(SliceBytes, IsAligned);
+  static constexpr u32 All = MatvecTileRows * Chunks, Steps = (All + 31) / 32;
+  const MatvecSequence &sequence;
+  u32 lane;
+  MatvecCursor cursor;
+  const u8 *from;      // the first row's part of the slice
+  u32 offsets[Steps];  // of what this lane copies: its row, and chunk if rows are aligned
+  u32 rows;
+  bool isLast;
 
-/** Asks for a unit. Behind the end of a row there are zeros, and behind the last row the last one again. */
-template <u32 SliceBytes, bool IsAligned>
-DEVICE void copyUnit(u8 *unit, const MatvecCursor &cursor, u32 lane) {
-  constexpr u32 chunks = MATVEC_CHUNKS(SliceBytes, IsAligned), stride = 16 * MATVEC_STRIDE(SliceBytes, IsAligned);
-  const u64 begin = (u64)cursor.slice * SliceBytes;
-  const u32 length = (u32)minimum(cursor.rowBytes - begin, (u64)SliceBytes);
-  UNROLL for (u32 first = 0; first < MatvecTileRows * chunks; first += 32) {
-    const u32 i = first + lane, row = i / chunks, chunk = i % chunks;
-    if (first + 32 > MatvecTileRows * chunks && i >= MatvecTileRows * chunks) break;
-    const u8 *from = cursor.tile.rows + minimum(row, cursor.tile.count - 1) * cursor.rowBytes + begin;
-    u8 *to = unit + row * stride + 16 * placeChunk<SliceBytes, IsAligned>(row, chunk);
-    const i32 before = IsAligned ? 0 : (i32)((u64)from % 16), offset = (i32)(16 * chunk) - before;
-    const i32 left = (i32)length - offset;
-    copyAsync16(to, left > 0 ? from + offset : from - before, (u32)maximum(0, minimum(16, left)));
+  DEVICE_MEMBER u32 row(u32 step) const { return (32 * step + lane) / Chunks; }
+  DEVICE_MEMBER u32 chunk(u32 step) const { return (32 * step + lane) % Chunks; }
+  DEVICE_MEMBER bool has(u32 step) const { return 32 * step + 32 <= All || 32 * step + lane < All; }
+  DEVICE_MEMBER u32 place(u32 step) const {
+    if (Stride == 16 * Chunks && !(IsAligned && SliceBytes == 256)) return 16 * (32 * step + lane);
+    // Of 256 bytes, the halves of each other row change places (rowWords() in matvec_weights.h).
+    if (IsAligned && SliceBytes == 256) return 512 * step + 256 * (lane / 16) + 16 * (lane % 16 ^ lane / 16 << 2);
+    return row(step) * Stride + 16 * chunk(step);
   }
+
+  DEVICE_MEMBER void enterSum() {
+    const MatvecTile tile = sequence.tile(cursor.sum);
+    from = tile.rows + (u64)cursor.slice * SliceBytes;
+    rows = tile.count;
+    isLast = tile.isLast;
+    UNROLL for (u32 step = 0; step < Steps; step++)
+      offsets[step] = minimum(row(step), rows - 1) * sequence.rowBytes + (IsAligned ? 16 * chunk(step) : 0);
+  }
+  /** Asks for a unit. Rows behind the last are the last again. */
+  DEVICE_MEMBER void copy(u8 *unit) const {
+    const u32 left = sequence.rowBytes - cursor.slice * SliceBytes;
+    if (left < SliceBytes || (!IsAligned && isLast)) return copyExactly(unit, minimum(left, SliceBytes));
+    UNROLL for (u32 step = 0; step < Steps; step++) {
+      if (!has(step)) continue;
+      if (IsAligned) {
+        copyAsync16(unit + place(step), from + offsets[step]);
+        continue;
+      }
+      const u64 begin = (u64)(from + offsets[step]), before = begin % 16;
+      if (16 * chunk(step) < before + SliceBytes) copyAsync16(unit + place(step), (const u8 *)(begin - before) + 16 * chunk(step));
+    }
+  }
+  /** Reads nothing behind the slice's bytes of a row: there are zeros. */
+  DEVICE_MEMBER void copyExactly(u8 *unit, u32 bytes) const {
+    ROLLED for (u32 i = lane; i < All; i += 32) {
+      const u8 *begin = from + minimum(i / Chunks, rows - 1) * sequence.rowBytes;
+      const i32 before = IsAligned ? 0 : (i32)((u64)begin % 16), offset = (i32)(16 * (i % Chunks)) - before, left = (i32)bytes - offset;
+      u32 to = i / Chunks * Stride + 16 * (i % Chunks);
+      if (IsAligned && SliceBytes == 256) to ^= (i / Chunks & 1) << 6;
+      copyAsync16(unit + to, left > 0 ? begin + offset : begin - before, (u32)maximum(0, minimum(16, left)));
+    }
+  }
+  DEVICE_MEMBER void advance() {
+    from += SliceBytes;
+    if (sequence.advance(cursor)) enterSum();
+  }
+};
+
+/** Waits until no more than `stages` - 2 groups of copies are under way. */
+DEVICE void waitForStage(u32 stages) {
+  if (stages == 4) copyAsyncWait<2>();
+  else if (stages == 3) copyAsyncWait<1>();
+  else copyAsyncWait<0>();
 }
 
 /** Whether rows and slices begin at multiples of 16 bytes, or anywhere: as names of kernels tell. */
@@ -121,15 +169,18 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   const u32 units = tiles * matrices * slices;
   const u32 begin = units * warp / MatvecWarps, end = units * (warp + 1) / MatvecWarps;
 
-  MatvecCursor next = {p, part.rowBytes, firstTile, matrices, slices, {}, begin / slices, begin % slices};
-  next.enterSum();
-  MatvecCursor now = next;
+  const MatvecSequence sequence = {p, part.rowBytes, firstTile, matrices, slices};
+  MatvecCursor now = {begin / slices, begin % slices};
+  MatvecCopier<Weights::Bytes, IsAligned> copier = {sequence, lane, now, nullptr, {}, 1, false};
   u8 *ring = arena + warp * part.ringBytes;
-  ROLLED for (u32 i = 0; i + 1 < MatvecStages; i++) {
-    if (begin + i < end) {
-      copyUnit<Weights::Bytes, IsAligned>(ring + i * unitBytes, next, lane);
-      if (begin + i + 1 < end) next.advance();
+  u32 copied = begin, freeAt = 0; // unit, and where the next one goes
+  if (begin < end) copier.enterSum();
+  ROLLED for (u32 i = 0; i + 1 < part.stages; i++) {
+    if (copied < end) {
+      copier.copy(ring + freeAt);
+      if (++copied < end) copier.advance();
     }
+    freeAt += unitBytes;
     copyAsyncCommit();
   }
   allowNext();
@@ -157,33 +208,36 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   FixedColumns columns = fixedColumns(lane);
   MatvecSums sums = {0, 0};
   bool isWhole = now.slice == 0; // this warp has the beginning of the sum
-  u32 stage = 0;
+  u32 at = 0, rowFrom = 0;       // of the unit in the ring; the lower bits of the row's address
   for (u32 unit = begin; unit < end; unit++) {
-    copyAsyncWait<MatvecStages - 2>();
+    waitForStage(part.stages);
     syncWarp();
-    if (unit + MatvecStages - 1 < end) {
-      const u32 free = stage == 0 ? MatvecStages - 1 : stage - 1;
-      copyUnit<Weights::Bytes, IsAligned>(ring + free * unitBytes, next, lane);
-      if (unit + MatvecStages < end) next.advance();
+    if (copied < end) {
+      copier.copy(ring + freeAt);
+      if (++copied < end) copier.advance();
     }
+    freeAt = freeAt + unitBytes == part.stages * unitBytes ? 0 : freeAt + unitBytes;
     copyAsyncCommit();
 
-    u32 row = (u32)(ring - arena) + stage * unitBytes + g * 16 * MATVEC_STRIDE(Weights::Bytes, IsAligned);
+    u32 row = (u32)(ring - arena) + at + g * 16 * MATVEC_STRIDE(Weights::Bytes, IsAligned);
     if (!IsAligned) {
-      const u64 from = (u64)now.tile.rows + minimum(g, now.tile.count - 1) * part.rowBytes + (u64)now.slice * Weights::Bytes;
-      row += (u32)from % 16;
+      if (unit == begin || now.slice == 0) {
+        const MatvecTile tile = sequence.tile(now.sum);
+        rowFrom = (u32)(u64)tile.rows + minimum(g, tile.count - 1) * part.rowBytes;
+      }
+      row += (rowFrom + now.slice * Weights::Bytes) % 16;
     }
     columns.record = records + now.slice * Activations::Record;
     Weights::accumulate(WeightRow<IsAligned>{arena, row, 4 * t}, columns, t, sums);
 
-    stage = stage + 1 == MatvecStages ? 0 : stage + 1;
+    at = at + unitBytes == part.stages * unitBytes ? 0 : at + unitBytes;
     if (now.slice + 1 == slices || unit + 1 == end) {
       const float sum = sumOfLanes(sums, Weights::Unit, lane);
       if (t == 0) (isWhole ? results + now.sum * MatvecTileRows : pieces + warp * MatvecTileRows)[g] = sum;
       sums = {0, 0};
       isWhole = true;
     }
-    if (unit + 1 < end) now.advance();
+    sequence.advance(now);
   }
   syncThreads();
 
@@ -210,14 +264,14 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   }
 }
 
-// Two blocks of a launch, and two of the next one, which begins before it ends, fit into a multiprocessor.
+// A block of a launch, and one of the next one, which begins before it ends, fit into a multiprocessor.
 #define MATVEC(name, alignment)                                                              \
-  GLOBAL(MatvecThreads, 4) void matvec_##name##_##alignment(const MatvecParameters p) {      \
+  GLOBAL(MatvecThreads, 2) void matvec_##name##_##alignment(const MatvecParameters p) {      \
     SHARED_ARENA(arena);                                                                     \
     matvec<Weights_##name, alignment>(p, p.parts[0], arena);                                 \
   }
 #define MATVEC_PAIR(first, firstAlignment, second, secondAlignment)                                                           \
-  GLOBAL(MatvecThreads, 4) void matvec_##first##_##firstAlignment##_##second##_##secondAlignment(const MatvecParameters p) {  \
+  GLOBAL(MatvecThreads, 2) void matvec_##first##_##firstAlignment##_##second##_##secondAlignment(const MatvecParameters p) {  \
     SHARED_ARENA(arena);                                                                                                      \
     if (blockIndexX() < p.parts[1].firstBlock) matvec<Weights_##first, firstAlignment>(p, p.parts[0], arena);                 \
     else matvec<Weights_##second, secondAlignment>(p, p.parts[1], arena);                                                     \

@@ -13,9 +13,9 @@
 
 enum {
   MatvecTileRows = 8,
-  MatvecWarps = 8,
+  MatvecWarps = 16,
   MatvecThreads = 32 * MatvecWarps,
-  MatvecStages = 4, /* units of a warp that are on their way, or in use */
+  MatvecMostStages = 4, /* units of a warp that are on their way, or in use; 2 at least */
   MatvecMaxJobs = 4
 };
 
@@ -93,9 +93,9 @@ typedef struct MatvecJob {
 
 /** The jobs of one type of weights: so many of the grid's blocks share their tiles. In shared memory the rings come first. */
 typedef struct MatvecPart {
-  uint64_t rowBytes;
+  uint32_t rowBytes;
   uint32_t firstTile, tiles, firstBlock, blocks;
-  uint32_t ringBytes; /* of a warp: for MatvecStages units, or as many as it has */
+  uint32_t stages, ringBytes; /* of a warp: so many units, or as many as it has at most */
   uint32_t recordsAt, resultsAt, piecesAt;
 } MatvecPart;
 

@@ -13,6 +13,8 @@ enum { TypeCount = sizeof types / sizeof *types };
 
 /** What shaders/tiles.h says of a SIMD group, and the most blocks in the second direction of a grid. */
 enum { OutputsPerSimdgroup = 4, SimdWidth = 32, MostRows = 65535 };
+/** Offsets in a tile have 32 bits. */
+enum { MostRowBytes = UINT32_MAX / MatvecTileRows };
 /** Keeps sums of a block in few bytes of shared memory. */
 enum { MostTilesOfBlock = 128 };
 
@@ -66,7 +68,7 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
   const WeightType *type = product->type;
   product->rowBytes = (uint64_t)k / type->blockElements * (type->sliceBytes / (type->sliceElements / type->blockElements));
   const uint64_t weightBytes = product->rowBytes * n;
-  if (product->rowBytes > UINT32_MAX || !holds(command, 0, weightBytes) || command->buffers[0] % 16 != 0) return false;
+  if (product->rowBytes > MostRowBytes || !holds(command, 0, weightBytes) || command->buffers[0] % 16 != 0) return false;
   if (!holds(command, xIndex, xBytes) || !holds(command, outIndex, outBytes)) return false;
   product->x = command->buffers[xIndex];
   product->job = (MatvecJob){.weights = (const uint8_t *)command->buffers[0], .out = (float *)command->buffers[outIndex], .n = n};
@@ -147,20 +149,27 @@ static uint32_t divideUp(uint32_t a, uint32_t b) { return a / b + (a % b != 0); 
 
 /** Shares out the tiles of a part to some blocks. Returns the shared memory of these; none has more tiles than sums are kept
  * for, so there may be more blocks than asked for. */
-static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32_t blocks, MatvecPart *out) {
+static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32_t blocks, uint32_t stages, MatvecPart *out) {
   if (divideUp(part->tiles, blocks) > MostTilesOfBlock) blocks = divideUp(part->tiles, MostTilesOfBlock);
   const uint32_t slices = divideUp(k, part->type->sliceElements), sums = divideUp(part->tiles, blocks) * matrices;
   const uint64_t unitsOfWarp = ((uint64_t)sums * slices + MatvecWarps - 1) / MatvecWarps;
   const uint32_t unitBytes = MATVEC_UNIT(part->type->sliceBytes, isAligned(part->type, part->rowBytes));
-  out->rowBytes = part->rowBytes;
+  out->rowBytes = (uint32_t)part->rowBytes;
   out->tiles = part->tiles;
   out->blocks = blocks;
-  out->ringBytes = (unitsOfWarp < MatvecStages ? (uint32_t)unitsOfWarp : MatvecStages) * unitBytes;
+  out->stages = stages;
+  out->ringBytes = (unitsOfWarp < stages ? (uint32_t)unitsOfWarp : stages) * unitBytes;
   const uint64_t recordsAt = MatvecWarps * out->ringBytes, resultsAt = recordsAt + (uint64_t)slices * part->type->recordBytes;
   const uint64_t piecesAt = resultsAt + sums * 4 * MatvecTileRows;
   out->recordsAt = (uint32_t)recordsAt, out->resultsAt = (uint32_t)resultsAt, out->piecesAt = (uint32_t)piecesAt;
   return piecesAt + 4 * (MatvecWarps * MatvecTileRows + MatvecWarps);
 }
+
+/** How long rings may be, from the best on. */
+static const struct Way {
+  uint32_t stages;
+  bool leavesRoom;
+} ways[] = {{MatvecMostStages, true}, {3, true}, {2, true}, {MatvecMostStages, false}, {3, false}, {2, false}};
 
 /** So many blocks for each part as it has of all weights. */
 static uint32_t blocksOf(const Part parts[2], uint32_t i, uint32_t blocks) {
@@ -168,9 +177,8 @@ static uint32_t blocksOf(const Part parts[2], uint32_t i, uint32_t blocks) {
   if (!parts[1].type) return blocks;
   const double first = (double)parts[0].tiles * (double)parts[0].rowBytes, second = (double)parts[1].tiles * (double)parts[1].rowBytes;
   uint32_t share = (uint32_t)(blocks * (first / (first + second)) + 0.5);
+  if (i == 1) share = blocks > share ? blocks - share : 0;
   if (share == 0) share = 1;
-  if (share >= blocks) share = blocks - 1;
-  if (i == 1) share = blocks - share;
   return share < parts[i].tiles ? share : parts[i].tiles;
 }
 
@@ -198,17 +206,18 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
         p.jobs[copy].endTile += i == 1 ? parts[0].tiles : 0;
       }
 
-  /* As many blocks as the device has room for at once, with the same number of tiles but for one. A multiprocessor has 1 KB of
-   * shared memory more than a block can have, and takes that from each. */
-  const uint32_t matrices = first.ending >= MatvecSilu ? 2 : 1;
+  /* A block for each multiprocessor, with the same number of tiles but for one; with as long rings as leave room for a block of
+   * the next launch. Where that is for too little on its way, all the room. A multiprocessor has 1 KB of shared memory more than
+   * a block can have, and takes that from each. */
+  const uint32_t matrices = first.ending >= MatvecSilu ? 2 : 1, half = (device->sharedBytes + 1024) / 2 - 1024;
   uint64_t sharedBytes = 0;
-  for (uint32_t resident = 2; resident > 0; resident--) {
+  for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     sharedBytes = 0;
-    for (uint32_t i = 0; i < 2 && parts[i].type; i++) {
-      const uint64_t bytes = planPart(&parts[i], first.k, matrices, blocksOf(parts, i, device->multiprocessors * resident), &p.parts[i]);
+    for (uint32_t j = 0; j < 2 && parts[j].type; j++) {
+      const uint64_t bytes = planPart(&parts[j], first.k, matrices, blocksOf(parts, j, device->multiprocessors), ways[i].stages, &p.parts[j]);
       if (bytes > sharedBytes) sharedBytes = bytes;
     }
-    if (resident * (sharedBytes + 1024) <= device->sharedBytes + 1024) break;
+    if (sharedBytes <= (ways[i].leavesRoom ? half : device->sharedBytes)) break;
   }
   if (sharedBytes > device->sharedBytes) return 0;
   p.parts[1].firstTile = p.parts[0].tiles, p.parts[1].firstBlock = p.parts[0].blocks;
