@@ -168,6 +168,39 @@ static void sizesAndSpecialNumbers() {
   }
 }
 
+/** Rows of outputs have experts of their own, of which one is not there: the last stands in, as in the MSL. */
+static void productsOfExperts() {
+  const u32 types[] = {1, 7, 12}, experts = 3, rows = 4, share = 2, chosen[rows] = {2, 0, 1, 7};
+  for (u32 type : types) {
+    const Case all = {&gguf::weightTypes[type], {rows / share, experts * 9, 512}, false, false, None, -4, 1, 0};
+    const Operands o(all);
+    const Activations a(all);
+    SimulatedBuffer<u32> ids(rows);
+    SimulatedBuffer<float> out(rows * 9);
+    for (u32 i = 0; i < rows; i++) ids[i] = chosen[i];
+    const u32 arguments[4] = {9, 512, experts, share};
+    char name[64];
+    snprintf(name, sizeof name, "matvec_experts_%s", all.type->name);
+    SimulatedCommand command(name);
+    command.bind(0, o.w), command.bind(1, a.x), command.bind(2, ids), command.bind(3, out);
+    command.constant(4, arguments);
+    command.dispatch(2 * 64, rows, 1, 64, 1, 1);
+    CHECK_NUMBER(simulatePlan(cudaMatvecPlan, &smallDevice, &command.command, 1, kernels, 3), 1);
+    double x[512];
+    for (u32 r = 0; r < rows; r++) {
+      for (u32 i = 0; i < 512; i++) x[i] = (double)a.x[r / share * 512 + i];
+      for (u32 i = 0; i < 9; i++) {
+        const u32 expert = chosen[r] < experts ? chosen[r] : experts - 1;
+        const Expected e = product(all, o.w.items + rowBytesOf(all) * (expert * 9 + i), x);
+        CHECK(fabs((double)out[r * 9 + i] - e.value) <= e.bound);
+      }
+    }
+    command.command.bufferLengths[0]--;
+    CudaNativeLaunch launch = {};
+    CHECK_NUMBER(cudaMatvecPlan(&smallDevice, &command.command, 1, &launch), 0);
+  }
+}
+
 /** Products of the same x are one launch, up to a barrier, and to what reads something else. */
 static void productsOfTheSameRow() {
   const gguf::WeightType &q8 = gguf::weightTypes[7], &q4 = gguf::weightTypes[10];
@@ -247,6 +280,7 @@ int main(int count, char **arguments) {
   RUN_CASE(products);
   RUN_CASE(fusedProducts);
   RUN_CASE(sizesAndSpecialNumbers);
+  RUN_CASE(productsOfExperts);
   RUN_CASE(productsOfTheSameRow);
   RUN_CASE(productsOfTheSameRowMixed);
   RUN_CASE(refusals);

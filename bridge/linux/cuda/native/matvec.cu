@@ -1,6 +1,7 @@
 /*
- * matvec.cu: products of one row of activations with matrices: matvec_* and matvec_fused_* (shaders/matvec.metal,
- * shaders/matvec_fused.metal), and several of them that read the same x. For how the work is shared out see matvec.h.
+ * matvec.cu: products of one row of activations with matrices: matvec_*, matvec_tiled_*, matvec_experts_* and matvec_fused_*
+ * (shaders/matvec.metal, shaders/matvec_fused.metal), and several of them that read the same x. For how the work is shared out see
+ * matvec.h.
  *
  * The first units are asked for before x is, or what comes before this launch has ended; x becomes what tensor cores take while
  * they come. No warp waits for another until all have done their parts.
@@ -30,11 +31,11 @@ struct MatvecTile {
   u32 count;   // of rows, at least 1
   bool isLast; // nothing of the matrix comes behind it
 };
-DEVICE MatvecTile tileOf(const MatvecParameters &p, u32 rowBytes, u32 tile, bool isSecond) {
+DEVICE MatvecTile tileOf(const MatvecParameters &p, u32 rowBytes, u32 expert, u32 tile, bool isSecond) {
   const MatvecPlace place = placeOf(p, tile);
   const u8 *weights = isSecond ? OF_JOB(p, place.job, second) : OF_JOB(p, place.job, weights);
-  const u32 left = OF_JOB(p, place.job, n) - place.first;
-  return {weights + (u64)place.first * rowBytes, minimum(left, (u32)MatvecTileRows), left <= MatvecTileRows};
+  const u32 n = OF_JOB(p, place.job, n), left = n - place.first;
+  return {weights + ((u64)expert * n + place.first) * rowBytes, minimum(left, (u32)MatvecTileRows), left <= MatvecTileRows};
 }
 
 /** The sums of a block, and a place in the sequence of their units. A sum is that of a tile, or of a tile and matrix. */
@@ -43,9 +44,9 @@ struct MatvecCursor {
 };
 struct MatvecSequence {
   const MatvecParameters &p;
-  u32 rowBytes, firstTile, matrices, slices;
+  u32 rowBytes, expert, firstTile, matrices, slices;
 
-  DEVICE_MEMBER MatvecTile tile(u32 sum) const { return tileOf(p, rowBytes, firstTile + sum / matrices, sum % matrices != 0); }
+  DEVICE_MEMBER MatvecTile tile(u32 sum) const { return tileOf(p, rowBytes, expert, firstTile + sum / matrices, sum % matrices != 0); }
   /** True where another sum begins. */
   DEVICE_MEMBER bool advance(MatvecCursor &cursor) const {
     if (++cursor.slice < slices) return false;
@@ -169,7 +170,13 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   const u32 units = tiles * matrices * slices;
   const u32 begin = units * warp / MatvecWarps, end = units * (warp + 1) / MatvecWarps;
 
-  const MatvecSequence sequence = {p, part.rowBytes, firstTile, matrices, slices};
+  u32 expert = 0;
+  if (p.ids) { // which weights it is, is not known earlier
+    allowNext();
+    waitForPrevious();
+    expert = minimum(p.ids[blockIndexY()], p.experts - 1);
+  }
+  const MatvecSequence sequence = {p, part.rowBytes, expert, firstTile, matrices, slices};
   MatvecCursor now = {begin / slices, begin % slices};
   MatvecCopier<Weights::Bytes, IsAligned> copier = {sequence, lane, now, nullptr, {}, 1, false};
   u8 *ring = arena + warp * part.ringBytes;
@@ -183,8 +190,10 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
     freeAt += unitBytes;
     copyAsyncCommit();
   }
-  allowNext();
-  waitForPrevious();
+  if (!p.ids) {
+    allowNext();
+    waitForPrevious();
+  }
 
   // Asked for now: the end is no time to wait for memory.
   const u32 outputsOfBlock = tiles * MatvecTileRows, own = threadIndex() / MatvecWarps;
@@ -194,7 +203,7 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
 
   u8 *records = arena + part.recordsAt;
   float *results = (float *)(arena + part.resultsAt), *pieces = (float *)(arena + part.piecesAt);
-  const float *x = p.x + (u64)blockIndexY() * p.k;
+  const float *x = p.x + (u64)(blockIndexY() / p.share) * p.k;
   const MatvecInput input = {x, p.norm, p.k, ((u64)x | (u64)p.norm) % 16 == 0};
   float squares = 0;
   makeActivations<Activations>(input, slices, records, squares);

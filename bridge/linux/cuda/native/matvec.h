@@ -103,8 +103,9 @@ typedef struct MatvecPart {
 typedef struct MatvecParameters {
   MatvecPart parts[2];
   MatvecJob jobs[MatvecMaxJobs]; /* behind the last, its copies */
-  const float *x, *norm;         /* [rows, k], [k] or NULL */
-  uint32_t k, ending;
+  const float *x, *norm;         /* [rows / share, k], [k] or NULL */
+  const uint32_t *ids;           /* [rows]: with the weights of which expert, of `experts`; NULL: there is one */
+  uint32_t k, ending, experts, share;
   float eps;
 } MatvecParameters;
 

@@ -18,13 +18,22 @@ enum { MostRowBytes = UINT32_MAX / MatvecTileRows };
 /** Keeps sums of a block in few bytes of shared memory. */
 enum { MostTilesOfBlock = 128 };
 
+/** The kernels of shaders/matvec.metal and matvec_fused.metal for single rows, and where they have what. */
+typedef struct Family {
+  const char *prefix; /* the type comes behind it */
+  uint32_t x, out, arguments, argumentBytes;
+} Family;
+enum { Experts, Fused, Tiled, Plain, Families };
+static const Family families[Families] = {
+    {"matvec_experts_", 1, 3, 4, 16}, {"matvec_fused_", 2, 5, 6, 20}, {"matvec_tiled_", 1, 2, 3, 8}, {"matvec_", 1, 2, 3, 8}};
+
 /** A product as its command says it. */
 typedef struct Product {
   const WeightType *type;
-  bool isFused;
   uint32_t n, k, rows, ending;
   float eps;
-  uint64_t x, norm; /* norm: 0 without */
+  uint64_t x, norm, ids; /* norm, ids: 0 without */
+  uint32_t experts, share;
   uint64_t rowBytes;
   MatvecJob job;
 } Product;
@@ -39,23 +48,29 @@ static bool holds(const CudaNativeCommand *command, uint32_t index, uint64_t byt
   return command->buffers[index] != 0 && command->bufferLengths[index] >= bytes;
 }
 
+/** Of the matrix, or of all experts'. */
+static bool readWeights(const CudaNativeCommand *command, uint32_t index, const Product *product, const uint8_t **weights) {
+  const uint64_t matrixBytes = product->rowBytes * product->n; /* both below 2^32 */
+  if (matrixBytes > UINT64_MAX / product->experts || !holds(command, index, matrixBytes * product->experts)) return false;
+  *weights = (const uint8_t *)command->buffers[index];
+  return command->buffers[index] % 16 == 0;
+}
+
 /** False where a command is none of these, or one that only the MSL can do. */
 static bool readProduct(const CudaNativeCommand *command, Product *product) {
-  static const char fused[] = "matvec_fused_", plain[] = "matvec_";
   const char *name = command->function->name;
-  *product = (Product){.isFused = strncmp(name, fused, sizeof fused - 1) == 0};
-  if (product->isFused) name += sizeof fused - 1;
-  else if (strncmp(name, plain, sizeof plain - 1) == 0) name += sizeof plain - 1;
-  else return false;
-  product->type = typeOf(name);
-  const uint32_t argumentIndex = product->isFused ? 6 : 3, outIndex = product->isFused ? 5 : 2, xIndex = product->isFused ? 2 : 1;
-  if (!product->type || !command->constants[argumentIndex]) return false;
+  uint32_t kind = 0;
+  while (kind < Families && strncmp(name, families[kind].prefix, strlen(families[kind].prefix)) != 0) kind++;
+  if (kind == Families) return false;
+  const Family *family = &families[kind];
+  *product = (Product){.type = typeOf(name + strlen(family->prefix)), .experts = 1, .share = 1};
+  if (!product->type || !command->constants[family->arguments]) return false;
   uint32_t arguments[5] = {0};
-  memcpy(arguments, command->constants[argumentIndex], product->isFused ? 20 : 8);
+  memcpy(arguments, command->constants[family->arguments], family->argumentBytes);
   const uint32_t n = arguments[0], k = arguments[1];
-  product->n = n, product->k = k, product->ending = arguments[4];
-  memcpy(&product->eps, &arguments[3], 4);
-  if (n == 0 || k == 0 || k % product->type->blockElements != 0 || product->ending > MatvecGelu) return false;
+  const WeightType *type = product->type;
+  product->n = n, product->k = k;
+  if (n == 0 || k == 0 || k % type->blockElements != 0) return false;
 
   const uint32_t *group = command->threadsPerThreadgroup;
   if (group[0] == 0 || group[1] != 1 || group[2] != 1 || command->threads[2] != 1) return false;
@@ -64,18 +79,25 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
   if (outputs < n || command->threads[1] == 0 || command->threads[1] > MostRows) return false;
   product->rows = (uint32_t)command->threads[1];
 
-  const uint64_t xBytes = 4 * (uint64_t)k * product->rows, outBytes = 4 * (uint64_t)n * product->rows;
-  const WeightType *type = product->type;
-  product->rowBytes = (uint64_t)k / type->blockElements * (type->sliceBytes / (type->sliceElements / type->blockElements));
-  const uint64_t weightBytes = product->rowBytes * n;
-  if (product->rowBytes > MostRowBytes || !holds(command, 0, weightBytes) || command->buffers[0] % 16 != 0) return false;
-  if (!holds(command, xIndex, xBytes) || !holds(command, outIndex, outBytes)) return false;
-  product->x = command->buffers[xIndex];
-  product->job = (MatvecJob){.weights = (const uint8_t *)command->buffers[0], .out = (float *)command->buffers[outIndex], .n = n};
-  if (product->ending >= MatvecSilu) {
-    if (!holds(command, 1, weightBytes) || command->buffers[1] % 16 != 0) return false;
-    product->job.second = (const uint8_t *)command->buffers[1];
+  if (kind == Experts) {
+    product->experts = arguments[2], product->share = arguments[3];
+    if (product->experts == 0 || product->share == 0 || !holds(command, 2, 4 * (uint64_t)product->rows)) return false;
+    product->ids = command->buffers[2];
   }
+  const uint64_t xRows = (product->rows - 1) / product->share + 1;
+  const uint64_t xBytes = 4 * (uint64_t)k * xRows, outBytes = 4 * (uint64_t)n * product->rows;
+  product->rowBytes = (uint64_t)k / type->blockElements * (type->sliceBytes / (type->sliceElements / type->blockElements));
+  if (product->rowBytes > MostRowBytes || !readWeights(command, 0, product, &product->job.weights)) return false;
+  if (!holds(command, family->x, xBytes) || !holds(command, family->out, outBytes)) return false;
+  product->x = command->buffers[family->x];
+  product->job.out = (float *)command->buffers[family->out];
+  product->job.n = n;
+  if (kind != Fused) return true;
+
+  product->ending = arguments[4];
+  memcpy(&product->eps, &arguments[3], 4);
+  if (product->ending > MatvecGelu) return false;
+  if (product->ending >= MatvecSilu && !readWeights(command, 1, product, &product->job.second)) return false;
   if (product->ending == MatvecAdd) {
     if (!holds(command, 4, outBytes)) return false;
     product->job.residual = (const float *)command->buffers[4];
@@ -90,7 +112,7 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
 /** They can be one launch, if there is a kernel for their types. */
 static bool areAlike(const Product *a, const Product *b) {
   return a->k == b->k && a->rows == b->rows && a->x == b->x && a->norm == b->norm &&
-         (a->norm == 0 || memcmp(&a->eps, &b->eps, 4) == 0) && a->ending == b->ending && a->ending < MatvecSilu;
+         (a->norm == 0 || memcmp(&a->eps, &b->eps, 4) == 0) && a->ending == b->ending && a->ending < MatvecSilu && a->ids == 0 && b->ids == 0;
 }
 
 /** A kernel of matvec.cu. */
@@ -198,7 +220,7 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
   if ((uint64_t)parts[0].tiles + parts[1].tiles > UINT32_MAX / MatvecTileRows) return 0;
 
   MatvecParameters p = {.x = (const float *)first.x, .norm = (const float *)first.norm, .k = first.k, .ending = first.ending,
-                        .eps = first.eps};
+                        .eps = first.eps, .ids = (const uint32_t *)first.ids, .experts = first.experts, .share = first.share};
   for (uint32_t i = 0, job = 0; i < 2; i++)
     for (uint32_t j = 0; j < parts[i].jobCount; j++, job++)
       for (uint32_t copy = job; copy < MatvecMaxJobs; copy++) {
