@@ -204,9 +204,9 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   u8 *records = arena + part.recordsAt;
   float *results = (float *)(arena + part.resultsAt), *pieces = (float *)(arena + part.piecesAt);
   const float *x = p.x + (u64)(blockIndexY() / p.share) * p.k;
-  const MatvecInput input = {x, p.norm, p.k, ((u64)x | (u64)p.norm) % 16 == 0};
+  const MatvecInput input = {x, p.norm, p.k};
   float squares = 0;
-  makeActivations<Activations>(input, slices, records, squares);
+  makeActivations<Activations, !IsAligned>(input, slices, records, squares);
   float *squaresOfWarps = pieces + MatvecWarps * MatvecTileRows;
   if (p.norm) {
     squares = reduceAddWarp(squares);

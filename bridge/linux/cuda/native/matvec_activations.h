@@ -18,17 +18,19 @@
 struct MatvecInput {
   const float *x, *norm; // norm: NULL, or as many weights
   u32 k;
-  bool isAligned; // both, to 16 bytes
 };
 
-/** Elements i to i + 3, or 0 behind the end, with their squares added. */
-DEVICE void loadActivations(const MatvecInput &input, u32 i, float *values, float &squares) {
-  if (input.isAligned && i + 4 <= input.k) {
-    const f32x4 x = *(const f32x4 *)(input.x + i);
+/** Elements i to i + 3, or 0 behind the end, with their squares added. Rows are aligned to 16 bytes, and k is a multiple of 4, unless
+ * they may be `IsAny`. */
+template <bool IsAny> DEVICE void loadActivations(const MatvecInput &input, u32 i, float *values, float &squares) {
+  if (!IsAny) {
+    const f32x4 zero = {0, 0, 0, 0};
+    const bool exists = i < input.k;
+    const f32x4 x = exists ? *(const f32x4 *)(input.x + i) : zero;
     values[0] = x.x, values[1] = x.y, values[2] = x.z, values[3] = x.w;
     if (!input.norm) return;
-    const f32x4 norm = *(const f32x4 *)(input.norm + i);
-    for (u32 j = 0; j < 4; j++) squares = multiplyAdd(values[j], values[j], squares);
+    const f32x4 norm = exists ? *(const f32x4 *)(input.norm + i) : zero;
+    UNROLL for (u32 j = 0; j < 4; j++) squares = multiplyAdd(values[j], values[j], squares);
     values[0] *= norm.x, values[1] *= norm.y, values[2] *= norm.z, values[3] *= norm.w;
     return;
   }
@@ -85,8 +87,8 @@ template <bool HasSums> struct FixedActivations {
   static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, float &squares) {
     const u32 block = lane / 4, t = lane % 4, first = slice * Elements + 32 * block + 4 * t;
     float values[8];
-    loadActivations(input, first, values, squares);
-    loadActivations(input, first + 16, values + 4, squares);
+    loadActivations<false>(input, first, values, squares);
+    loadActivations<false>(input, first + 16, values + 4, squares);
     const PowerOfTwo power = powerFor(maximumWarp(largestBits(values)), FixedExponent);
     u32 low[3], high[3];
     i32 sums[2] = {0, 0};
@@ -120,11 +122,11 @@ template <bool IsBfloat> struct SplitActivations {
   enum : u32 { Elements = 128, Record = IsBfloat ? MatvecBfloatRecord : MatvecHalfRecord, Planes = IsBfloat ? 3 : 2 };
   enum : u32 { Plane = 32, Step = 2 * Planes * Plane, Scale = 4 * Step };
 
-  static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, bool exists, float &squares) {
+  template <bool IsAny> static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, bool exists, float &squares) {
     const u32 step = lane % 16 / 4, t = lane % 4, first = slice * Elements + 32 * step + 8 * t;
     float values[8];
-    loadActivations(input, first, values, squares);
-    loadActivations(input, first + 4, values + 4, squares);
+    loadActivations<IsAny>(input, first, values, squares);
+    loadActivations<IsAny>(input, first + 4, values + 4, squares);
     u32 largest = largestBits(values);
     UNROLL for (u32 mask = 1; mask < 16; mask *= 2) largest = maximum(largest, shuffleXor(largest, mask));
     const PowerOfTwo power = powerFor(largest, 12);
@@ -145,21 +147,21 @@ template <bool IsBfloat> struct SplitActivations {
 struct FloatActivations {
   enum : u32 { Elements = 64, Record = MatvecFloatRecord };
 
-  static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, bool exists, float &squares) {
+  template <bool IsAny> static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, bool exists, float &squares) {
     float values[4];
-    loadActivations(input, slice * Elements + 4 * (lane % 16), values, squares);
+    loadActivations<IsAny>(input, slice * Elements + 4 * (lane % 16), values, squares);
     if (exists) *(f32x4 *)(record + 16 * (lane % 16)) = f32x4{values[0], values[1], values[2], values[3]};
   }
 };
 
 /** Makes all slices, those of a warp `MatvecWarps` apart. */
-template <typename Activations> DEVICE void makeActivations(const MatvecInput &input, u32 slices, u8 *records, float &squares) {
+template <typename Activations, bool IsAny> DEVICE void makeActivations(const MatvecInput &input, u32 slices, u8 *records, float &squares) {
   constexpr u32 atOnce = Activations::Elements == 256 ? 1 : 2;
   for (u32 first = warpIndex() * atOnce; first < slices; first += MatvecWarps * atOnce) {
     const u32 slice = first + laneIndex() / (32 / atOnce);
     u8 *record = records + slice * Activations::Record;
     if constexpr (atOnce == 1) Activations::make(input, slice, record, laneIndex(), squares);
-    else Activations::make(input, slice, record, laneIndex(), slice < slices, squares);
+    else Activations::template make<IsAny>(input, slice, record, laneIndex(), slice < slices, squares);
   }
 }
 

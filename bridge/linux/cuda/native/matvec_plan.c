@@ -137,6 +137,11 @@ static const Kernel *kernelOf(const WeightType *first, const WeightType *second,
 
 static bool isAligned(const WeightType *type, uint64_t rowBytes) { return type->sliceBytes % 16 == 0 && rowBytes % 16 == 0; }
 
+/** Kernels load four activations at once, but for those that take floats which begin anywhere. */
+static bool canLoad(const Product *product) {
+  return (product->x | product->norm) % 16 == 0 || (product->type->blockElements == 1 && !isAligned(product->type, product->rowBytes));
+}
+
 /** The jobs of a type. */
 typedef struct Part {
   const WeightType *type; /* NULL where there are none */
@@ -207,7 +212,7 @@ static uint32_t blocksOf(const Part parts[2], uint32_t i, uint32_t blocks) {
 uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
                         CudaNativeLaunch *out) {
   Product first;
-  if (!readProduct(&commands[0], &first)) return 0;
+  if (!readProduct(&commands[0], &first) || !canLoad(&first)) return 0;
   Part parts[2] = {0};
   addJob(&parts[0], &first);
   uint32_t taken = 1;
