@@ -8,9 +8,6 @@
  */
 #include "matvec_weights.h"
 
-/* Code that runs once is short rather than fast: it has to be fetched. */
-#define ROLLED _Pragma("nounroll")
-
 /** The job that a tile is one of: its first tile, and outputs. */
 struct MatvecPlace {
   u32 job, first; // row of the tile in its job
@@ -165,8 +162,8 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   const u32 matrices = isGated ? 2 : 1;
 
   const u32 slices = (p.k + Activations::Elements - 1) / Activations::Elements;
-  const u32 block = blockIndexX() - part.firstBlock, skipped = (u32)((u64)part.tiles * block / part.blocks);
-  const u32 firstTile = part.firstTile + skipped, tiles = (u32)((u64)part.tiles * (block + 1) / part.blocks) - skipped;
+  const u32 block = blockIndexX() - part.firstBlock, tiles = part.tilesOfBlock + (block < part.blocksWithMore);
+  const u32 firstTile = part.firstTile + block * part.tilesOfBlock + minimum(block, part.blocksWithMore);
   const u32 units = tiles * matrices * slices;
   const u32 begin = units * warp / MatvecWarps, end = units * (warp + 1) / MatvecWarps;
 
@@ -190,23 +187,21 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
     freeAt += unitBytes;
     copyAsyncCommit();
   }
+  const u32 outputsOfBlock = tiles * MatvecTileRows, own = threadIndex() / MatvecWarps;
+  MatvecOutput output = {nullptr, nullptr};
+  if (own < outputsOfBlock) output = outputOf(p, firstTile, own);
   if (!p.ids) {
     allowNext();
     waitForPrevious();
   }
 
   // Asked for now: the end is no time to wait for memory.
-  const u32 outputsOfBlock = tiles * MatvecTileRows, own = threadIndex() / MatvecWarps;
-  MatvecOutput output = {nullptr, nullptr};
-  if (own < outputsOfBlock) output = outputOf(p, firstTile, own);
   const float residual = output.residual ? *output.residual : 0;
-
   u8 *records = arena + part.recordsAt;
   float *results = (float *)(arena + part.resultsAt), *pieces = (float *)(arena + part.piecesAt);
-  const float *x = p.x + (u64)(blockIndexY() / p.share) * p.k;
-  const MatvecInput input = {x, p.norm, p.k};
+  const MatvecInput input = {p.x + (u64)(p.ids ? blockIndexY() / p.share : blockIndexY()) * p.k, p.norm, p.k};
   float squares = 0;
-  makeActivations<Activations, !IsAligned>(input, slices, records, squares);
+  makeActivations<Activations, !IsAligned>(input, slices, records, warp, lane, squares);
   float *squaresOfWarps = pieces + MatvecWarps * MatvecTileRows;
   if (p.norm) {
     squares = reduceAddWarp(squares);

@@ -94,7 +94,8 @@ typedef struct MatvecJob {
 /** The jobs of one type of weights: so many of the grid's blocks share their tiles. In shared memory the rings come first. */
 typedef struct MatvecPart {
   uint32_t rowBytes;
-  uint32_t firstTile, tiles, firstBlock, blocks;
+  uint32_t firstTile, firstBlock;
+  uint32_t tilesOfBlock, blocksWithMore; /* the first of them have one more */
   uint32_t stages, ringBytes; /* of a warp: so many units, or as many as it has at most */
   uint32_t recordsAt, resultsAt, piecesAt;
 } MatvecPart;

@@ -15,30 +15,40 @@
 #include "intrinsics.h"
 #include "matvec.h"
 
+/* Code that runs once, or seldom, is short rather than fast: it has to be fetched. */
+#define ROLLED _Pragma("nounroll")
+
 struct MatvecInput {
   const float *x, *norm; // norm: NULL, or as many weights
   u32 k;
 };
 
-/** Elements i to i + 3, or 0 behind the end, with their squares added. Rows are aligned to 16 bytes, and k is a multiple of 4, unless
- * they may be `IsAny`. */
-template <bool IsAny> DEVICE void loadActivations(const MatvecInput &input, u32 i, float *values, float &squares) {
-  if (!IsAny) {
-    const f32x4 zero = {0, 0, 0, 0};
-    const bool exists = i < input.k;
-    const f32x4 x = exists ? *(const f32x4 *)(input.x + i) : zero;
-    values[0] = x.x, values[1] = x.y, values[2] = x.z, values[3] = x.w;
-    if (!input.norm) return;
-    const f32x4 norm = exists ? *(const f32x4 *)(input.norm + i) : zero;
-    UNROLL for (u32 j = 0; j < 4; j++) squares = multiplyAdd(values[j], values[j], squares);
-    values[0] *= norm.x, values[1] *= norm.y, values[2] *= norm.z, values[3] *= norm.w;
+/** What a lane has of a slice: x, and the weights of the norm, or ones. Behind the end of the row x is 0. */
+template <u32 Count> struct MatvecValues {
+  float x[Count], norm[Count];
+};
+
+/** Elements i to i + 3. Rows are aligned to 16 bytes, and k is a multiple of 4, unless they may be `IsAny`. All is asked for before any
+ * of it is used: so there are no branches. */
+template <bool IsAny> DEVICE void loadActivations(const MatvecInput &input, u32 i, float *x, float *norm) {
+  if (IsAny) {
+    UNROLL for (u32 j = 0; j < 4; j++) {
+      x[j] = i + j < input.k ? input.x[i + j] : 0;
+      norm[j] = input.norm && i + j < input.k ? input.norm[i + j] : 1;
+    }
     return;
   }
-  UNROLL for (u32 j = 0; j < 4; j++) {
-    values[j] = i + j < input.k ? input.x[i + j] : 0;
-    if (!input.norm) continue;
-    squares = multiplyAdd(values[j], values[j], squares);
-    values[j] *= i + j < input.k ? input.norm[i + j] : 0;
+  f32x4 four = {0, 0, 0, 0}, weights = {1, 1, 1, 1};
+  if (i < input.k) four = *(const f32x4 *)(input.x + i);
+  if (i < input.k && input.norm) weights = *(const f32x4 *)(input.norm + i);
+  UNROLL for (u32 j = 0; j < 4; j++) x[j] = four[j], norm[j] = weights[j];
+}
+
+/** Adds the squares, and multiplies by the norm's weights. */
+template <u32 Count> DEVICE void normalise(MatvecValues<Count> &values, float &squares) {
+  UNROLL for (u32 j = 0; j < Count; j++) {
+    squares = multiplyAdd(values.x[j], values.x[j], squares);
+    values.x[j] *= values.norm[j];
   }
 }
 
@@ -83,12 +93,15 @@ enum : u32 { FixedPlane = 32, FixedPair = 6 * FixedPlane, FixedScale = 768, Fixe
  */
 template <bool HasSums> struct FixedActivations {
   enum : u32 { Elements = 256, Record = MatvecFixedRecord };
+  typedef MatvecValues<8> Values;
 
-  static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, float &squares) {
-    const u32 block = lane / 4, t = lane % 4, first = slice * Elements + 32 * block + 4 * t;
-    float values[8];
-    loadActivations<false>(input, first, values, squares);
-    loadActivations<false>(input, first + 16, values + 4, squares);
+  template <bool> static DEVICE_MEMBER void load(const MatvecInput &input, u32 slice, u32 lane, Values &values) {
+    const u32 first = slice * Elements + 32 * (lane / 4) + 4 * (lane % 4);
+    loadActivations<false>(input, first, values.x, values.norm);
+    loadActivations<false>(input, first + 16, values.x + 4, values.norm + 4);
+  }
+  static DEVICE_MEMBER void make(const float (&values)[8], u8 *record, u32 lane, bool) {
+    const u32 block = lane / 4, t = lane % 4;
     const PowerOfTwo power = powerFor(maximumWarp(largestBits(values)), FixedExponent);
     u32 low[3], high[3];
     i32 sums[2] = {0, 0};
@@ -122,11 +135,15 @@ template <bool IsBfloat> struct SplitActivations {
   enum : u32 { Elements = 128, Record = IsBfloat ? MatvecBfloatRecord : MatvecHalfRecord, Planes = IsBfloat ? 3 : 2 };
   enum : u32 { Plane = 32, Step = 2 * Planes * Plane, Scale = 4 * Step };
 
-  template <bool IsAny> static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, bool exists, float &squares) {
-    const u32 step = lane % 16 / 4, t = lane % 4, first = slice * Elements + 32 * step + 8 * t;
-    float values[8];
-    loadActivations<IsAny>(input, first, values, squares);
-    loadActivations<IsAny>(input, first + 4, values + 4, squares);
+  typedef MatvecValues<8> Values;
+
+  template <bool IsAny> static DEVICE_MEMBER void load(const MatvecInput &input, u32 slice, u32 lane, Values &values) {
+    const u32 first = slice * Elements + 8 * (lane % 16);
+    loadActivations<IsAny>(input, first, values.x, values.norm);
+    loadActivations<IsAny>(input, first + 4, values.x + 4, values.norm + 4);
+  }
+  static DEVICE_MEMBER void make(float (&values)[8], u8 *record, u32 lane, bool exists) {
+    const u32 step = lane % 16 / 4, t = lane % 4;
     u32 largest = largestBits(values);
     UNROLL for (u32 mask = 1; mask < 16; mask *= 2) largest = maximum(largest, shuffleXor(largest, mask));
     const PowerOfTwo power = powerFor(largest, 12);
@@ -147,21 +164,31 @@ template <bool IsBfloat> struct SplitActivations {
 struct FloatActivations {
   enum : u32 { Elements = 64, Record = MatvecFloatRecord };
 
-  template <bool IsAny> static DEVICE_MEMBER void make(const MatvecInput &input, u32 slice, u8 *record, u32 lane, bool exists, float &squares) {
-    float values[4];
-    loadActivations<IsAny>(input, slice * Elements + 4 * (lane % 16), values, squares);
+  typedef MatvecValues<4> Values;
+
+  template <bool IsAny> static DEVICE_MEMBER void load(const MatvecInput &input, u32 slice, u32 lane, Values &values) {
+    loadActivations<IsAny>(input, slice * Elements + 4 * (lane % 16), values.x, values.norm);
+  }
+  static DEVICE_MEMBER void make(const float (&values)[4], u8 *record, u32 lane, bool exists) {
     if (exists) *(f32x4 *)(record + 16 * (lane % 16)) = f32x4{values[0], values[1], values[2], values[3]};
   }
 };
 
-/** Makes all slices, those of a warp `MatvecWarps` apart. */
-template <typename Activations, bool IsAny> DEVICE void makeActivations(const MatvecInput &input, u32 slices, u8 *records, float &squares) {
+/** Makes all slices, those of a warp `MatvecWarps` apart; the next is asked for before one is made. */
+template <typename Activations, bool IsAny>
+DEVICE void makeActivations(const MatvecInput &input, u32 slices, u8 *records, u32 warp, u32 lane, float &squares) {
   constexpr u32 atOnce = Activations::Elements == 256 ? 1 : 2;
-  for (u32 first = warpIndex() * atOnce; first < slices; first += MatvecWarps * atOnce) {
-    const u32 slice = first + laneIndex() / (32 / atOnce);
-    u8 *record = records + slice * Activations::Record;
-    if constexpr (atOnce == 1) Activations::make(input, slice, record, laneIndex(), squares);
-    else Activations::template make<IsAny>(input, slice, record, laneIndex(), slice < slices, squares);
+  u32 slice = warp * atOnce + lane / (32 / atOnce);
+  typename Activations::Values values;
+  Activations::template load<IsAny>(input, slice, lane, values);
+  ROLLED for (u32 first = warp * atOnce; first < slices; first += MatvecWarps * atOnce) {
+    const u32 following = slice + MatvecWarps * atOnce;
+    typename Activations::Values next;
+    Activations::template load<IsAny>(input, following, lane, next);
+    normalise(values, squares);
+    Activations::make(values.x, records + slice * Activations::Record, lane, slice < slices);
+    values = next;
+    slice = following;
   }
 }
 

@@ -174,16 +174,17 @@ static Part *partFor(Part parts[2], const Product *product) {
 
 static uint32_t divideUp(uint32_t a, uint32_t b) { return a / b + (a % b != 0); }
 
-/** Shares out the tiles of a part to some blocks. Returns the shared memory of these; none has more tiles than sums are kept
+/** Shares out the tiles of a part to blocks, and says what shared memory these have. None has more tiles than sums are kept
  * for, so there may be more blocks than asked for. */
-static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32_t blocks, uint32_t stages, MatvecPart *out) {
+static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32_t stages, uint32_t *blocksOfPart, MatvecPart *out) {
+  uint32_t blocks = *blocksOfPart;
   if (divideUp(part->tiles, blocks) > MostTilesOfBlock) blocks = divideUp(part->tiles, MostTilesOfBlock);
   const uint32_t slices = divideUp(k, part->type->sliceElements), sums = divideUp(part->tiles, blocks) * matrices;
   const uint64_t unitsOfWarp = ((uint64_t)sums * slices + MatvecWarps - 1) / MatvecWarps;
   const uint32_t unitBytes = MATVEC_UNIT(part->type->sliceBytes, isAligned(part->type, part->rowBytes));
   out->rowBytes = (uint32_t)part->rowBytes;
-  out->tiles = part->tiles;
-  out->blocks = blocks;
+  out->tilesOfBlock = part->tiles / blocks, out->blocksWithMore = part->tiles % blocks;
+  *blocksOfPart = blocks;
   out->stages = stages;
   out->ringBytes = (unitsOfWarp < stages ? (uint32_t)unitsOfWarp : stages) * unitBytes;
   const uint64_t recordsAt = MatvecWarps * out->ringBytes, resultsAt = recordsAt + (uint64_t)slices * part->type->recordBytes;
@@ -238,19 +239,21 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
    * a block can have, and takes that from each. */
   const uint32_t matrices = first.ending >= MatvecSilu ? 2 : 1, half = (device->sharedBytes + 1024) / 2 - 1024;
   uint64_t sharedBytes = 0;
+  uint32_t blocks[2] = {0, 0};
   for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     sharedBytes = 0;
     for (uint32_t j = 0; j < 2 && parts[j].type; j++) {
-      const uint64_t bytes = planPart(&parts[j], first.k, matrices, blocksOf(parts, j, device->multiprocessors), ways[i].stages, &p.parts[j]);
+      blocks[j] = blocksOf(parts, j, device->multiprocessors);
+      const uint64_t bytes = planPart(&parts[j], first.k, matrices, ways[i].stages, &blocks[j], &p.parts[j]);
       if (bytes > sharedBytes) sharedBytes = bytes;
     }
     if (sharedBytes <= (ways[i].leavesRoom ? half : device->sharedBytes)) break;
   }
   if (sharedBytes > device->sharedBytes) return 0;
-  p.parts[1].firstTile = p.parts[0].tiles, p.parts[1].firstBlock = p.parts[0].blocks;
+  p.parts[1].firstTile = parts[0].tiles, p.parts[1].firstBlock = blocks[0];
 
   out->kernel = kernelOf(parts[0].type, parts[1].type, isAligned(parts[0].type, parts[0].rowBytes))->name;
-  out->grid[0] = p.parts[0].blocks + p.parts[1].blocks, out->grid[1] = first.rows, out->grid[2] = 1;
+  out->grid[0] = blocks[0] + blocks[1], out->grid[1] = first.rows, out->grid[2] = 1;
   out->block[0] = MatvecThreads, out->block[1] = out->block[2] = 1;
   out->sharedBytes = (uint32_t)sharedBytes;
   out->overlaps = true;
