@@ -62,7 +62,7 @@ template <u32 HeadDim> struct FloatRows {
     UNROLL for (u32 i = 0; i < tiles; i++) {
       if (shuffle(slot, 8 * i + lane / 4) != newSlot) continue;
       UNROLL for (u32 j = 0; j < keyLoads; j++)
-          keyAt(stage, i, j) = *(const f32x4 *)&places.turned[AttentionRowQueries][16 * j + lane % 4 * 4];
+          keyAt(stage, i, j) = as<f32x4>(&places.turned[AttentionRowQueries][16 * j + lane % 4 * 4]);
     }
   }
   DEVICE_MEMBER void replaceValues(u32 stage, u32 slot, u32 newSlot, const AttentionPlaces<HeadDim> &places) const {
@@ -70,7 +70,7 @@ template <u32 HeadDim> struct FloatRows {
     UNROLL for (u32 i = 0; i < valueLoads; i++) {
       if (shuffle(slot, valueKey(lane, i)) != newSlot) continue;
       UNROLL for (u32 c = 0; c < laneChunks; c++)
-          valueAt(stage, i, c) = *(const f32x4 *)&places.value[4 * chunkOf(lane, c)];
+          valueAt(stage, i, c) = as<f32x4>(&places.value[4 * chunkOf(lane, c)]);
     }
   }
 
@@ -95,7 +95,7 @@ template <u32 HeadDim> struct FloatRows {
       f32x4 k[tiles];
       UNROLL for (u32 i = 0; i < tiles; i++) k[i] = keyAt(stage, i, j);
       UNROLL for (u32 q = 0; q < AttentionRowQueries; q++) {
-        const f32x4 x = *(const f32x4 *)&places.turned[q][16 * j + lane % 4 * 4];
+        const f32x4 x = as<f32x4>(&places.turned[q][16 * j + lane % 4 * 4]);
         UNROLL for (u32 i = 0; i < tiles; i++) {
           UNROLL for (u32 c = 0; c < 4; c++) sums[i][q] = multiplyAdd(x[c], k[i][c], sums[i][q]);
         }
@@ -142,7 +142,7 @@ template <u32 HeadDim> struct FloatRows {
         w[c] = fastExp2(scores[2 * i + c] - highest[c]);
         total[c] += w[c];
       }
-      *(f32x2 *)&weights[(8 * i + lane / 4) * AttentionRowQueries + lane % 4 * 2] = w;
+      as<f32x2>(&weights[(8 * i + lane / 4) * AttentionRowQueries + lane % 4 * 2]) = w;
     }
     syncWarp();
     if (!changes) return;
@@ -157,7 +157,7 @@ template <u32 HeadDim> struct FloatRows {
       f32x4 v[laneChunks];
       UNROLL for (u32 c = 0; c < laneChunks; c++) v[c] = valueAt(stage, i, c);
       UNROLL for (u32 q4 = 0; q4 < AttentionRowQueries; q4 += 4) {
-        const f32x4 w = *(const f32x4 *)(of + q4);
+        const f32x4 w = as<f32x4>(of + q4);
         UNROLL for (u32 q = 0; q < 4; q++) {
           UNROLL for (u32 c = 0; c < laneChunks; c++) {
             UNROLL for (u32 e = 0; e < 4; e++) o[q4 + q][c][e] = multiplyAdd(w[q], v[c][e], o[q4 + q][c][e]);
@@ -181,7 +181,7 @@ template <u32 HeadDim> struct FloatRows {
         if constexpr (atOnce == 2) {
           UNROLL for (u32 e = 0; e < 4; e++) o[q][c][e] += shuffleXor(o[q][c][e], 16);
         }
-        *(f32x4 *)&sums.values[q][4 * chunkOf(lane, c)] = o[q][c];
+        as<f32x4>(&sums.values[q][4 * chunkOf(lane, c)]) = o[q][c];
       }
     }
   }

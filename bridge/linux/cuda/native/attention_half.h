@@ -65,7 +65,7 @@ template <u32 HeadDim> struct HalfRows {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 2; i++) {
       if (shuffle(slot, 8 * i + lane / 4) != newSlot) continue;
-      UNROLL for (u32 j = 0; j < keyLoads; j++) keyAt(stage, i, j) = *(const u32x4 *)&places.halfKey[32 * j + lane % 4 * 8];
+      UNROLL for (u32 j = 0; j < keyLoads; j++) keyAt(stage, i, j) = as<u32x4>(&places.halfKey[32 * j + lane % 4 * 8]);
     }
   }
   DEVICE_MEMBER void replaceValues(u32 stage, u32 slot, u32 newSlot, const AttentionPlaces<HeadDim> &places) const {
@@ -73,8 +73,8 @@ template <u32 HeadDim> struct HalfRows {
     UNROLL for (u32 i = 0; i < 4; i++) {
       if (shuffle(slot, valueKey(lane, i)) != newSlot) continue;
       UNROLL for (u32 j = 0; j < valueLoads; j++)
-          valueAt(stage, i, j) = *(const u32x4 *)&places.halfValue[64 * j + lane / 4 * 8];
-      if constexpr (hasTail) tailAt(stage, i) = *(const u32x2 *)&places.halfValue[64 * valueLoads + lane / 4 * 4];
+          valueAt(stage, i, j) = as<u32x4>(&places.halfValue[64 * j + lane / 4 * 8]);
+      if constexpr (hasTail) tailAt(stage, i) = as<u32x2>(&places.halfValue[64 * valueLoads + lane / 4 * 4]);
     }
   }
 
@@ -114,8 +114,8 @@ template <u32 HeadDim> struct HalfRows {
     const u32 lane = laneIndex();
     float d[2][4] = {};
     UNROLL for (u32 j = 0; j < keyLoads; j++) {
-      const u32x4 upper = *(const u32x4 *)&places.halves[0][lane / 4][32 * j + lane % 4 * 8];
-      const u32x4 lower = *(const u32x4 *)&places.halves[1][lane / 4][32 * j + lane % 4 * 8];
+      const u32x4 upper = as<u32x4>(&places.halves[0][lane / 4][32 * j + lane % 4 * 8]);
+      const u32x4 lower = as<u32x4>(&places.halves[1][lane / 4][32 * j + lane % 4 * 8]);
       const u32 early[4] = {upper.x, lower.x, upper.y, lower.y}, late[4] = {upper.z, lower.z, upper.w, lower.w};
       UNROLL for (u32 i = 0; i < 2; i++) {
         const u32x4 k = keyAt(stage, i, j);
@@ -193,8 +193,8 @@ template <u32 HeadDim> struct HalfRows {
     UNROLL for (u32 i = 0; i < tiles; i++) {
       const bool isTail = i >= 4 * valueLoads;
       const u32 dimension = isTail ? 64 * valueLoads + lane / 4 * 4 + 2 * (i - 4 * valueLoads) : i / 4 * 64 + lane / 4 * 8 + i % 4 * 2;
-      *(f32x2 *)&sums.values[lane % 4 * 2][dimension] = f32x2{o[i][0], o[i][2]};
-      *(f32x2 *)&sums.values[lane % 4 * 2 + 1][dimension] = f32x2{o[i][1], o[i][3]};
+      as<f32x2>(&sums.values[lane % 4 * 2][dimension]) = f32x2{o[i][0], o[i][2]};
+      as<f32x2>(&sums.values[lane % 4 * 2 + 1][dimension]) = f32x2{o[i][1], o[i][3]};
     }
   }
   static DEVICE_MEMBER u16 stored(float x) { return floatToHalf(x); }

@@ -43,7 +43,7 @@ DEVICE JoinedSums joinWarps(const unsigned char *rings, u32 ringBytes, u32 warps
   UNROLL for (u32 w = 0; w < AttentionRowWarps; w++) {
     if (w >= warps) continue;
     const float weight = fastExp2(highest[w] - joined.highest);
-    joined.values += weight * *(const f32x4 *)&sumsOf(w).values[query][dimension];
+    joined.values += weight * as<f32x4>(&sumsOf(w).values[query][dimension]);
     joined.total += weight * sumsOf(w).total[query];
   }
   return joined;
@@ -99,6 +99,6 @@ DEVICE void joinBlocks(const CudaAttentionRow &p, u64 tile, u32 used, u32 group,
         if (first + i < used) sum += of[first + i] * some[i];
       }
     }
-    *(f32x4 *)&out[query * HeadDim + dimension] = sum;
+    as<f32x4>(&out[query * HeadDim + dimension]) = sum;
   }
 }

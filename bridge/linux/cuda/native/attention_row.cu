@@ -204,10 +204,10 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const u32 query = item / (HeadDim / 4), dimension = item % (HeadDim / 4) * 4;
     const JoinedSums joined = joinWarps<HeadDim>(rings, p.ringBytes, warps, query, dimension);
     if (isAlone) {
-      *(f32x4 *)&p.out[(firstHead + query) * HeadDim + dimension] = joined.values * fastReciprocal(joined.total);
+      as<f32x4>(&p.out[(firstHead + query) * HeadDim + dimension]) = joined.values * fastReciprocal(joined.total);
     } else {
       const u64 at = (u64)split * AttentionRowQueries + query;
-      *(f32x4 *)&partials.values[at * HeadDim + dimension] = joined.values;
+      as<f32x4>(&partials.values[at * HeadDim + dimension]) = joined.values;
       if (dimension == 0) partials.heights[at] = f32x2{joined.highest, joined.total};
     }
   }

@@ -3,6 +3,10 @@
  * attention_row.cu.
  */
 
+/** What is at an address, aligned as it has to be, which compilers do not see of arrays of something smaller. */
+template <typename T> DEVICE T &as(void *at) { return *(T *)at; }
+template <typename T> DEVICE const T &as(const void *at) { return *(const T *)at; }
+
 /** What a block keeps in shared memory. Behind it are the warps' rings, which end as their sums, and a block table. */
 template <u32 HeadDim> struct AttentionPlaces {
   static constexpr u32 halfRow = HeadDim + 32; // of halves: rows begin in different banks
