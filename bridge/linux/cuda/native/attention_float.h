@@ -105,12 +105,12 @@ template <u32 HeadDim> struct FloatRows {
       const bool isUpper = lane & 2, isOdd = lane & 1;
       float half[4];
       UNROLL for (u32 q = 0; q < 4; q++) {
-        const float mine = isUpper ? sums[i][q + 4] : sums[i][q], other = isUpper ? sums[i][q] : sums[i][q + 4];
-        half[q] = mine + shuffleXor(other, 2);
+        const float lower = sums[i][q], upper = sums[i][q + 4];
+        half[q] = (isUpper ? upper : lower) + shuffleXor(isUpper ? lower : upper, 2);
       }
       UNROLL for (u32 c = 0; c < 2; c++) {
-        const float mine = isOdd ? half[c + 2] : half[c], other = isOdd ? half[c] : half[c + 2];
-        scores[2 * i + c] = mine + shuffleXor(other, 1);
+        const float even = half[c], odd = half[c + 2];
+        scores[2 * i + c] = (isOdd ? odd : even) + shuffleXor(isOdd ? even : odd, 1);
       }
     }
   }
