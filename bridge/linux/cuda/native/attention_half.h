@@ -99,6 +99,7 @@ template <u32 HeadDim> struct HalfRows {
     if (lane == 0) places.factors[warp] = down;
     for (u32 d = threadIndex(); d < HeadDim; d += AttentionRowThreads)
       places.halfKey[d] = floatToHalf(places.turned[AttentionRowQueries][d]);
+    syncThreads();
   }
 
   DEVICE_MEMBER void begin(const AttentionPlaces<HeadDim> &places) {

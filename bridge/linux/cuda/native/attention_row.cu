@@ -167,7 +167,6 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   pairs.turn(p, position, places);
   syncThreads();
   Rows::prepare(places);
-  syncThreads();
   rows.begin(places);
   const float scale = p.softCap > 0.0f ? p.scale : p.scale * log2OfE;
   for (u32 stage = 0; step < range.endStep; step += AttentionRowWarps) {
