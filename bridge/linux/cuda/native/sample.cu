@@ -101,9 +101,10 @@ DEVICE Best bestOfBlock(Best best, SampleSpace &space) {
 
 /** The lowest number of a block's threads. */
 DEVICE u32 lowestOfBlock(u32 value, SampleSpace &space) {
+  const u32 warp = warpIndex();
   value = reduceMaxWarp(~value);
   syncThreads();
-  if (laneIndex() == 0) space.bests[0][warpIndex()] = value;
+  if (laneIndex() == 0) space.bests[0][warp] = value;
   syncThreads();
   UNROLL for (u32 w = 0; w < SampleWarps; w++) value = maximum(value, space.bests[0][w]);
   return ~value;
