@@ -31,6 +31,7 @@ struct Shape {
   float magnitude;
   u32 splits;
   u32 multiprocessors;
+  enum { Nothing, Biases, Norms } before;
 };
 
 enum Placement { InPlace, Apart, ResultApart };
@@ -43,6 +44,10 @@ struct Step {
   SimulatedBuffer<u32> positions, sequences, tables, slots;
   SimulatedBuffer<u16> halfKeys, halfValues;
   SimulatedBuffer<float> floatKeys, floatValues;
+  SimulatedBuffer<float> rawQuery, rawKey, queryWeights, keyWeights, valueWeights; // of norms, or biases
+  RmsNormArgs normArgs;
+  RowArgs queryCount, keyCount;
+  SimulatedCommand beforeQuery, beforeKey, beforeValue;
   RopeArgs queryArgs, keyArgs;
   RowArgs storeArgs;
   AttentionArgs attentionArgs;
@@ -57,10 +62,14 @@ struct Step {
         out(s.rows * queries), positions(s.rows), sequences(s.rows), tables(s.sequences * s.blocksPerSequence), slots(1),
         halfKeys(s.isHalf ? (u64)slotCount * keys : 8), halfValues(s.isHalf ? (u64)slotCount * keys : 8),
         floatKeys(s.isHalf ? 4 : (u64)slotCount * keys), floatValues(s.isHalf ? 4 : (u64)slotCount * keys),
+        rawQuery(queries), rawKey(keys), queryWeights(queries), keyWeights(keys), valueWeights(keys),
+        beforeQuery(s.before == Shape::Norms ? "rmsnorm_f32" : "add_bias_f32"),
+        beforeKey(s.before == Shape::Norms ? "rmsnorm_f32" : "add_bias_f32"), beforeValue("add_bias_f32"),
         turnQuery(s.turnsHalves ? "rope_half_f32" : "rope_interleaved_f32"),
         turnKey(s.turnsHalves ? "rope_half_f32" : "rope_interleaved_f32"), store(s.isHalf ? "kv_store_f16" : "kv_store_f32"),
         attention(s.isHalf ? "attention_f16" : "attention_f32"), reduce("attention_reduce"), placement(placed) {
     fill(query, 3.0f), fill(key, 2.0f), fill(value, 1.0f);
+    fill(rawQuery, 3.0f), fill(rawKey, 2.0f), fill(queryWeights, 1.0f), fill(keyWeights, 1.0f), fill(valueWeights, 0.5f);
     for (u32 i = 0; i < s.rotaryDims / 2; i++) frequencies[i] = powf(10000.0f, -2.0f * (float)i / (float)s.rotaryDims);
     const u32 blocks = (u32)tables.count; // shuffled
     for (u32 i = 0; i < blocks; i++) tables[i] = i;
@@ -110,6 +119,18 @@ struct Step {
     };
     rope(turnQuery, query, q, queryArgs);
     rope(turnKey, key, k, keyArgs);
+    normArgs = {s.headDim, 1e-5f};
+    queryCount = {queries}, keyCount = {keys};
+    const auto before = [&](SimulatedCommand &command, const SimulatedBuffer<float> &from, const SimulatedBuffer<float> &to,
+                            const SimulatedBuffer<float> &weights, const RowArgs &n) {
+      const bool isNorm = s.before == Shape::Norms;
+      command.bind(0, isNorm ? from : to), command.bind(1, weights), command.bind(2, to);
+      if (isNorm) command.constant(3, normArgs), command.dispatch(32, n.n / s.headDim, 1, 32, 1, 1);
+      else command.constant(3, n), command.dispatch((n.n + 255) / 256 * 256, 1, 1, 256, 1, 1);
+    };
+    before(beforeQuery, rawQuery, query, queryWeights, queryCount);
+    before(beforeKey, rawKey, key, keyWeights, keyCount);
+    before(beforeValue, value, value, valueWeights, keyCount);
     storeArgs = {keys};
     store.bind(0, k), store.bind(1, value), store.bind(2, slots);
     attentionArgs = {s.heads, s.kvHeads, s.headDim, s.blockSize, s.blocksPerSequence, 1 / sqrtf((float)s.headDim), s.softCap,
@@ -134,11 +155,25 @@ struct Step {
     reduce.dispatch(32 * s.heads, s.rows, 1, 32, 1, 1);
   }
 
-  /* The commands from the first one that is wanted on: 0 the turns, 2 the store, 3 attention. */
+  /* A head's dimension as it is turned: of a query if `isQuery`. */
+  double made(bool isQuery, u32 i) const {
+    const u32 headDim = shape.headDim;
+    if (shape.before == Shape::Nothing) return (double)(isQuery ? query : key)[i];
+    if (shape.before == Shape::Biases)
+      return (double)(isQuery ? query : key)[i] + (double)(isQuery ? queryWeights : keyWeights)[i];
+    const SimulatedBuffer<float> &from = isQuery ? rawQuery : rawKey;
+    double squares = 0;
+    for (u32 d = 0; d < headDim; d++) squares += pow((double)from[i / headDim * headDim + d], 2);
+    return (double)from[i] / sqrt(squares / headDim + (double)normArgs.eps) * (double)(isQuery ? queryWeights : keyWeights)[i % headDim];
+  }
+
+  /* The commands from the first one that is wanted on: 0 all, 2 the store, 3 attention. */
   u32 run(u32 first) {
     const SimulatedCommand *all[] = {&turnKey, &turnQuery, &store, &attention, &reduce};
-    CudaNativeCommand commands[6];
+    const SimulatedCommand *before[] = {&beforeKey, &beforeQuery, &beforeValue};
+    CudaNativeCommand commands[9];
     u32 count = 0;
+    for (; first == 0 && count < beforeCount(); count++) commands[count] = before[count]->command;
     for (u32 i = first; i < (shape.splits > 1 ? 5u : 4u); i++) commands[count++] = all[i]->command;
     commands[count++] = turnQuery.command; // of the next layer
     CudaNativeDevice device = simulatedH200;
@@ -146,22 +181,25 @@ struct Step {
     return simulatePlan(cudaAttentionPlan, &device, commands, count, kernels, numbers.next());
   }
 
+  u32 beforeCount() const { return shape.before == Shape::Nothing ? 0 : shape.before == Shape::Biases ? 3 : 2; }
+
   double cached(bool isValue, u32 slot, u32 kvHead, u32 d) const {
     const u64 at = ((u64)slot * shape.kvHeads + kvHead) * shape.headDim + d;
     if (shape.isHalf) return (double)halfToFloat(isValue ? halfValues[at] : halfKeys[at]);
     return (double)(isValue ? floatValues[at] : floatKeys[at]);
   }
 
-  /* A head's dimension, turned. */
-  double turned(const float *head, u32 d) const {
-    const u32 half = shape.rotaryDims / 2;
-    if (d >= shape.rotaryDims) return (double)head[d];
+  /* A number of the query or the key, turned. */
+  double turned(bool isQuery, u32 i) const {
+    const u32 half = shape.rotaryDims / 2, d = i % shape.headDim, head = i - d;
+    if (d >= shape.rotaryDims) return made(isQuery, i);
     const u32 pair = shape.turnsHalves ? d % half : d / 2;
     const bool isSecond = shape.turnsHalves ? d >= half : d % 2 == 1;
     const u32 a = shape.turnsHalves ? pair : 2 * pair, b = shape.turnsHalves ? pair + half : 2 * pair + 1;
     const double angle = (double)((float)positions[0] * frequencies[pair]);
     const double c = (double)shape.magnitude * cos(angle), s = (double)shape.magnitude * sin(angle);
-    return isSecond ? (double)head[a] * s + (double)head[b] * c : (double)head[a] * c - (double)head[b] * s;
+    const double x = made(isQuery, head + a), y = made(isQuery, head + b);
+    return isSecond ? x * s + y * c : x * c - y * s;
   }
 
   /* The largest difference of a row's result from float64, of `wanted` queries [heads, headDim] over the cache as it is now. */
@@ -200,37 +238,40 @@ static const double bound = 4e-6; // values are below 1
 
 static const Shape shapes[] = {
     // heads, key heads, head, rows, position, sequences, block, blocks, window, cap, rotary, halves, magnitude, splits, processors
-    {true, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, false, 1, 16, 132},
-    {false, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, true, 1, 16, 132},
-    {true, 4, 1, 128, 1, 300, 2, 16, 24, 130, 5, 96, true, 1.25f, 3, 20},
-    {false, 5, 1, 128, 1, 140, 2, 5, 40, 77, 5, 128, false, 0.5f, 2, 20},
-    {true, 2, 2, 96, 1, 70, 1, 7, 30, none, 0, 96, true, 1, 2, 3},
-    {false, 2, 2, 96, 1, 70, 1, 8, 30, none, 0, 64, true, 1, 2, 3},
-    {true, 2, 1, 256, 1, 130, 1, 32, 8, 40, 20, 256, false, 1, 2, 6},
-    {false, 2, 1, 256, 1, 99, 1, 32, 8, none, 20, 256, true, 1, 2, 6},
-    {true, 3, 1, 32, 1, 0, 1, 4, 8, none, 0, 32, true, 1, 1, 132},
-    {false, 3, 3, 32, 1, 65, 1, 64, 2, none, 0, 0, false, 1, 1, 132},
-    {true, 12, 1, 64, 1, 200, 1, 32, 8, none, 0, 64, false, 1, 4, 9},
-    {true, 2, 2, 64, 1, 700, 1, 32, 24, none, 0, 64, false, 1, 1, 1}, // several steps of each warp, and stages
-    {false, 2, 2, 64, 1, 1000, 1, 32, 32, none, 0, 64, false, 1, 1, 1},
-    {true, 2, 1, 64, 1, 40000, 1, 40, 1001, 33, 0, 64, true, 1, 64, 132},
+    {true, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, false, 1, 16, 132, Shape::Nothing},
+    {false, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, true, 1, 16, 132, Shape::Nothing},
+    {true, 4, 1, 128, 1, 300, 2, 16, 24, 130, 5, 96, true, 1.25f, 3, 20, Shape::Nothing},
+    {false, 5, 1, 128, 1, 140, 2, 5, 40, 77, 5, 128, false, 0.5f, 2, 20, Shape::Nothing},
+    {true, 2, 2, 96, 1, 70, 1, 7, 30, none, 0, 96, true, 1, 2, 3, Shape::Nothing},
+    {false, 2, 2, 96, 1, 70, 1, 8, 30, none, 0, 64, true, 1, 2, 3, Shape::Nothing},
+    {true, 2, 1, 256, 1, 130, 1, 32, 8, 40, 20, 256, false, 1, 2, 6, Shape::Nothing},
+    {false, 2, 1, 256, 1, 99, 1, 32, 8, none, 20, 256, true, 1, 2, 6, Shape::Nothing},
+    {true, 3, 1, 32, 1, 0, 1, 4, 8, none, 0, 32, true, 1, 1, 132, Shape::Nothing},
+    {false, 3, 3, 32, 1, 65, 1, 64, 2, none, 0, 0, false, 1, 1, 132, Shape::Nothing},
+    {true, 12, 1, 64, 1, 200, 1, 32, 8, none, 0, 64, false, 1, 4, 9, Shape::Nothing},
+    {true, 2, 2, 64, 1, 700, 1, 32, 24, none, 0, 64, false, 1, 1, 1, Shape::Nothing}, // several steps of each warp, and stages
+    {false, 2, 2, 64, 1, 1000, 1, 32, 32, none, 0, 64, false, 1, 1, 1, Shape::Nothing},
+    {true, 2, 1, 64, 1, 40000, 1, 40, 1001, 33, 0, 64, true, 1, 64, 132, Shape::Nothing},
+    {true, 6, 2, 64, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Biases},
+    {false, 4, 2, 96, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Norms},
+    {true, 4, 1, 128, 1, 150, 1, 32, 8, none, 0, 128, true, 1, 4, 20, Shape::Norms},
 };
 
 static void computesWholeSteps() {
   for (const Shape &shape : shapes) {
     for (u32 placed = InPlace; placed <= ResultApart; placed++) {
       if (placed == ResultApart && shape.heads / shape.kvHeads > AttentionRowQueries) continue;
-      if (placed == Apart && shape.heads / shape.kvHeads > AttentionRowQueries) continue;
+      if (placed == Apart && (shape.heads / shape.kvHeads > AttentionRowQueries || shape.before != Shape::Nothing)) continue;
       Step step(shape, (Placement)placed);
       SimulatedBuffer<double> wanted(step.queries), wantedKey(step.keys);
       SimulatedBuffer<float> values(step.keys);
-      for (u32 i = 0; i < step.queries; i++) wanted[i] = step.turned(&step.query[i / shape.headDim * shape.headDim], i % shape.headDim);
+      for (u32 i = 0; i < step.queries; i++) wanted[i] = step.turned(true, i);
       for (u32 i = 0; i < step.keys; i++) {
-        wantedKey[i] = step.turned(&step.key[i / shape.headDim * shape.headDim], i % shape.headDim);
-        values[i] = step.value[i];
+        wantedKey[i] = step.turned(false, i);
+        values[i] = step.value[i] + (shape.before == Shape::Biases ? step.valueWeights[i] : 0.0f);
       }
       step.fillSlot(step.slots[0], true);
-      CHECK_NUMBER(step.run(0), shape.splits > 1 ? 5 : 4);
+      CHECK_NUMBER(step.run(0), step.beforeCount() + (shape.splits > 1 ? 5 : 4));
       const bool isApart = placed == Apart;
       for (u32 i = 0; i < step.queries && placed != InPlace; i++)
         CHECK(fabs((double)(isApart ? step.turnedQuery : step.query)[i] - wanted[i]) < 1e-6 * (3 + fabs(wanted[i])));
@@ -239,6 +280,7 @@ static void computesWholeSteps() {
         CHECK(fabs((double)key - wantedKey[i]) < 1e-6 * (2 + fabs(wantedKey[i])));
         const double stored = step.cached(false, step.slots[0], 0, i), storedValue = step.cached(true, step.slots[0], 0, i);
         CHECK_NUMBER(stored, shape.isHalf ? halfToFloat(floatToHalf(key)) : key);
+        if (shape.before == Shape::Biases) CHECK_NUMBER(step.value[i], values[i]);
         CHECK_NUMBER(storedValue, shape.isHalf ? halfToFloat(floatToHalf(values[i])) : values[i]);
       }
       const double error = step.difference(0, wanted, (placed == InPlace ? step.query : step.out).items);
@@ -250,7 +292,7 @@ static void computesWholeSteps() {
 
 /* Attention by itself, of one row or several; and with the store before it. */
 static void computesParts() {
-  const Shape several = {true, 12, 2, 64, 3, 150, 2, 16, 12, none, 0, 64, true, 1, 2, 40};
+  const Shape several = {true, 12, 2, 64, 3, 150, 2, 16, 12, none, 0, 64, true, 1, 2, 40, Shape::Nothing};
   Step rows(several, ResultApart);
   CHECK_NUMBER(rows.run(3), 2);
   SimulatedBuffer<double> wanted(rows.queries);
@@ -258,7 +300,7 @@ static void computesParts() {
     for (u32 i = 0; i < rows.queries; i++) wanted[i] = (double)rows.query[r * rows.queries + i];
     CHECK(rows.difference(r, wanted, &rows.out[r * rows.queries]) < bound);
   }
-  const Shape single = {false, 6, 2, 64, 1, 130, 1, 16, 12, 100, 0, 64, true, 1, 1, 40};
+  const Shape single = {false, 6, 2, 64, 1, 130, 1, 16, 12, 100, 0, 64, true, 1, 1, 40, Shape::Nothing};
   for (u32 where = 0; where < 3; where++) { // of its position, of an earlier one that is seen, and skipped
     Step step(single, ResultApart);
     if (where > 0) step.slots[0] = where == 1 ? step.slotOf(0, 57) : none;
@@ -279,7 +321,7 @@ static void computesParts() {
 /* Numbers as large as floats can be, infinities and NaN stay what they are, and where they are. */
 static void keepsExtremes() {
   for (u32 isHalf = 0; isHalf < 2; isHalf++) {
-    const Shape shape = {isHalf != 0, 4, 2, 64, 1, 90, 1, 32, 8, none, 0, 64, false, 1, 2, 132};
+    const Shape shape = {isHalf != 0, 4, 2, 64, 1, 90, 1, 32, 8, none, 0, 64, false, 1, 2, 132, Shape::Nothing};
     Step step(shape, ResultApart);
     for (u32 i = 0; i < 64; i++) step.query[i] *= i % 2 ? 0x1p-100f : 0x1p-120f; // all keys are the same to it
     for (u32 i = 64; i < 128; i++) step.query[i] *= 0x1p20f;                     // one key is all
@@ -301,13 +343,25 @@ static void keepsExtremes() {
 
 /* Memory that is shared in a way that blocks cannot keep apart, and commands that are not what they seem. */
 static void declines() {
-  const Shape shape = {true, 4, 2, 64, 1, 20, 1, 32, 8, none, 0, 64, false, 1, 2, 132};
+  const Shape shape = {true, 4, 2, 64, 1, 20, 1, 32, 8, none, 0, 64, false, 1, 2, 132, Shape::Nothing};
   const auto takes = [&](u32 first, void (*change)(Step &)) {
     Step step(shape, ResultApart);
     change(step);
     return step.run(first);
   };
+  const auto takesAll = [&](auto before, void (*change)(Step &)) {
+    Shape other = shape;
+    other.before = before;
+    Step step(other, ResultApart);
+    change(step);
+    return step.run(0);
+  };
   CHECK_NUMBER(takes(0, [](Step &) {}), 5);
+  CHECK_NUMBER(takesAll(Shape::Biases, [](Step &) {}), 8);
+  CHECK_NUMBER(takesAll(Shape::Biases, [](Step &s) { s.beforeKey.bind(0, s.rawKey); }), 0); // not in place
+  CHECK_NUMBER(takesAll(Shape::Biases, [](Step &s) { s.keyCount.n--; }), 0);
+  CHECK_NUMBER(takesAll(Shape::Norms, [](Step &s) { s.beforeQuery.bind(2, s.out); }), 0); // of something else
+  CHECK_NUMBER(takesAll(Shape::Norms, [](Step &s) { s.normArgs.n = 32; }), 0);
   CHECK_NUMBER(takes(1, [](Step &) {}), 0); // a turn without the other one
   CHECK_NUMBER(takes(4, [](Step &) {}), 0);
   // A result over the values, which another head may still read.

@@ -25,6 +25,7 @@ enum { Variants = sizeof variants / sizeof *variants };
 
 /* A run of commands, by what they are; NULL for what is not among them. */
 typedef struct Run {
+  const CudaNativeCommand *biases[3], *norms[2]; /* of query, key, value */
   const CudaNativeCommand *turnQuery, *turnKey, *store, *attention, *reduce;
   uint32_t count;
 } Run;
@@ -61,12 +62,26 @@ static bool isAttention(const CudaNativeCommand *command) {
   return strcmp(name, "attention_f16") == 0 || strcmp(name, "attention_f32") == 0;
 }
 
+/* Which of some commands writes what is read at an address; NULL if none does. */
+static const CudaNativeCommand *writerOf(const CudaNativeCommand *commands, uint32_t count, uint32_t output, uint64_t address) {
+  for (uint32_t i = 0; i < count; i++)
+    if (commands[i].buffers[output] == address) return &commands[i];
+  return NULL;
+}
+
 /* The longest run that the commands begin with. False if there is none. */
-static bool readRun(const CudaNativeCommand *commands, uint32_t count, Run *run) {
+static bool readRun(const CudaNativeCommand *all, uint32_t count, Run *run) {
   memset(run, 0, sizeof *run);
+  uint32_t biases = 0, norms = 0;
+  while (biases < count && biases < 3 && isNamed(&all[biases], "add_bias_f32")) biases++;
+  while (biases == 0 && norms < count && norms < 2 && isNamed(&all[norms], "rmsnorm_f32")) norms++;
+  if (biases % 3 != 0 || norms % 2 != 0) return false;
+  const CudaNativeCommand *commands = all + biases + norms;
+  count -= biases + norms;
   uint32_t i = 0;
   const bool turns = count > 3 && isRope(&commands[0]) && isRope(&commands[1]);
   if (turns) i = 2;
+  else if (biases + norms > 0) return false;
   if (i < count && isNamed(&commands[i], "kv_store_")) run->store = &commands[i++];
   if (i >= count || !isAttention(&commands[i])) return false;
   run->attention = &commands[i++];
@@ -82,7 +97,13 @@ static bool readRun(const CudaNativeCommand *commands, uint32_t count, Run *run)
     if (i >= count || strcmp(commands[i].function->name, "attention_reduce") != 0) return false;
     run->reduce = &commands[i++];
   }
-  run->count = i;
+  run->count = biases + norms + i;
+  const uint64_t addresses[] = {turns ? run->turnQuery->buffers[0] : 0, turns ? run->turnKey->buffers[0] : 0,
+                                turns ? run->store->buffers[1] : 0};
+  for (uint32_t k = 0; k < biases && k < 3; k++)
+    if (!(run->biases[k] = writerOf(all, biases, 2, addresses[k]))) return false;
+  for (uint32_t k = 0; k < norms && k < 2; k++)
+    if (!(run->norms[k] = writerOf(all, norms, 2, addresses[k]))) return false;
   return args != NULL;
 }
 
@@ -191,6 +212,45 @@ static bool takesTurns(const Run *run, CudaAttentionRow *row) {
   return true;
 }
 
+/* Biases are added in place, and norms are of what is then turned in place: nothing is left to be written of either. */
+static bool takesBiases(const Run *run, CudaAttentionRow *row) {
+  const struct AttentionArgs *attention = run->attention->constants[7];
+  for (int k = 0; k < 3; k++) {
+    const CudaNativeCommand *command = run->biases[k];
+    const struct RowArgs *args = command->constants[3];
+    const uint64_t n = (uint64_t)(k == 0 ? attention->heads : attention->kvHeads) * attention->headDim;
+    if (!args || args->n != n || command->buffers[0] != command->buffers[2] || groupsAlong(command, 1) != 1 ||
+        command->threadsPerThreadgroup[1] != 1 || groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < n)
+      return false;
+    row->biases[k] = (const float *)bound(command, 1, n * sizeof(float)).address;
+    if (!row->biases[k]) return false;
+  }
+  row->biasedValue = (float *)row->value;
+  return row->turnedQuery == row->query && row->turnedKey == row->key;
+}
+
+static bool takesNorms(const Run *run, CudaAttentionRow *row) {
+  const struct AttentionArgs *attention = run->attention->constants[7];
+  if (row->turnedQuery != row->query || row->turnedKey != row->key) return false;
+  for (int k = 0; k < 2; k++) {
+    const CudaNativeCommand *command = run->norms[k];
+    const struct RmsNormArgs *args = command->constants[3];
+    const uint64_t heads = k == 0 ? attention->heads : attention->kvHeads;
+    if (!args || args->n != attention->headDim || groupsAlong(command, 0) != 1 || groupsAlong(command, 1) != heads ||
+        command->threadsPerThreadgroup[1] != 1)
+      return false;
+    const struct RmsNormArgs *first = run->norms[0]->constants[3];
+    if (memcmp(&args->eps, &first->eps, sizeof args->eps) != 0) return false;
+    row->norms[k] = (const float *)bound(command, 1, args->n * sizeof(float)).address;
+    const uint64_t from = bound(command, 0, heads * args->n * sizeof(float)).address;
+    if (!row->norms[k] || !from) return false;
+    if (k == 0) row->query = (const float *)from;
+    else row->key = (const float *)from;
+    row->normEpsilon = args->eps;
+  }
+  return true;
+}
+
 /* Whether what blocks write is nothing that others may still read: all but the last of a head's only read, so that its own query
  * and key may lie where what is made of them goes. */
 static bool isInOrder(const CudaAttentionRow *row, uint32_t rows, uint32_t headDim, CudaAttentionRow *out) {
@@ -202,9 +262,16 @@ static bool isInOrder(const CudaAttentionRow *row, uint32_t rows, uint32_t headD
   if (rows != 1 || overlap(result, key) || overlap(result, value) || overlap(result, slot)) return false;
   if (!row->frequencies) return true;
   const Range turnedQuery = {(uint64_t)row->turnedQuery, queries}, turnedKey = {(uint64_t)row->turnedKey, keys};
-  const Range words[] = {{(uint64_t)row->frequencies, row->rotaryDims / 2 * sizeof(float)}, slot, {(uint64_t)row->positions, 4}};
-  for (int i = 0; i < 3; i++)
-    if (overlap(words[i], result) || overlap(words[i], turnedQuery) || overlap(words[i], turnedKey)) return false;
+  const uint64_t head = headDim * sizeof(float);
+  const Range read[] = {{(uint64_t)row->frequencies, row->rotaryDims / 2 * sizeof(float)}, slot, {(uint64_t)row->positions, 4},
+                        {(uint64_t)row->biases[0], queries}, {(uint64_t)row->biases[1], keys}, {(uint64_t)row->biases[2], keys},
+                        {(uint64_t)row->norms[0], head}, {(uint64_t)row->norms[1], head}};
+  for (uint32_t i = 0; i < sizeof read / sizeof *read; i++) {
+    if (read[i].address == 0) continue;
+    if (overlap(read[i], result) || overlap(read[i], turnedQuery) || overlap(read[i], turnedKey)) return false;
+    if (row->biasedValue && overlap(read[i], value)) return false;
+  }
+  if (row->biasedValue && (overlap(value, query) || overlap(value, key))) return false;
   if (overlap(turnedQuery, query) && !isSame(turnedQuery, query)) return false;
   if (overlap(turnedKey, key) && !isSame(turnedKey, key)) return false;
   if (overlap(turnedQuery, key) || overlap(turnedQuery, value) || overlap(turnedQuery, turnedKey) || overlap(turnedKey, query) ||
@@ -224,7 +291,8 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   uint32_t rows, variant;
   if (!readRun(commands, count, &run) || !takesAttention(&run, &row, &rows, &variant)) return 0;
   if ((run.reduce && !takesReduce(&run, &row)) || (run.store && !takesStore(&run, &row)) ||
-      (run.turnQuery && !takesTurns(&run, &row)))
+      (run.turnQuery && !takesTurns(&run, &row)) || (run.biases[0] && !takesBiases(&run, &row)) ||
+      (run.norms[0] && !takesNorms(&run, &row)))
     return 0;
   const uint32_t headDim = variants[variant].headDim;
   if (!row.query || !row.keyCache || !row.valueCache || !row.positions || !row.sequences || !row.blockTables || !row.out ||

@@ -4,7 +4,7 @@
  * A block has up to eight query heads of one key head, so that keys are read once for all of them, and a part of the keys; its warps share
  * those out. What blocks have summed goes through memory: the last block of a key head puts it together (attention_join.h).
  * That one also writes what the commands before attention would have written, when nobody reads their inputs any more, which may lie in
- * the same place: the turned query and key, and the row's key and value in the cache. Until then blocks have those of their own.
+ * the same place: the turned query and key, the value with its bias, and both in the cache. Until then blocks have those of their own.
  *
  * Grids are for the longest sequence that there can be. How many blocks of a key head take part is seen on the device, by the row's
  * position; the others end.
@@ -164,6 +164,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   askValues(0, ask(0));
   pairs.load(p, firstHead, group, kvHead);
   for (u32 stage = 1; stage < p.stages; stage++) askValues(stage, ask(stage));
+  if (p.norms[0] != nullptr) pairs.normalise(p, places);
   pairs.turn(p, position, places);
   syncThreads();
   Rows::prepare(places);
@@ -229,6 +230,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   for (u32 d = thread; d < HeadDim; d += AttentionRowThreads) {
     const float key = places.turned[AttentionRowQueries][d];
     if (p.turnedKey != nullptr) p.turnedKey[(u64)kvHead * HeadDim + d] = key;
+    if (p.biasedValue != nullptr) p.biasedValue[(u64)kvHead * HeadDim + d] = places.value[d];
     if (newSlot == 0xffffffff) continue;
     const u64 at = ((u64)newSlot * p.kvHeads + kvHead) * HeadDim + d;
     ((typename Rows::Element *)p.keyCache)[at] = Rows::stored(key);

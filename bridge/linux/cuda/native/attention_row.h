@@ -1,8 +1,8 @@
 /*
  * attention_row.h: parameters of attention_row.cu, which attention_plan.c fills.
  *
- * A launch is for some rows, one by one, or for a single row with what comes before its attention: the turning of its query and
- * key, and the storing of key and value. Names and meanings are those of shaders/rope.metal, kv.metal and attention.metal.
+ * A launch is for some rows, one by one, or for a single row with what comes before its attention: biases and norms of its query
+ * and key, the turning of these, and the storing of key and value. Names and meanings are those of the shaders.
  */
 #ifndef BUN_METAL_CUDA_NATIVE_ATTENTION_ROW_H
 #define BUN_METAL_CUDA_NATIVE_ATTENTION_ROW_H
@@ -24,11 +24,14 @@ typedef struct CudaAttentionRow {
   const float *query;           /* [rows, heads, headDim] */
   const float *key, *value;     /* [1, kvHeads, headDim]; NULL where nothing is stored */
   const float *frequencies;     /* NULL where nothing is turned */
+  const float *biases[3];       /* of query, key and value, as long as these; NULL where none is added */
+  const float *norms[2];        /* of heads of query and key [headDim]; NULL where these are not normalised */
   const uint32_t *positions, *sequences, *blockTables;
   const uint32_t *slots;        /* NULL where nothing is stored */
   void *keyCache, *valueCache;  /* [any, kvHeads, headDim] */
   float *turnedQuery;           /* NULL where `out` takes its place, or nothing is turned */
   float *turnedKey;             /* NULL where nothing is turned */
+  float *biasedValue;           /* NULL where that has no bias */
   float *out;                   /* [rows, heads, headDim] */
   uint32_t *counters;           /* [rows, kvHeads], zero */
   float *partials;              /* [rows, kvHeads, tiles, splits]: see attention_join.h */
@@ -45,6 +48,7 @@ typedef struct CudaAttentionRow {
   uint32_t rotaryDims;
   uint32_t turnsHalves;         /* pairs are (p, p + rotaryDims / 2), not (2 p, 2 p + 1) */
   float magnitude;
+  float normEpsilon;
   float scale, softCap;
 } CudaAttentionRow;
 

@@ -1,6 +1,6 @@
 /*
- * attention_turn.h: the query heads of a block, and the key and the value of the row: what rope_*_f32 makes of them. Part of
- * attention_row.cu.
+ * attention_turn.h: the query heads of a block, and the key and the value of the row: what biases, norms and rope_*_f32 make of
+ * them. Part of attention_row.cu.
  */
 
 /** What is at an address, aligned as it has to be, which compilers do not see of arrays of something smaller. */
@@ -96,6 +96,44 @@ template <u32 HeadDim> struct PairsOfRows {
       xb[i] = x != nullptr ? x[b] : 0.0f;
     }
     value = p.value != nullptr && thread < HeadDim ? p.value[(u64)kvHead * HeadDim + thread] : 0.0f;
+    if (p.biases[2] != nullptr && thread < HeadDim) value += p.biases[2][(u64)kvHead * HeadDim + thread];
+    if (p.biases[0] == nullptr) return;
+    UNROLL for (u32 i = 0; i < passes; i++) {
+      const u32 row = first + i * atOnce;
+      const float *bias = nullptr;
+      if (first < atOnce && row < group) bias = p.biases[0] + (firstHead + row) * HeadDim;
+      if (first < atOnce && row == AttentionRowQueries) bias = p.biases[1] + (u64)kvHead * HeadDim;
+      if (bias == nullptr) continue;
+      xa[i] += bias[a];
+      xb[i] += bias[b];
+    }
+  }
+
+  /** Each row over the root of its mean square, times the norm's weights. All of the block come here. */
+  DEVICE_MEMBER void normalise(const CudaAttentionRow &p, AttentionPlaces<HeadDim> &places) {
+    const u32 warp = warpIndex(), lane = laneIndex();
+    float *const factors = places.weights[0][0];
+    UNROLL for (u32 i = 0; i < passes; i++) {
+      const u32 row = first + i * atOnce;
+      if (first >= atOnce || row > AttentionRowQueries) continue;
+      places.turned[row][a] = xa[i];
+      places.turned[row][b] = xb[i];
+    }
+    syncThreads();
+    ROLLED for (u32 row = warp; row <= AttentionRowQueries; row += AttentionRowWarps) {
+      float squares = 0.0f;
+      for (u32 d = lane; d < HeadDim; d += 32) squares += places.turned[row][d] * places.turned[row][d];
+      squares = reduceAddWarp(squares);
+      if (lane == 0) factors[row] = fastReciprocalSqrt(squares / (float)HeadDim + p.normEpsilon);
+    }
+    syncThreads();
+    UNROLL for (u32 i = 0; i < passes; i++) {
+      const u32 row = first + i * atOnce;
+      if (first >= atOnce || row > AttentionRowQueries) continue;
+      const float *weights = p.norms[row == AttentionRowQueries];
+      xa[i] *= factors[row] * weights[a];
+      xb[i] *= factors[row] * weights[b];
+    }
   }
 
   DEVICE_MEMBER void turn(const CudaAttentionRow &p, u32 position, AttentionPlaces<HeadDim> &places) const {
