@@ -8,7 +8,7 @@
  */
 
 template <u32 HeadDim> struct FloatRows {
-  static constexpr u32 tiles = HeadDim > 64 ? 1 : 2;
+  static constexpr u32 tiles = 1; // of 8 keys: few keys are shared out to all warps
   static constexpr u32 keys = 8 * tiles;
   static constexpr u32 keyLoads = HeadDim / 16; // of a lane and a key
   static constexpr u32 chunks = HeadDim / 4;    // of a value
@@ -21,6 +21,8 @@ template <u32 HeadDim> struct FloatRows {
   static constexpr u32 stageBytes = keyBytes + valueLoads * laneChunks * 512;
 
   unsigned char *ring;
+  const float *keyHead, *valueHead; // of slot 0
+  u32 slotLength;
   f32x4 o[AttentionRowQueries][laneChunks];
   float highest[2], total[2]; // of queries 2 t and 2 t + 1
 
@@ -38,20 +40,18 @@ template <u32 HeadDim> struct FloatRows {
   }
 
   /** Asks for the keys of a step. `slot`: of key lane % keys. */
-  DEVICE_MEMBER void loadKeys(const CudaAttentionRow &p, u32 stage, u32 slot, u32 kvHead) const {
+  DEVICE_MEMBER void loadKeys(u32 stage, u32 slot) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < tiles; i++) {
-      const u64 row = (u64)shuffle(slot, 8 * i + lane / 4) * p.kvHeads + kvHead;
-      const float *from = (const float *)p.keyCache + row * HeadDim + lane % 4 * 4;
+      const float *from = keyHead + (u64)shuffle(slot, 8 * i + lane / 4) * slotLength + lane % 4 * 4;
       UNROLL for (u32 j = 0; j < keyLoads; j++) copyAsync16(&keyAt(stage, i, j), from + 16 * j);
     }
   }
   /** Asks for their values. */
-  DEVICE_MEMBER void loadValues(const CudaAttentionRow &p, u32 stage, u32 slot, u32 kvHead) const {
+  DEVICE_MEMBER void loadValues(u32 stage, u32 slot) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < valueLoads; i++) {
-      const u64 row = (u64)shuffle(slot, valueKey(lane, i)) * p.kvHeads + kvHead;
-      const float *from = (const float *)p.valueCache + row * HeadDim;
+      const float *from = valueHead + (u64)shuffle(slot, valueKey(lane, i)) * slotLength;
       UNROLL for (u32 c = 0; c < laneChunks; c++) copyAsync16(&valueAt(stage, i, c), from + 4 * chunkOf(lane, c));
     }
   }

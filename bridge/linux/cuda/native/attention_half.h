@@ -24,6 +24,8 @@ template <u32 HeadDim> struct HalfRows {
   typedef u16 Element;
 
   unsigned char *ring;
+  const u16 *keyHead, *valueHead; // of slot 0
+  u32 slotLength;
   float o[tiles][4];
   float highest, total; // of query g, in the logarithm to base 2; the total of this lane's weights
   float factor;         // of its scores
@@ -40,20 +42,18 @@ template <u32 HeadDim> struct HalfRows {
   }
 
   /** Asks for the keys of a step. `slot`: of key lane % 16. */
-  DEVICE_MEMBER void loadKeys(const CudaAttentionRow &p, u32 stage, u32 slot, u32 kvHead) const {
+  DEVICE_MEMBER void loadKeys(u32 stage, u32 slot) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 2; i++) {
-      const u64 row = (u64)shuffle(slot, 8 * i + lane / 4) * p.kvHeads + kvHead;
-      const u16 *from = (const u16 *)p.keyCache + row * HeadDim + lane % 4 * 8;
+      const u16 *from = keyHead + (u64)shuffle(slot, 8 * i + lane / 4) * slotLength + lane % 4 * 8;
       UNROLL for (u32 j = 0; j < keyLoads; j++) copyAsync16(&keyAt(stage, i, j), from + 32 * j);
     }
   }
   /** Asks for their values. */
-  DEVICE_MEMBER void loadValues(const CudaAttentionRow &p, u32 stage, u32 slot, u32 kvHead) const {
+  DEVICE_MEMBER void loadValues(u32 stage, u32 slot) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 4; i++) {
-      const u64 row = (u64)shuffle(slot, valueKey(lane, i)) * p.kvHeads + kvHead;
-      const u16 *from = (const u16 *)p.valueCache + row * HeadDim;
+      const u16 *from = valueHead + (u64)shuffle(slot, valueKey(lane, i)) * slotLength;
       UNROLL for (u32 j = 0; j < valueLoads; j++) copyAsync16(&valueAt(stage, i, j), from + 64 * j + lane / 4 * 8);
       if constexpr (hasTail) copyAsync8(&tailAt(stage, i), from + 64 * valueLoads + lane / 4 * 4);
     }

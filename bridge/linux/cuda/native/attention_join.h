@@ -71,7 +71,7 @@ DEVICE void joinBlocks(const CudaAttentionRow &p, u64 tile, u32 used, u32 group,
   UNROLL for (u32 i = 0; i < AttentionRowMostSplits / 32; i++) {
     const u32 s = lane + 32 * i;
     mine[i] = f32x2{maskedScore, 0.0f};
-    if (s < used) {
+    if (32 * i < used && s < used) {
       const float *from = (const float *)&partials.heights[(u64)s * AttentionRowQueries + warp];
       mine[i] = f32x2{loadShared(from), loadShared(from + 1)};
     }

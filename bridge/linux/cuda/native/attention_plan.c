@@ -300,11 +300,11 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
       !isInOrder(&row, rows, headDim, &row))
     return 0;
 
-  const uint32_t elementBytes = strcmp(variants[variant].format, "f16") == 0 ? 2 : 4, stepKeys = attentionRowKeys(headDim, elementBytes);
+  const uint32_t elementBytes = strcmp(variants[variant].format, "f16") == 0 ? 2 : 4, stepKeys = attentionRowKeys(elementBytes);
   const uint32_t heads = row.kvHeads * row.tiles;
   const uint64_t capacity = (uint64_t)row.blocksPerSequence * row.blockSize;
   const uint64_t keys = capacity < row.window ? capacity : row.window;
-  const uint64_t worth = keys / stepKeys / AttentionRowLeastSteps + 1;
+  const uint64_t worth = keys / AttentionRowLeastKeys + 1;
   uint64_t splits = device->multiprocessors / (heads * rows);
   if (splits > worth) splits = worth;
   if (splits > AttentionRowMostSplits) splits = AttentionRowMostSplits;

@@ -43,7 +43,7 @@ template <u32 keys> DEVICE KeyRange rangeOf(const CudaAttentionRow &p, u32 posit
   range.begin = range.end - minimum(range.end, p.window);
   const u32 first = range.begin / keys, steps = (range.end - 1) / keys - first + 1;
   // What one block can do at once needs no joining.
-  const u32 each = steps <= AttentionRowWarps ? (u32)AttentionRowWarps : (u32)AttentionRowLeastSteps;
+  const u32 each = steps <= AttentionRowWarps ? (u32)AttentionRowWarps : AttentionRowLeastKeys / keys;
   const u32 blocks = (steps + each - 1) / each;
   const bool isFew = blocks <= p.splits;
   const auto border = [&](u32 i) { // of part i and the one before it
@@ -110,7 +110,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   unsigned char *const rings = arena + sizeof places;
   u32 *const table = (u32 *)(rings + AttentionRowWarps * p.ringBytes);
   static_assert(sizeof places == attentionRowPlaces(HeadDim) && sizeof places % 16 == 0);
-  static_assert(Rows::keys == attentionRowKeys(HeadDim, sizeof(typename Rows::Element)));
+  static_assert(Rows::keys == attentionRowKeys(sizeof(typename Rows::Element)));
   static_assert(Rows::stageBytes == attentionRowStage(HeadDim, sizeof(typename Rows::Element)));
   static_assert(sizeof(Sums) == attentionRowSums(HeadDim) && sizeof(Sums) % 16 == 0);
   static_assert(sizeof(float) * AttentionRowQueries * AttentionRowMostSplits <= AttentionRowWarps * sizeof(Sums));
@@ -140,24 +140,26 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const u32 key = step * Rows::keys + lane % Rows::keys;
     return slots.slotOf(minimum(maximum(key, range.begin), range.end - 1));
   };
-  if (p.readsEarly) {
-    // What the kernel in front of this one does not write may come nearer while that runs.
-    for (u32 i = 0, ahead = range.firstStep + warp; i < p.stages && ahead < range.endStep; i++, ahead += AttentionRowWarps)
-      prefetchRow<Rows, HeadDim>(p, slotOfStep(ahead), kvHead);
-    waitForPrevious();
-  }
   PairsOfRows<HeadDim> pairs;
+  // Keys and values come nearer while the kernel in front of this one may still run.
+  for (u32 i = 0, ahead = range.firstStep + warp; i < p.stages && ahead < range.endStep; i++, ahead += AttentionRowWarps)
+    prefetchRow<Rows, HeadDim>(p, slotOfStep(ahead), kvHead);
+  pairs.begin(p, position);
+  if (p.readsEarly) waitForPrevious();
   Rows rows;
   rows.ring = rings + warp * p.ringBytes;
+  rows.keyHead = (const typename Rows::Element *)p.keyCache + kvHead * HeadDim;
+  rows.valueHead = (const typename Rows::Element *)p.valueCache + kvHead * HeadDim;
+  rows.slotLength = p.kvHeads * HeadDim;
   u32 step = range.firstStep + warp, asked = step;
   const auto ask = [&](u32 stage) { // for the next step, if there is one
     const u32 stepSlots = asked < range.endStep ? slotOfStep(asked) : 0;
-    if (asked < range.endStep) rows.loadKeys(p, stage, stepSlots, kvHead);
+    if (asked < range.endStep) rows.loadKeys(stage, stepSlots);
     copyAsyncCommit();
     return stepSlots;
   };
   const auto askValues = [&](u32 stage, u32 stepSlots) {
-    if (asked < range.endStep) rows.loadValues(p, stage, stepSlots, kvHead);
+    if (asked < range.endStep) rows.loadValues(stage, stepSlots);
     copyAsyncCommit();
     asked += AttentionRowWarps;
   };
@@ -165,7 +167,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   pairs.load(p, firstHead, group, kvHead);
   for (u32 stage = 1; stage < p.stages; stage++) askValues(stage, ask(stage));
   if (p.norms[0] != nullptr) pairs.normalise(p, places);
-  pairs.turn(p, position, places);
+  pairs.turn(places);
   syncThreads();
   Rows::prepare(places);
   rows.begin(places);

@@ -15,8 +15,8 @@ enum {
   AttentionRowQueries = 8,    /* heads of a block: columns of a matrix instruction */
   AttentionRowTable = 8192,   /* blocks of a sequence, at most, whose table is read into shared memory */
   AttentionRowMostStages = 3, /* steps of a warp that are asked for before they are used */
-  AttentionRowLeastSteps = 4, /* of keys, that are worth a block */
-  AttentionRowMostSplits = 128,
+  AttentionRowLeastKeys = 64, /* that are worth a block */
+  AttentionRowMostSplits = 64,
   AttentionRowNoShift = 32    /* blockShift: blockSize is no power of two */
 };
 
@@ -59,13 +59,11 @@ typedef struct CudaAttentionRow {
 #endif
 
 /** Keys of a step. */
-AttentionRowInline uint32_t attentionRowKeys(uint32_t headDim, uint32_t elementBytes) {
-  return elementBytes == 4 && headDim > 64 ? 8 : 16;
-}
+AttentionRowInline uint32_t attentionRowKeys(uint32_t elementBytes) { return elementBytes == 4 ? 8 : 16; }
 
 /** Bytes of the keys and values of a step. Values of 96 floats are loaded by lanes of which some do what others do. */
 AttentionRowInline uint32_t attentionRowStage(uint32_t headDim, uint32_t elementBytes) {
-  const uint32_t each = attentionRowKeys(headDim, elementBytes) * elementBytes;
+  const uint32_t each = attentionRowKeys(elementBytes) * elementBytes;
   return each * headDim + each * (elementBytes == 2 || headDim >= 128 ? headDim : headDim <= 64 ? 64 : 128);
 }
 

@@ -77,16 +77,24 @@ template <u32 HeadDim> struct PairsOfRows {
   static constexpr u32 atOnce = AttentionRowThreads / pairs; // rows; threads beyond have none
   static constexpr u32 passes = (AttentionRowQueries + 1 + atOnce - 1) / atOnce;
   u32 first, a, b;
-  float frequency, value;
+  bool turns;
+  Direction direction;
+  float value;
   float xa[passes], xb[passes];
 
-  DEVICE_MEMBER void load(const CudaAttentionRow &p, u64 firstHead, u32 group, u32 kvHead) {
+  /** How far this thread's pairs turn: that depends on nothing that earlier kernels write but the position. */
+  DEVICE_MEMBER void begin(const CudaAttentionRow &p, u32 position) {
     const u32 thread = threadIndex(), pair = thread % pairs;
     first = thread / pairs;
-    const bool turns = p.frequencies != nullptr && 2 * pair < p.rotaryDims;
+    turns = p.frequencies != nullptr && 2 * pair < p.rotaryDims;
     a = turns && p.turnsHalves ? pair : 2 * pair;
     b = turns && p.turnsHalves ? pair + p.rotaryDims / 2 : 2 * pair + 1;
-    frequency = turns ? p.frequencies[pair] : 0.0f;
+    direction = {1.0f, 0.0f};
+    if (turns) direction = directionOf((float)position * p.frequencies[pair], p.magnitude);
+  }
+
+  DEVICE_MEMBER void load(const CudaAttentionRow &p, u64 firstHead, u32 group, u32 kvHead) {
+    const u32 thread = threadIndex();
     UNROLL for (u32 i = 0; i < passes; i++) {
       const u32 row = first + i * atOnce;
       const float *x = nullptr;
@@ -136,16 +144,14 @@ template <u32 HeadDim> struct PairsOfRows {
     }
   }
 
-  DEVICE_MEMBER void turn(const CudaAttentionRow &p, u32 position, AttentionPlaces<HeadDim> &places) const {
+  DEVICE_MEMBER void turn(AttentionPlaces<HeadDim> &places) const {
     const u32 thread = threadIndex();
-    Direction d = {1.0f, 0.0f};
-    const bool turns = p.frequencies != nullptr && 2 * (thread % pairs) < p.rotaryDims;
-    if (turns) d = directionOf((float)position * frequency, p.magnitude);
+    const float c = direction.cosine, s = direction.sine;
     UNROLL for (u32 i = 0; i < passes; i++) {
       const u32 row = first + i * atOnce;
       if (first >= atOnce || row > AttentionRowQueries) continue;
-      places.turned[row][a] = turns ? xa[i] * d.cosine - xb[i] * d.sine : xa[i];
-      places.turned[row][b] = turns ? xa[i] * d.sine + xb[i] * d.cosine : xb[i];
+      places.turned[row][a] = turns ? xa[i] * c - xb[i] * s : xa[i];
+      places.turned[row][b] = turns ? xa[i] * s + xb[i] * c : xb[i];
     }
     if (thread < HeadDim) {
       places.value[thread] = value;
