@@ -1,0 +1,83 @@
+/* embed_plan.c: which commands embed.cu takes: rows of a table, and before that the tokens that were chosen. */
+#include "embed.h"
+#include "native.h"
+
+#include <stddef.h>
+
+typedef uint32_t uint; // as the shaders call it
+#include "../../../../shaders/args.h"
+
+enum { MostRows = 65535, ChosenBytes = 12 };
+
+static const struct {
+  const char *name;
+  EmbedType type;
+  uint32_t elements, bytes; /* of a block */
+} types[] = {
+    {"embed_f32", EmbedF32, 1, 4},      {"embed_f16", EmbedF16, 1, 2},       {"embed_bf16", EmbedBF16, 1, 2},
+    {"embed_q8_0", EmbedQ8_0, 32, 34},  {"embed_q4_0", EmbedQ4_0, 32, 18},   {"embed_q4_k", EmbedQ4_K, 256, 144},
+    {"embed_q5_k", EmbedQ5_K, 256, 176}, {"embed_q6_k", EmbedQ6_K, 256, 210},
+};
+enum { Types = sizeof types / sizeof *types };
+
+static bool overlap(uint64_t a, uint64_t aLength, uint64_t b, uint64_t bLength) { return a < b + bLength && b < a + aLength; }
+
+/* Rows of a dispatch that has a threadgroup of one thread for each. */
+static bool choosesTokens(const CudaNativeCommand *command, uint64_t rows) {
+  const struct ChosenArgs *args = command->constants[3];
+  if (strcmp(command->function->name, "chosen_tokens") != 0 || !args || command->threads[0] != 1 || command->threads[1] != rows ||
+      command->threadsPerThreadgroup[1] != 1)
+    return false;
+  return command->buffers[0] && command->bufferLengths[0] >= rows * 4 && command->buffers[1] &&
+         command->bufferLengths[1] >= (uint64_t)args->places * ChosenBytes && command->buffers[2] &&
+         command->bufferLengths[2] >= rows * 4;
+}
+
+uint32_t cudaEmbedPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
+  (void)device;
+  const bool chooses = count > 1 && strcmp(commands->function->name, "chosen_tokens") == 0;
+  const CudaNativeCommand *embeds = commands + chooses;
+  uint32_t type = 0;
+  while (type < Types && strcmp(embeds->function->name, types[type].name) != 0) type++;
+  const struct EmbedArgs *args = embeds->constants[3];
+  if (type == Types || !args || args->n == 0 || args->n % types[type].elements != 0) return 0;
+  const uint64_t rows = embeds->threads[1], row = (uint64_t)args->n / types[type].elements * types[type].bytes;
+  const uint32_t each = types[type].elements > 1 ? 16 : 1; /* numbers of a thread of the original */
+  if (rows == 0 || rows > MostRows || embeds->threadsPerThreadgroup[1] != 1 || embeds->threads[0] * each < args->n) return 0;
+  const uint64_t outBytes = rows * args->n * 4, tableBytes = row * args->vocab;
+  if (!embeds->buffers[0] || embeds->bufferLengths[0] < tableBytes || !embeds->buffers[1] || embeds->bufferLengths[1] < rows * 4 ||
+      !embeds->buffers[2] || embeds->bufferLengths[2] < outBytes || embeds->buffers[0] % (types[type].elements > 1 ? 1 : types[type].bytes) != 0)
+    return 0;
+  CudaEmbed embed = {
+      .table = (const void *)embeds->buffers[0],
+      .tokens = (const uint32_t *)embeds->buffers[1],
+      .out = (float *)embeds->buffers[2],
+      .n = args->n,
+      .vocab = args->vocab,
+      .type = types[type].type,
+  };
+  if (chooses) {
+    const struct ChosenArgs *chosen = commands->constants[3];
+    if (!choosesTokens(commands, rows) || commands->buffers[2] != embeds->buffers[1]) return 0;
+    const uint64_t tokens = commands->buffers[0], choices = commands->buffers[1], plain = commands->buffers[2];
+    const uint64_t choiceBytes = (uint64_t)chosen->places * ChosenBytes;
+    /* Blocks read tokens and choices while others write. */
+    if (overlap(tokens, rows * 4, plain, rows * 4) || overlap(choices, choiceBytes, plain, rows * 4) ||
+        overlap(tokens, rows * 4, (uint64_t)embed.out, outBytes) || overlap(choices, choiceBytes, (uint64_t)embed.out, outBytes) ||
+        overlap(plain, rows * 4, (uint64_t)embed.out, outBytes) || overlap((uint64_t)embed.table, tableBytes, plain, rows * 4))
+      return 0;
+    embed.tokens = (const uint32_t *)tokens;
+    embed.chosen = (const uint32_t *)choices;
+    embed.plainTokens = (uint32_t *)plain;
+    embed.places = chosen->places;
+  }
+  *out = (CudaNativeLaunch){
+      .kernel = "embed_tokens",
+      .grid = {(args->n + EmbedThreads - 1) / EmbedThreads, (uint32_t)rows, 1},
+      .block = {EmbedThreads, 1, 1},
+      .overlaps = true,
+      .parameterBytes = sizeof embed,
+  };
+  memcpy(out->parameters, &embed, sizeof embed);
+  return 1 + chooses;
+}
