@@ -163,9 +163,8 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     copyAsyncCommit();
     asked += AttentionRowWarps;
   };
-  askValues(0, ask(0));
   pairs.load(p, firstHead, group, kvHead);
-  for (u32 stage = 1; stage < p.stages; stage++) askValues(stage, ask(stage));
+  ROLLED for (u32 stage = 0; stage < p.stages; stage++) askValues(stage, ask(stage));
   if (p.norms[0] != nullptr) pairs.normalise(p, places);
   pairs.turn(places);
   syncThreads();
