@@ -77,9 +77,24 @@ export const roundedActivationsBound = 5e-4;
  */
 export const halfAttentionBound: number = 20 * 2 ** -11;
 
+/**
+ * Bound of products of many rows in half precision, as NVIDIA's GPUs make them. Rounding to 11 bits errs by 2^-11 at most, and by
+ * 0.42 times that on average, activations and weights alike: so a product by 0.6 * 2^-11, and the sum of many that have any sign by
+ * as much of a typical sum. The worst of thousands has five times as much, and a bit more where a weight is the difference of two
+ * rounded numbers: 2e-3 was the most in calculations with all cases. Sums of weights in floats and bfloats are of activations of
+ * two bfloats, 16 bits, and of all products of the parts but the least. (bridge/linux/cuda/native/matmul.cu)
+ */
+export const halfProductsBound: number = 8 * 2 ** -11;
+export const bfloatProductsBound: number = 8 * 2 ** -16;
+
 /** The case's bound for the kernels in use. */
 export function boundOf({ kernel, bound }: KernelCase): number {
   if (hasHalfProducts && kernel.startsWith("attention_tiled_")) return Math.max(bound, halfAttentionBound);
+  if (hasHalfProducts && kernel.startsWith("matmul_"))
+    return Math.max(
+      bound,
+      /_b?f(16|32)$/.test(kernel) && kernel !== "matmul_f16" ? bfloatProductsBound : halfProductsBound,
+    );
   const isRounded = hasNativeKernels && /^mat(vec|mul)_/.test(kernel) && !/_b?f(16|32)$/.test(kernel);
   return isRounded ? Math.max(bound, roundedActivationsBound) : bound;
 }
