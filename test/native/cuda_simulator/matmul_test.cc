@@ -1,10 +1,12 @@
 /*
  * Matrix-matrix products of every type of weights, by the kernels that stand in on CUDA devices, against double precision.
  *
- * The bound of a product x w, in units of 2^-12, half a unit in the last place of a half: one of |x w| for x, and one for w
- * itself; of quantised weights, scale * number + minimum, one more of each |x * scale * number| and |x * minimum|. With weights in
- * floats and bfloats, x is rounded by 2^-17 of itself, and of the products of what is left of both one is missing: 2^-14. The sum's
- * own roundings are 2^-23 of the sum of sizes for each step that a tensor core takes, 16 products.
+ * Rounding to a half errs by 2^-11 at most, and by 0.42 times that typically: once for x, and once for a weight itself; of
+ * quantised weights, which are scale * number + minimum, also for scale * number and for the minimum. Errors of many terms add up
+ * as the root of their squares. With weights in floats and bfloats, x is rounded to 16 bits, and of the products of what is left of
+ * both the least is missing: 2^-16. The bound is 7 times what is typical, and for the sum's own roundings 2^-23 of the sum of sizes
+ * for each step that a tensor core takes, 16 products. What is far smaller than the largest of its row of x, or of its
+ * tile of weights, has an error of that: 2^-40 and 2^-19.
  */
 #include "run.h"
 
@@ -24,6 +26,7 @@ static const SimulatedKernel kernels[] = {
     BOTH(q2_k),               BOTH(q3_k), BOTH(q4_k), BOTH(q5_k), BOTH(q6_k), BOTH(iq4_nl), BOTH(iq4_xs), BOTH(mxfp4)};
 
 static Random numbers;
+static const float Untouched = -77;
 static oracle::Random weightNumbers;
 
 struct Case {
@@ -45,7 +48,7 @@ struct Product {
         x((u64)given.covered * given.k), out((u64)given.covered * given.n), rowCount(1) {
     oracle::randomWeights(c.type, w.items, (u64)c.n * (c.k / c.type->elements), c.exponent, &weightNumbers);
     for (u64 i = 0; i < x.count; i++) x[i] = numbers.number();
-    for (u64 i = 0; i < out.count; i++) out[i] = -77;
+    for (u64 i = 0; i < out.count; i++) out[i] = Untouched;
     rowCount[0] = c.rows;
   }
   u8 *block(u32 output, u32 index) { return w.items + output * rowBytes + (u64)index * c.type->bytes; }
@@ -65,53 +68,64 @@ static bool runProduct(Product &p) {
   return simulatePlan(matmulPlan, &device, &command.command, 1, kernels, numbers.next()) == 1;
 }
 
-/** A weight, and how large what it is made of is. */
+/** A weight, and the root of the squares of what is rounded to make it. */
 struct Weight {
   double value, size;
 };
 static Weight weightAt(const WeightType *type, const u8 *block, u32 i) {
   const double value = type->element(block, i);
-  if (type->elements == 1) return {value, fabs(value)};
-  /* Weight = scale * number + minimum: the minimum is the same without the scale. */
-  if (type->halves[1] < 0) return {value, fabs(value)};
-  u8 copy[256];
+  if (type->elements == 1) return {value, strcmp(type->name, "f16") == 0 ? 0 : fabs(value)};
+  if (type->halves[1] < 0) return {value, fabs(value) * sqrt(2)};
+  u8 copy[256]; /* without the scale, the minimum is left */
   memcpy(copy, block, type->bytes);
   copy[type->halves[0]] = copy[type->halves[0] + 1] = 0;
   const double minimum = type->element(copy, i);
-  return {value, fabs(value - minimum) + fabs(minimum)};
+  return {value, sqrt(value * value + (value - minimum) * (value - minimum) + minimum * minimum)};
+}
+
+/** What is expected of an output, and how far from it one may be. */
+struct Expected {
+  double value, bound;
+};
+static Expected expect(const Case &c, const float *x, const Weight *w, double largestWeight) {
+  const bool isFloat = strcmp(c.type->name, "f32") == 0 || strcmp(c.type->name, "bf16") == 0;
+  double sum = 0, sizes = 0, squares = 0, largest = 0, xs = 0, ws = 0;
+  for (u32 i = 0; i < c.k; i++) {
+    const double value = (double)x[i], product = value * w[i].value, size = value * w[i].size;
+    sum += product;
+    sizes += fabs(product);
+    squares += product * product + size * size;
+    xs += fabs(value), ws += fabs(w[i].value);
+    largest = fmax(largest, fabs(value));
+  }
+  const double rounding = 7 * 0.42 * (isFloat ? 0x1p-16 : 0x1p-11) * sqrt(squares);
+  return {sum, rounding + sizes * 0x1p-23 * (c.k / 16 + 1) + 0x1p-40 * largest * ws + 0x1p-19 * largestWeight * xs + 1e-37};
 }
 
 static void checkProduct(Product &p, const char *what) {
   const Case &c = p.c;
-  const bool isFloat = strcmp(c.type->name, "f32") == 0 || strcmp(c.type->name, "bf16") == 0;
-  double worst = 0;
-  Weight *row = (Weight *)malloc(sizeof(Weight) * c.k);
+  double worst = 0, largestWeight = 0;
+  Weight *w = (Weight *)malloc(sizeof(Weight) * c.n * c.k);
+  for (u32 o = 0; o < c.n; o++)
+    for (u32 i = 0; i < c.k; i++) {
+      w[o * c.k + i] = weightAt(c.type, p.block(o, i / c.type->elements), i % c.type->elements);
+      largestWeight = fmax(largestWeight, fabs(w[o * c.k + i].value));
+    }
   u32 wrong = 0;
-  for (u32 o = 0; o < c.n; o++) {
-    for (u32 i = 0; i < c.k; i++) row[i] = weightAt(c.type, p.block(o, i / c.type->elements), i % c.type->elements);
-    for (u32 r = 0; r < c.covered; r++) {
+  for (u32 r = 0; r < c.covered; r++)
+    for (u32 o = 0; o < c.n; o++) {
       const double got = (double)p.out[(u64)r * c.n + o];
-      double sum = 0, sizes = 0, made = 0, largest = 0;
-      for (u32 i = 0; i < c.k; i++) {
-        const double x = (double)p.x[(u64)r * c.k + i];
-        sum += x * row[i].value;
-        sizes += fabs(x * row[i].value);
-        made += fabs(x) * row[i].size;
-        largest = fmax(largest, fabs(x));
-      }
-      double bound = isFloat ? sizes * 0x1p-13 : (2 * sizes + (c.type->elements > 1 ? made : 0)) * 0x1p-12;
-      bound += sizes * 0x1p-23 * (c.k / 16 + 1) + largest * 0x1p-33 * c.k;
-      if (r >= c.rows) sum = -77, bound = 0;
-      const bool right = isnan(sum) ? isnan(got) : isinf(sum) ? got == sum : fabs(got - sum) <= bound;
+      Expected e = {Untouched, 0};
+      if (r < c.rows) e = expect(c, p.x.items + (u64)r * c.k, w + o * c.k, largestWeight);
+      const bool right = isnan(e.value) ? isnan(got) : isinf(e.value) ? got == e.value : fabs(got - e.value) <= e.bound;
       if (!right && wrong++ < 3)
         printf("%s: matmul_%s rows %u n %u k %u scale 2^%d: out[%u, %u] is %.9g, not %.9g (+- %.3g)\n", what, c.type->name, c.rows,
-               c.n, c.k, c.exponent, r, o, got, sum, bound);
-      if (bound > 0) worst = fmax(worst, fabs(got - sum) / bound);
+               c.n, c.k, c.exponent, r, o, got, e.value, e.bound);
+      if (e.bound > 0 && isfinite(e.value)) worst = fmax(worst, fabs(got - e.value) / e.bound);
     }
-  }
   CHECK_NUMBER(wrong, 0);
   if (getenv("VERBOSE")) printf("%s %s: %.3f of the bound\n", what, c.type->name, worst);
-  free(row);
+  free(w);
 }
 
 static void testCase(const Case &c, const char *what) {
@@ -120,18 +134,62 @@ static void testCase(const Case &c, const char *what) {
   checkProduct(p, what);
 }
 
+static const WeightType &typeNamed(const char *name) {
+  for (const WeightType &type : oracle::weightTypes)
+    if (strcmp(type.name, name) == 0) return type;
+  abort();
+}
 /** The fewest elements of a row that are a whole number of everything. */
 static u32 unit(const WeightType &type) { return type.elements > 1 ? type.elements : 8; }
 
 static void makesRaggedTiles() {
   for (const WeightType &type : oracle::weightTypes) testCase({&type, 5, 9, 67, 3 * unit(type), -6, 132}, "ragged");
 }
+
+/* Two tiles of rows, and as many of outputs; segments that begin at any address. */
 static void makesLargeTiles() {
-  for (const WeightType &type : oracle::weightTypes)
-    testCase({&type, 131, 160, 130, type.elements == 256 ? 512u : 416u, -3, 1}, "large");
+  const char *const names[] = {"f16", "q8_0", "q6_k"};
+  for (const char *name : names) {
+    const WeightType &type = typeNamed(name);
+    testCase({&type, 131, 160, 130, type.elements == 256 ? 768u : 416u, -3, 1}, "large");
+  }
 }
+
 static void cutsSumsIntoParts() {
-  for (const WeightType &type : oracle::weightTypes) testCase({&type, 20, 32, 34, type.elements == 256 ? 2304u : 2080u, -6, 132}, "parts");
+  const char *const names[] = {"bf16", "q5_0", "q4_k"};
+  for (const char *name : names) {
+    const WeightType &type = typeNamed(name);
+    testCase({&type, 20, 32, 34, type.elements == 256 ? 1280u : 1056u, -6, 132}, "parts");
+  }
+}
+
+/* Rows of all sizes side by side: none changes another. */
+static void keepsEachRowsRange() {
+  const float sizes[] = {1e-30f, 1e30f, 0, 2e38f, 1e-38f, 1, 1e-12f};
+  const char *const names[] = {"f16", "q4_0", "f32"};
+  for (const char *name : names) {
+    const WeightType &type = typeNamed(name);
+    Product p({&type, 9, 9, 10, 64, -8, 132});
+    for (u32 r = 0; r < 7; r++)
+      for (u32 i = 0; i < p.c.k; i++) p.x[r * p.c.k + i] *= sizes[r];
+    p.x[7 * p.c.k + 3] = NAN;
+    p.x[8 * p.c.k + 5] = strcmp(name, "f32") == 0 ? NAN : -INFINITY; /* of two bfloats, the rest of an infinity is none */
+    CHECK(runProduct(p));
+    checkProduct(p, "ranges");
+  }
+}
+
+/* Weights that do not fit halves as they are: large ones, small ones, and both in one tile. */
+static void keepsRangesOfWeights() {
+  testCase({&typeNamed("q8_0"), 3, 3, 66, 64, 14, 132}, "large weights");
+  testCase({&typeNamed("q6_k"), 3, 3, 9, 256, 12, 132}, "large weights");
+  testCase({&typeNamed("q4_k"), 3, 3, 9, 256, -14, 132}, "small weights");
+  testCase({&typeNamed("mxfp4"), 3, 3, 9, 64, -90, 132}, "small weights");
+  testCase({&typeNamed("mxfp4"), 3, 3, 9, 64, 90, 132}, "large weights");
+  Product p({&typeNamed("mxfp4"), 3, 3, 9, 64, -2, 132});
+  for (u32 i = 0; i < 2; i++) p.block(4, i)[0] = 127 + 40;
+  CHECK(runProduct(p));
+  checkProduct(p, "mixed weights");
 }
 
 int main() {
@@ -141,5 +199,7 @@ int main() {
   RUN_CASE(makesRaggedTiles);
   RUN_CASE(makesLargeTiles);
   RUN_CASE(cutsSumsIntoParts);
+  RUN_CASE(keepsEachRowsRange);
+  RUN_CASE(keepsRangesOfWeights);
   return finishCases();
 }

@@ -14,6 +14,7 @@
 
 #define DEVICE static __attribute__((unused)) inline
 #define DEVICE_MEMBER inline
+#define DEVICE_CALLED static __attribute__((unused))
 #define GLOBAL(threads, blocksPerSM) static
 #define SHARED_ARENA(name) unsigned char *const name = simulatedArena()
 #define CONSTANT_TABLE static const
