@@ -21,9 +21,11 @@ using oracle::WeightType;
 #include <time.h>
 
 #define BOTH(name) SIMULATED(matmul_##name##_64), SIMULATED(matmul_##name##_128)
-static const SimulatedKernel kernels[] = {
-    SIMULATED(matmul_f32_64), BOTH(f16), SIMULATED(matmul_f16_256), BOTH(bf16), BOTH(q4_0), BOTH(q4_1), BOTH(q5_0),   BOTH(q5_1),   BOTH(q8_0),
-    BOTH(q2_k),               BOTH(q3_k), BOTH(q4_k), BOTH(q5_k), BOTH(q6_k), BOTH(iq4_nl), BOTH(iq4_xs), BOTH(mxfp4)};
+#define SMALL(name) SIMULATED(matmul_##name##_64)
+static const SimulatedKernel kernels[] = {SMALL(f32),  SMALL(bf16), BOTH(f16),   SIMULATED(matmul_f16_256), BOTH(q4_0),
+                                          BOTH(q8_0),  BOTH(q4_k),  BOTH(q5_k),  BOTH(q6_k),                SMALL(q4_1),
+                                          SMALL(q5_0), SMALL(q5_1), SMALL(q2_k), SMALL(q3_k),               SMALL(iq4_nl),
+                                          SMALL(iq4_xs), SMALL(mxfp4)};
 
 static Random numbers;
 static const float Untouched = -77;
@@ -142,8 +144,11 @@ static const WeightType &typeNamed(const char *name) {
 /** The fewest elements of a row that are a whole number of everything. */
 static u32 unit(const WeightType &type) { return type.elements > 1 ? type.elements : 8; }
 
+/* What differs between types is the same where four warps multiply together: two will do there. */
 static void makesRaggedTiles() {
-  for (const WeightType &type : oracle::weightTypes) testCase({&type, 5, 9, 67, 3 * unit(type), -6, 132}, "ragged");
+  for (const WeightType &type : oracle::weightTypes)
+    if (!HasGroupProducts || strcmp(type.name, "f32") == 0 || strcmp(type.name, "q4_0") == 0)
+      testCase({&type, 5, 9, 67, 3 * unit(type), -6, 132}, "ragged");
 }
 
 /* Two tiles of rows, and as many of outputs; segments that begin at any address. */
@@ -151,7 +156,7 @@ static void makesLargeTiles() {
   const char *const names[] = {"f16", "q8_0", "q6_k"};
   for (const char *name : names) {
     const WeightType &type = typeNamed(name);
-    testCase({&type, 131, 160, 130, type.elements == 256 ? 768u : 416u, -3, 1}, "large");
+    testCase({&type, 131, 160, 130, type.elements == 256 ? 768u : type.elements == 32 ? 512u : 416u, -3, 1}, "large");
   }
 }
 
@@ -199,7 +204,9 @@ int main() {
   RUN_CASE(makesRaggedTiles);
   RUN_CASE(makesLargeTiles);
   RUN_CASE(cutsSumsIntoParts);
-  RUN_CASE(keepsEachRowsRange);
-  RUN_CASE(keepsRangesOfWeights);
+  if (!HasGroupProducts) {
+    RUN_CASE(keepsEachRowsRange);
+    RUN_CASE(keepsRangesOfWeights);
+  }
   return finishCases();
 }

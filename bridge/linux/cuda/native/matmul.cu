@@ -212,7 +212,8 @@ template <typename Weights, u32 outputs> DEVICE void matmul(const MatmulParamete
   endBlock(counters);
 }
 
-/* A kernel's name says how many outputs its tiles have. Of the smaller ones a multiprocessor has two blocks. */
+/* A kernel's name says how many outputs its tiles have. Of the smaller ones a multiprocessor has two blocks. Types that few files
+ * have do without large ones. */
 #define MATMUL(name, Weights, outputs, blocks)                                                  \
   GLOBAL(MatmulBlockThreads, blocks) void matmul_##name##_##outputs(const MatmulParameters p) { \
     SHARED_ARENA(arena);                                                                        \
@@ -228,19 +229,19 @@ template <typename Weights, u32 outputs> DEVICE void matmul(const MatmulParamete
 
 MATMUL(f32, FloatWeights, 64, 1)
 MATMUL(bf16, CopiedWeights<true>, 64, 1)
-MATMUL(bf16, CopiedWeights<true>, 128, 1)
 MATMUL_BOTH(f16, CopiedWeights<false>)
 MATMUL_GROUPS(f16, CopiedWeights<false>, 256, 1)
+
 MATMUL_BOTH(q4_0, QuantisedWeights<Q4_0>)
-MATMUL_BOTH(q4_1, QuantisedWeights<Q4_1>)
-MATMUL_BOTH(q5_0, QuantisedWeights<Q5_0>)
-MATMUL_BOTH(q5_1, QuantisedWeights<Q5_1>)
 MATMUL_BOTH(q8_0, QuantisedWeights<Q8_0>)
-MATMUL_BOTH(q2_k, QuantisedWeights<Q2_K>)
-MATMUL_BOTH(q3_k, QuantisedWeights<Q3_K>)
 MATMUL_BOTH(q4_k, QuantisedWeights<Q4_K>)
 MATMUL_BOTH(q5_k, QuantisedWeights<Q5_K>)
 MATMUL_BOTH(q6_k, QuantisedWeights<Q6_K>)
-MATMUL_BOTH(iq4_nl, QuantisedWeights<IQ4_NL>)
-MATMUL_BOTH(iq4_xs, QuantisedWeights<IQ4_XS>)
-MATMUL_BOTH(mxfp4, QuantisedWeights<MXFP4>)
+MATMUL(q4_1, QuantisedWeights<Q4_1>, 64, 2)
+MATMUL(q5_0, QuantisedWeights<Q5_0>, 64, 2)
+MATMUL(q5_1, QuantisedWeights<Q5_1>, 64, 2)
+MATMUL(q2_k, QuantisedWeights<Q2_K>, 64, 2)
+MATMUL(q3_k, QuantisedWeights<Q3_K>, 64, 2)
+MATMUL(iq4_nl, QuantisedWeights<IQ4_NL>, 64, 2)
+MATMUL(iq4_xs, QuantisedWeights<IQ4_XS>, 64, 2)
+MATMUL(mxfp4, QuantisedWeights<MXFP4>, 64, 2)

@@ -12,17 +12,20 @@ typedef struct Type {
   uint32_t rowPlanes;         /* of converted x */
 } Type;
 
-#define TYPE(name, elements, bytes, planes) \
+#define SMALL_TILES(name, elements, bytes, planes) {"matmul_" #name, {"matmul_" #name "_64", NULL, NULL}, elements, bytes, planes}
+#define BOTH_TILES(name, elements, bytes, planes) \
   {"matmul_" #name, {"matmul_" #name "_64", "matmul_" #name "_128", NULL}, elements, bytes, planes}
 
 static const Type types[] = {
-    {"matmul_f32", {"matmul_f32_64", NULL, NULL}, 1, 4, 2},
     {"matmul_f16", {"matmul_f16_64", "matmul_f16_128", "matmul_f16_256"}, 1, 2, 1},
-    TYPE(bf16, 1, 2, 2),
-    TYPE(q4_0, 32, 18, 1), TYPE(q4_1, 32, 20, 1), TYPE(q5_0, 32, 22, 1), TYPE(q5_1, 32, 24, 1), TYPE(q8_0, 32, 34, 1),
-    TYPE(iq4_nl, 32, 18, 1), TYPE(mxfp4, 32, 17, 1),
-    TYPE(q2_k, 256, 84, 1), TYPE(q3_k, 256, 110, 1), TYPE(q4_k, 256, 144, 1), TYPE(q5_k, 256, 176, 1), TYPE(q6_k, 256, 210, 1),
-    TYPE(iq4_xs, 256, 136, 1),
+    SMALL_TILES(f32, 1, 4, 2),      SMALL_TILES(bf16, 1, 2, 2),
+
+    BOTH_TILES(q4_0, 32, 18, 1),    SMALL_TILES(q4_1, 32, 20, 1),   SMALL_TILES(q5_0, 32, 22, 1),
+    SMALL_TILES(q5_1, 32, 24, 1),   BOTH_TILES(q8_0, 32, 34, 1),    SMALL_TILES(iq4_nl, 32, 18, 1),
+    SMALL_TILES(mxfp4, 32, 17, 1),
+
+    SMALL_TILES(q2_k, 256, 84, 1),  SMALL_TILES(q3_k, 256, 110, 1), BOTH_TILES(q4_k, 256, 144, 1),
+    BOTH_TILES(q5_k, 256, 176, 1),  BOTH_TILES(q6_k, 256, 210, 1),  SMALL_TILES(iq4_xs, 256, 136, 1),
 };
 
 static const Type *typeOf(const char *name) {

@@ -136,16 +136,26 @@ template <typename Type, u32 outputs>
 DEVICE void copySegment(const WeightSource<QuantisedWeights<Type>, outputs> &source, const Tile &tile, u32 segment, u32 part) {
   typedef QuantisedWeights<Type> Weights;
   constexpr u32 parts = 3, copies = (outputs + Weights::RowsApart - 1) / Weights::RowsApart, share = (copies + parts - 1) / parts;
+  constexpr bool isEven = outputs % Weights::RowsApart == 0 && copies % parts == 0;
   const u32 piece = threadIndex() % Weights::RowThreads;
   if (piece >= Weights::Pieces) return;
-  u8 *const to = segmentPlace(source, tile, segment) + 16 * piece;
+  const u32 firstRow = threadIndex() / Weights::RowThreads + part * share * Weights::RowsApart;
+  u8 *const to = segmentPlace(source, tile, segment) + firstRow * Weights::Pitch + 16 * piece;
   const u32 lead = source.lead + segment * Type::SegmentBytes;
-  UNROLL for (u32 i = 0; i < share; i++) {
-    const u32 row = threadIndex() / Weights::RowThreads + (part * share + i) * Weights::RowsApart;
-    if ((outputs % Weights::RowsApart != 0 || copies % parts != 0) && row >= outputs) break;
+  if (source.rowBytes % 16 == 0 && source.rowsLeft >= outputs && lead + Type::SegmentBytes + 32 <= source.rowEnd) {
+    /* All pieces are there, those that are too many are of the same row, and all rows begin alike. */
+    const u8 *const from = source.rows + (lead & ~15u) + 16 * piece + firstRow * source.rowBytes;
+    UNROLL for (u32 i = 0; i < share; i++)
+      if (isEven || firstRow + i * Weights::RowsApart < outputs)
+        copyAsync16(to + i * (Weights::RowsApart * Weights::Pitch), from + i * (Weights::RowsApart * source.rowBytes));
+    return;
+  }
+  _Pragma("unroll 1") for (u32 i = 0; i < share; i++) {
+    const u32 row = firstRow + i * Weights::RowsApart;
+    if (row >= outputs) break;
     const u32 before = row * source.rowBytes, at = ((lead + before) & ~15u) + 16 * piece;
     const i32 left = row < source.rowsLeft ? (i32)(source.rowEnd + before - at) : 0;
-    copyAsync16(to + row * Weights::Pitch, source.rows + at, (u32)minimum(maximum(left, 0), 16));
+    copyAsync16(to + i * (Weights::RowsApart * Weights::Pitch), source.rows + at, (u32)minimum(maximum(left, 0), 16));
   }
 }
 

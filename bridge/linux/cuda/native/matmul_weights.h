@@ -17,22 +17,31 @@ struct WeightRun {
 DEVICE u32 byteAt(const u8 *at) { return *at; }
 DEVICE float halfAt(const u8 *at) { return halfToFloat(*(const u16 *)at); }
 
-/** Words at any address. Up to three bytes behind them are read. */
-template <u32 count> DEVICE void loadWords(u32 *words, const u8 *at) {
-  const u32 misaligned = (u32)(u64)at & 3;
-  const u32 *const aligned = (const u32 *)(at - misaligned);
-  u32 low = aligned[0];
-  UNROLL for (u32 i = 0; i < count; i++) {
-    const u32 high = misaligned || i + 1 < count ? aligned[i + 1] : 0;
-    words[i] = funnelShift(low, high, 8 * misaligned);
-    low = high;
+/** Words at an address that is a multiple of `alignment`. Up to three bytes behind them are read. */
+template <u32 count, u32 alignment> DEVICE void loadWords(u32 *words, const u8 *at) {
+  if constexpr (alignment == 16 && count % 4 == 0) {
+    UNROLL for (u32 i = 0; i < count; i += 4) {
+      const u32x4 four = *(const u32x4 *)(at + 4 * i);
+      words[i] = four.x, words[i + 1] = four.y, words[i + 2] = four.z, words[i + 3] = four.w;
+    }
+  } else if constexpr (alignment >= 4) {
+    UNROLL for (u32 i = 0; i < count; i++) words[i] = ((const u32 *)at)[i];
+  } else {
+    const u32 misaligned = (u32)(u64)at & 3;
+    const u32 *const aligned = (const u32 *)(at - misaligned);
+    u32 low = aligned[0];
+    UNROLL for (u32 i = 0; i < count; i++) {
+      const u32 high = misaligned || i + 1 < count ? aligned[i + 1] : 0;
+      words[i] = funnelShift(low, high, 8 * misaligned);
+      low = high;
+    }
   }
 }
 
 /** 16 bytes of which the lower halves are elements 0 .. 15, and the upper ones 16 .. 31. */
-DEVICE void loadNibbles(WeightRun &run, const u8 *at) {
+template <u32 alignment> DEVICE void loadNibbles(WeightRun &run, const u8 *at) {
   u32 words[4];
-  loadWords<4>(words, at);
+  loadWords<4, alignment>(words, at);
   UNROLL for (u32 i = 0; i < 4; i++) {
     run.numbers[i] = words[i] & 0x0f0f0f0f;
     run.numbers[4 + i] = words[i] >> 4 & 0x0f0f0f0f;
@@ -40,22 +49,22 @@ DEVICE void loadNibbles(WeightRun &run, const u8 *at) {
 }
 
 /** Some bits of each of 32 bytes: (byte >> shift) & mask. */
-DEVICE void loadBits(WeightRun &run, const u8 *at, u32 shift, u32 mask) {
-  loadWords<8>(run.numbers, at);
+template <u32 alignment> DEVICE void loadBits(WeightRun &run, const u8 *at, u32 shift, u32 mask) {
+  loadWords<8, alignment>(run.numbers, at);
   UNROLL for (u32 i = 0; i < 8; i++) run.numbers[i] = run.numbers[i] >> shift & mask * 0x01010101;
 }
 
 /** Adds `bits` of each of 32 bytes, (byte >> shift) & mask, above the lower `place` bits. */
-DEVICE void joinBits(WeightRun &run, const u8 *at, u32 shift, u32 mask, u32 place) {
+template <u32 alignment> DEVICE void joinBits(WeightRun &run, const u8 *at, u32 shift, u32 mask, u32 place) {
   u32 words[8];
-  loadWords<8>(words, at);
+  loadWords<8, alignment>(words, at);
   UNROLL for (u32 i = 0; i < 8; i++) run.numbers[i] |= (words[i] >> shift & mask * 0x01010101) << place;
 }
 
 /** Adds a fifth bit to each number: bit i of 32 is element i's. */
-DEVICE void joinFifthBits(WeightRun &run, const u8 *at) {
+template <u32 alignment> DEVICE void joinFifthBits(WeightRun &run, const u8 *at) {
   u32 bits;
-  loadWords<1>(&bits, at);
+  loadWords<1, alignment>(&bits, at);
   UNROLL for (u32 i = 0; i < 8; i++) {
     /* Bit j of four comes to the lowest bit of byte j: copies of them 7 apart do not meet. */
     const u32 four = bits >> (4 * i) & 15;
@@ -80,12 +89,17 @@ DEVICE void scaleAll(WeightRun &run, float scale, float minimum = 0) {
 
 /* ---- types: what of them is in blocks.h ------------------------------------------------------------------------------------ */
 
+/** Whole numbers of blocks before it leave an address a multiple of this. */
+constexpr u32 alignmentAfter(u32 bytes) { return bytes % 16 == 0 ? 16 : bytes % 4 == 0 ? 4 : 1; }
+
 /** Eight blocks of 32 elements. */
 template <u32 bytes> struct SmallBlocks {
+  static constexpr u32 Alignment = alignmentAfter(bytes) > 4 ? 4 : alignmentAfter(bytes);
   static constexpr u32 SegmentBytes = 8 * bytes, BlockElements = 32, BlockBytes = bytes;
   static constexpr bool HasMinimum = false;
 };
 template <u32 bytes> struct LargeBlocks {
+  static constexpr u32 Alignment = alignmentAfter(bytes);
   static constexpr u32 SegmentBytes = bytes, BlockElements = 256, BlockBytes = bytes;
   static constexpr bool HasMinimum = false;
 };
@@ -95,7 +109,7 @@ struct Q4_0 : SmallBlocks<18> {
   static constexpr u32 Zero = 8, Most = 8;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
-    loadNibbles(run, block + 2);
+    loadNibbles<Alignment>(run, block + 2);
     scaleAll(run, halfAt(block));
   }
 };
@@ -105,7 +119,7 @@ struct Q4_1 : SmallBlocks<20> {
   static constexpr bool HasMinimum = true;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
-    loadNibbles(run, block + 4);
+    loadNibbles<Alignment>(run, block + 4);
     scaleAll(run, halfAt(block), halfAt(block + 2));
   }
 };
@@ -114,8 +128,8 @@ struct Q5_0 : SmallBlocks<22> {
   static constexpr u32 Zero = 16, Most = 16;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
-    loadNibbles(run, block + 6);
-    joinFifthBits(run, block + 2);
+    loadNibbles<Alignment>(run, block + 6);
+    joinFifthBits<Alignment>(run, block + 2);
     scaleAll(run, halfAt(block));
   }
 };
@@ -125,8 +139,8 @@ struct Q5_1 : SmallBlocks<24> {
   static constexpr bool HasMinimum = true;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
-    loadNibbles(run, block + 8);
-    joinFifthBits(run, block + 4);
+    loadNibbles<Alignment>(run, block + 8);
+    joinFifthBits<Alignment>(run, block + 4);
     scaleAll(run, halfAt(block), halfAt(block + 2));
   }
 };
@@ -135,7 +149,7 @@ struct Q8_0 : SmallBlocks<34> {
   static constexpr u32 Zero = 128, Most = 128;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
-    loadWords<8>(run.numbers, block + 2);
+    loadWords<8, Alignment>(run.numbers, block + 2);
     UNROLL for (u32 i = 0; i < 8; i++) run.numbers[i] ^= 0x80808080;
     scaleAll(run, halfAt(block));
   }
@@ -148,7 +162,7 @@ struct IQ4_NL : SmallBlocks<18> {
   static constexpr u32 Zero = 128, Most = 128;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
-    loadNibbles(run, block + 2);
+    loadNibbles<Alignment>(run, block + 2);
     lookUpUneven(run);
     scaleAll(run, halfAt(block));
   }
@@ -158,7 +172,7 @@ struct MXFP4 : SmallBlocks<17> {
   static constexpr u32 Zero = 16, Most = 12;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
-    loadNibbles(run, block + 1);
+    loadNibbles<Alignment>(run, block + 1);
     lookUp(run, 0x13121110, 0x1c181614, 0x0d0e0f10, 0x04080a0c); /* 16 + twice the number */
     const u32 exponent = byteAt(block);
     scaleAll(run, 0.5f * (exponent == 0 ? 0x1p-127f : floatOf(exponent << 23)));
@@ -169,7 +183,7 @@ struct Q2_K : LargeBlocks<84> {
   static constexpr u32 Zero = 0, Most = 3;
   static constexpr bool HasMinimum = true;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
-    loadBits(run, segment + 16 + index / 4 * 32, index % 4 * 2, 3);
+    loadBits<Alignment>(run, segment + 16 + index / 4 * 32, index % 4 * 2, 3);
     const float scale = halfAt(segment + 80), minimum = halfAt(segment + 82);
     UNROLL for (u32 i = 0; i < 2; i++) {
       const u32 both = byteAt(segment + 2 * index + i);
@@ -182,8 +196,8 @@ struct Q2_K : LargeBlocks<84> {
 struct Q3_K : LargeBlocks<110> {
   static constexpr u32 Zero = 4, Most = 4;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
-    loadBits(run, segment + 32 + index / 4 * 32, index % 4 * 2, 3);
-    joinBits(run, segment, index, 1, 2);
+    loadBits<Alignment>(run, segment + 32 + index / 4 * 32, index % 4 * 2, 3);
+    joinBits<Alignment>(run, segment, index, 1, 2);
     const float scale = halfAt(segment + 108);
     UNROLL for (u32 i = 0; i < 2; i++) {
       const u32 s = 2 * index + i;
@@ -213,7 +227,7 @@ struct Q4_K : LargeBlocks<144> {
   static constexpr u32 Zero = 0, Most = 15;
   static constexpr bool HasMinimum = true;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
-    loadBits(run, segment + 16 + index / 2 * 32, index % 2 * 4, 15);
+    loadBits<Alignment>(run, segment + 16 + index / 2 * 32, index % 2 * 4, 15);
     scaleSixBits(run, segment, index);
   }
 };
@@ -222,8 +236,8 @@ struct Q5_K : LargeBlocks<176> {
   static constexpr u32 Zero = 0, Most = 31;
   static constexpr bool HasMinimum = true;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
-    loadBits(run, segment + 48 + index / 2 * 32, index % 2 * 4, 15);
-    joinBits(run, segment + 16, index, 1, 4);
+    loadBits<Alignment>(run, segment + 48 + index / 2 * 32, index % 2 * 4, 15);
+    joinBits<Alignment>(run, segment + 16, index, 1, 4);
     scaleSixBits(run, segment, index);
   }
 };
@@ -231,8 +245,8 @@ struct Q5_K : LargeBlocks<176> {
 struct Q6_K : LargeBlocks<210> {
   static constexpr u32 Zero = 32, Most = 32;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
-    loadBits(run, segment + index / 4 * 64 + index % 2 * 32, index % 4 / 2 * 4, 15);
-    joinBits(run, segment + 128 + index / 4 * 32, index % 4 * 2, 3, 4);
+    loadBits<Alignment>(run, segment + index / 4 * 64 + index % 2 * 32, index % 4 / 2 * 4, 15);
+    joinBits<Alignment>(run, segment + 128 + index / 4 * 32, index % 4 * 2, 3, 4);
     const float scale = halfAt(segment + 208);
     UNROLL for (u32 i = 0; i < 2; i++) {
       run.scales[i] = scale * (float)(i8)byteAt(segment + 192 + 2 * index + i);
@@ -244,7 +258,7 @@ struct Q6_K : LargeBlocks<210> {
 struct IQ4_XS : LargeBlocks<136> {
   static constexpr u32 Zero = 128, Most = 128;
   DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
-    loadNibbles(run, segment + 8 + 16 * index);
+    loadNibbles<Alignment>(run, segment + 8 + 16 * index);
     lookUpUneven(run);
     const u32 low = byteAt(segment + 4 + index / 2) >> (index % 2 * 4) & 15;
     const u32 high = (byteAt(segment + 2) | byteAt(segment + 3) << 8) >> (2 * index) & 3;
