@@ -11,7 +11,6 @@
 #include "run.h"
 
 #include "cuda/native/matmul.cu"
-#include "cuda/native/matmul_plan.h"
 
 namespace oracle { /* its names are not those of the kernels */
 #include "../weights.h"
@@ -26,6 +25,8 @@ static const SimulatedKernel kernels[] = {SMALL(f32),  SMALL(bf16), BOTH(f16),  
                                           BOTH(q8_0),  BOTH(q4_k),  BOTH(q5_k),  BOTH(q6_k),                SMALL(q4_1),
                                           SMALL(q5_0), SMALL(q5_1), SMALL(q2_k), SMALL(q3_k),               SMALL(iq4_nl),
                                           SMALL(iq4_xs), SMALL(mxfp4)};
+
+extern "C" CudaNativePlan cudaMatmulPlan;
 
 static Random numbers;
 static const float Untouched = -77;
@@ -56,18 +57,30 @@ struct Product {
   u8 *block(u32 output, u32 index) { return w.items + output * rowBytes + (u64)index * c.type->bytes; }
 };
 
-static bool runProduct(Product &p) {
+/** Runs products of the first one's x as one launch. */
+static bool runProducts(Product *const *products, u32 count) {
+  Product &first = *products[0];
   static char name[32];
-  snprintf(name, sizeof name, "matmul_%s", p.c.type->name);
+  snprintf(name, sizeof name, "matmul_%s", first.c.type->name);
+  u32 arguments[MatmulMostJobs][2];
+  CudaNativeCommand commands[MatmulMostJobs];
   SimulatedCommand command(name);
-  const u32 arguments[2] = {p.c.n, p.c.k};
-  command.bind(0, p.w), command.bind(1, p.x), command.bind(2, p.out), command.bind(3, p.rowCount);
-  command.constant(4, arguments);
-  command.dispatch((p.c.n + 31) / 32 * 128, (p.c.covered + 31) / 32, 1, 128, 1, 1);
+  for (u32 i = 0; i < count; i++) {
+    Product &p = *products[i];
+    arguments[i][0] = p.c.n, arguments[i][1] = p.c.k;
+    command.bind(0, p.w), command.bind(1, first.x), command.bind(2, p.out), command.bind(3, first.rowCount);
+    command.constant(4, arguments[i]);
+    command.dispatch((p.c.n + 31) / 32 * 128, (p.c.covered + 31) / 32, 1, 128, 1, 1);
+    commands[i] = command.command;
+  }
   CudaNativeDevice device = simulatedH200;
-  device.multiprocessors = p.c.multiprocessors;
+  device.multiprocessors = first.c.multiprocessors;
   if (!HasGroupProducts) device.capability = 89;
-  return simulatePlan(matmulPlan, &device, &command.command, 1, kernels, numbers.next()) == 1;
+  return simulatePlan(cudaMatmulPlan, &device, commands, count, kernels, numbers.next()) == count;
+}
+static bool runProduct(Product &p) {
+  Product *const one = &p;
+  return runProducts(&one, 1);
 }
 
 /** A weight, and the root of the squares of what is rounded to make it. */
@@ -168,6 +181,18 @@ static void cutsSumsIntoParts() {
   }
 }
 
+/* Q, K and V. */
+static void makesProductsOfOneInput() {
+  const WeightType &type = typeNamed("q4_k");
+  Product q({&type, 20, 32, 130, 768, -6, 6}), k({&type, 20, 32, 5, 768, -6, 6}), v({&type, 20, 32, 64, 768, -6, 6});
+  Product *const all[] = {&q, &k, &v};
+  CHECK(runProducts(all, 3));
+  for (Product *p : all) {
+    memcpy(p->x.items, q.x.items, q.x.count * sizeof(float));
+    checkProduct(*p, "one of three");
+  }
+}
+
 /* Rows of all sizes side by side: none changes another. */
 static void keepsEachRowsRange() {
   const float sizes[] = {1e-30f, 1e30f, 0, 2e38f, 1e-38f, 1, 1e-12f};
@@ -204,6 +229,7 @@ int main() {
   RUN_CASE(makesRaggedTiles);
   RUN_CASE(makesLargeTiles);
   RUN_CASE(cutsSumsIntoParts);
+  RUN_CASE(makesProductsOfOneInput);
   if (!HasGroupProducts) {
     RUN_CASE(keepsEachRowsRange);
     RUN_CASE(keepsRangesOfWeights);

@@ -132,38 +132,52 @@ template <u32 outputs> DEVICE bool joinParts(const MatmulParameters &p, TileSums
 template <u32 outputs> DEVICE void storeTile(const MatmulParameters &p, const Tile &tile, const TileSums<outputs> &sums, bool hasFactors) {
   typedef TileShape<outputs> Shape;
   const u32 lane = laneIndex(), warp = warpIndex();
-  const bool arePairs = p.n % 2 == 0;
+  const bool arePairs = tile.n % 2 == 0;
   UNROLL for (u32 i = 0; i < 2 * Shape::Downs; i++) {
     const u32 row = tile.firstRow + warp / Shape::WarpsAcross * Shape::WarpRows + 8 * i + lane / 4;
     if (row >= tile.rows) continue;
     const float factor = hasFactors ? loadShared(rowFactors(p) + row) : 1;
-    float *const out = (float *)p.out + (u64)row * p.n;
+    float *const out = (float *)tile.out + (u64)row * tile.n;
     UNROLL for (u32 j = 0; j < Shape::Acrosses; j++) {
       const u32 output = tile.firstOutput + warp % Shape::WarpsAcross * Shape::WarpOutputs + 8 * j + lane % 4 * 2;
       const float first = sums.sums[i / 2][j][i % 2 * 2] * factor, second = sums.sums[i / 2][j][i % 2 * 2 + 1] * factor;
       if (arePairs) {
-        if (output < p.n) *(f32x2 *)(out + output) = f32x2{first, second};
+        if (output < tile.n) *(f32x2 *)(out + output) = f32x2{first, second};
       } else {
-        if (output < p.n) out[output] = first;
-        if (output + 1 < p.n) out[output + 1] = second;
+        if (output < tile.n) out[output] = first;
+        if (output + 1 < tile.n) out[output + 1] = second;
       }
     }
   }
+}
+
+/** The job that this block's tile is of. firstOutput is the number of its tile there. */
+DEVICE Tile findJob(const MatmulParameters &p) {
+  Tile tile;
+  UNROLL for (u32 i = 0; i < MatmulMostJobs; i++) {
+    const MatmulJob &job = p.jobs[i];
+    if (blockIndexY() < job.firstTile) break;
+    tile.w = job.w;
+    tile.out = job.out;
+    tile.n = job.n;
+    tile.firstOutput = blockIndexY() - job.firstTile;
+  }
+  return tile;
 }
 
 template <typename Weights, u32 outputs>
 DEVICE void makeOutputs(const MatmulParameters &p, u8 *arena, u32 rows, u32 *counters) {
   typedef TileShape<outputs> Shape;
   u32 *const control = (u32 *)arena;
-  Tile tile;
+  Tile tile = findJob(p);
   tile.rows = rows;
   tile.firstRow = blockIndexX() * MatmulTileRows;
-  tile.firstOutput = blockIndexY() * outputs;
+  tile.firstOutput *= outputs;
   tile.firstStep = blockIndexZ() * p.stepsOfPart;
   tile.steps = minimum(p.stepsOfPart, p.depth / MatmulTileDepth - tile.firstStep);
   u8 *const tiles = arena + MatmulControlBytes;
-  tile.x = tiles + (MatmulTileAlignment - (u32)(u64)tiles) % MatmulTileAlignment;
-  tile.w = tile.x + MatmulStages * Weights::RowPlanes * RowTileBytes;
+  tile.rowsStaged = tiles + (MatmulTileAlignment - (u32)(u64)tiles) % MatmulTileAlignment;
+  tile.weightsStaged = tile.rowsStaged + MatmulStages * Weights::RowPlanes * RowTileBytes;
   waitForRows(blockIndexX(), counters);
 
   TileSums<outputs> sums;

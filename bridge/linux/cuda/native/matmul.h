@@ -18,7 +18,8 @@ enum {
   /** Counters in scratch memory: rows claimed, blocks that have ended; then one for each tile of rows, one for each tile. */
   MatmulClaims = 0,
   MatmulEnded = 1,
-  MatmulFirstCounter = 2
+  MatmulFirstCounter = 2,
+  MatmulMostJobs = 4
 };
 
 /** Quantised weights of a segment, as they are: a row is copied from the multiple of 16 before its first byte on, and the places of
@@ -26,16 +27,24 @@ enum {
 #define MATMUL_PIECES(segmentBytes) (((segmentBytes) + 15 + 15) / 16)
 #define MATMUL_PITCH(segmentBytes) (16 * (MATMUL_PIECES(segmentBytes) | 1))
 
+/** out[r, o] = sum_i x[r, i] w[o, i] */
+typedef struct MatmulJob {
+  uint64_t w, out;
+  uint32_t n;
+  uint32_t firstTile; /* of outputs, among those of all jobs */
+} MatmulJob;
+
 /**
- * Parameters: out[r, o] = sum_i x[r, i] w[o, i]. A grid is tiles of rows, tiles of outputs, parts of k.
+ * Parameters. Jobs are products of one x. A grid is tiles of rows, tiles of outputs, parts of k.
  * x is first converted for all blocks, into tiles as they are in shared memory, those of a tile of rows one after the other.
  */
 typedef struct MatmulParameters {
-  uint64_t w, x, out, rowCount;
+  MatmulJob jobs[MatmulMostJobs];          /* of those that there are not, firstTile is the number of tiles */
+  uint64_t x, rowCount;
   uint64_t counters;                       /* scratch */
   uint64_t partial;                        /* converted x, factors of rows, sums of parts */
   uint64_t factorsOffset, partsOffset;     /* in it */
-  uint32_t n, k, mostRows;
+  uint32_t k, mostRows;
   uint32_t rowBytes;                       /* of a row of w */
   uint32_t depth;                          /* k, up to a multiple of MatmulTileDepth */
   uint32_t stepsOfPart;

@@ -1,7 +1,6 @@
 /* matmul_plan.c: how matrix-matrix products run on matmul.cu. */
-#include "matmul_plan.h"
-
 #include "matmul.h"
+#include "native.h"
 
 #include <stddef.h>
 
@@ -65,12 +64,13 @@ static uint64_t cost(const CudaNativeDevice *device, const Type *type, uint32_t 
 }
 
 /** Where not even small tiles keep half of the multiprocessors busy, k is cut, too, into parts of four steps at least. */
-static Cut cutWork(const CudaNativeDevice *device, const Type *type, const MatmulParameters *p) {
+static Cut cutWork(const CudaNativeDevice *device, const Type *type, const MatmulParameters *p, uint32_t jobs) {
   const uint32_t steps = p->depth / MatmulTileDepth, segmentSteps = MatmulSegment / MatmulTileDepth;
   Cut cut = {.rowTiles = parts(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
   uint64_t least = UINT64_MAX;
   for (uint32_t size = 3; size-- > 0;) {
-    const uint32_t outputTiles = parts(p->n, 64u << size);
+    uint32_t outputTiles = 0;
+    for (uint32_t i = 0; i < jobs; i++) outputTiles += parts(p->jobs[i].n, 64u << size);
     const uint64_t taken = cost(device, type, size, (uint64_t)cut.rowTiles * outputTiles);
     if (taken >= least) continue;
     least = taken;
@@ -87,42 +87,53 @@ static Cut cutWork(const CudaNativeDevice *device, const Type *type, const Matmu
 
 enum { W, X, Out, RowCount, Arguments };
 
-uint32_t matmulPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
-  (void)count;
-  const CudaNativeCommand *command = commands;
-  const Type *type = typeOf(command->function->name);
+/** Reads a command, whose arguments are known, as one more job. The grid covers so many rows; rowCount[0] of them, no more than there
+ * is memory for, are multiplied. False where it is not for these kernels. */
+static bool readJob(const CudaNativeCommand *command, const Type *type, MatmulParameters *p, uint32_t job) {
   const uint32_t *arguments = command->constants[Arguments];
-  if (!type || !arguments || command->bufferLengths[Arguments] < 8 || command->bufferLengths[RowCount] < 4) return 0;
-
+  if (!arguments || command->bufferLengths[Arguments] < 8 || command->bufferLengths[RowCount] < 4) return false;
   const uint32_t n = arguments[0], k = arguments[1];
   const uint64_t rowBytes = (uint64_t)(k / type->elements) * type->bytes;
   /* x is read by 16 bytes, and so are rows of weights that are floats. */
   const uint32_t elementsAtOnce = type->elements > 1 ? type->elements : type->bytes == 2 ? 8 : 4;
-  if (n == 0 || k == 0 || k % elementsAtOnce != 0 || rowBytes > 1u << 23) return 0;
-  if (command->buffers[W] % 16 != 0 || command->buffers[X] % 16 != 0 || command->buffers[Out] % 8 != 0) return 0;
-  if (command->bufferLengths[W] / rowBytes < n) return 0;
-
-  /* The grid covers so many rows; rowCount[0] of them, no more than there is memory for, are multiplied. */
+  if (n == 0 || k == 0 || k % elementsAtOnce != 0 || rowBytes > 1u << 23) return false;
+  if (command->buffers[W] % 16 != 0 || command->buffers[X] % 16 != 0 || command->buffers[Out] % 8 != 0) return false;
+  if (command->bufferLengths[W] / rowBytes < n || command->threadsPerThreadgroup[1] != 1) return false;
   uint64_t rows = command->threads[1] * 32;
   if (rows > command->bufferLengths[X] / 4 / k) rows = command->bufferLengths[X] / 4 / k;
   if (rows > command->bufferLengths[Out] / 4 / n) rows = command->bufferLengths[Out] / 4 / n;
-  if (rows == 0 || rows > 1u << 20 || command->threadsPerThreadgroup[1] != 1) return 0;
+  if (rows == 0 || rows > 1u << 20) return false;
+  if (job > 0 && (command->buffers[X] != p->x || command->buffers[RowCount] != p->rowCount || k != p->k || rows != p->mostRows))
+    return false;
+  p->jobs[job] = (MatmulJob){.w = command->buffers[W], .out = command->buffers[Out], .n = n};
+  p->x = command->buffers[X];
+  p->rowCount = command->buffers[RowCount];
+  p->k = k;
+  p->mostRows = (uint32_t)rows;
+  p->rowBytes = (uint32_t)rowBytes;
+  p->depth = parts(k, MatmulTileDepth) * MatmulTileDepth;
+  return true;
+}
 
-  MatmulParameters p = {.w = command->buffers[W],
-                        .x = command->buffers[X],
-                        .out = command->buffers[Out],
-                        .rowCount = command->buffers[RowCount],
-                        .n = n,
-                        .k = k,
-                        .mostRows = (uint32_t)rows,
-                        .rowBytes = (uint32_t)rowBytes,
-                        .depth = parts(k, MatmulTileDepth) * MatmulTileDepth};
-  const Cut cut = cutWork(device, type, &p);
+uint32_t cudaMatmulPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
+                        CudaNativeLaunch *out) {
+  const Type *type = typeOf(commands->function->name);
+  MatmulParameters p = {0};
+  if (!type || !readJob(commands, type, &p, 0)) return 0;
+  /* Q, K and V, or gate and up, of weights of one type. */
+  uint32_t jobs = 1;
+  while (jobs < count && jobs < MatmulMostJobs && !commands[jobs].waits &&
+         strcmp(commands[jobs].function->name, commands->function->name) == 0 && readJob(&commands[jobs], type, &p, jobs))
+    jobs++;
+
+  const Cut cut = cutWork(device, type, &p, jobs);
   if (cut.outputTiles == 0 || cut.outputTiles > 65535) return 0;
   const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles;
+  for (uint32_t i = 1; i < MatmulMostJobs; i++)
+    p.jobs[i].firstTile = i < jobs ? p.jobs[i - 1].firstTile + parts(p.jobs[i - 1].n, 64u << cut.size) : cut.outputTiles;
   p.stepsOfPart = cut.stepsOfPart;
   p.factorsOffset = (uint64_t)cut.rowTiles * MatmulTileRows * 2 * type->rowPlanes * p.depth;
-  p.partsOffset = p.factorsOffset + aligned(4 * rows);
+  p.partsOffset = p.factorsOffset + aligned(4ull * p.mostRows);
 
   out->kernel = type->kernels[cut.size];
   out->grid[0] = cut.rowTiles, out->grid[1] = cut.outputTiles, out->grid[2] = cut.parts;
@@ -135,5 +146,5 @@ uint32_t matmulPlan(const CudaNativeDevice *device, const CudaNativeCommand *com
   out->overlaps = true;
   out->parameterBytes = sizeof p;
   memcpy(out->parameters, &p, sizeof p);
-  return 1;
+  return jobs;
 }

@@ -8,15 +8,17 @@
 
 /** What a block works on. */
 struct Tile {
+  u64 w, out;                /* in memory: a job's */
+  u32 n;
   u32 rows;                  /* of all of x */
   u32 firstRow, firstOutput;
   u32 firstStep, steps;      /* of k */
-  u8 *x, *w;                 /* in shared memory */
+  u8 *rowsStaged, *weightsStaged; /* in shared memory */
 };
 
 /* ---- converted x: all planes of a step are one piece of memory --------------------------------------------------------------- */
 
-template <u32 planes> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) { return tile.x + step % MatmulStages * (planes * RowTileBytes); }
+template <u32 planes> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) { return tile.rowsStaged + step % MatmulStages * (planes * RowTileBytes); }
 template <u32 planes> DEVICE void copyRows(const MatmulParameters &p, const Tile &tile, u32 step) {
   const u8 *const from = convertedTile<planes>(p, tile.firstRow / MatmulTileRows, tile.firstStep + step) + 16 * threadIndex();
   u8 *const to = rowsPlace<planes>(tile, step) + 16 * threadIndex();
@@ -65,11 +67,11 @@ template <bool isBfloat, u32 outputs> struct WeightSource<CopiedWeights<isBfloat
 };
 template <bool isBfloat, u32 outputs>
 DEVICE void startWeights(WeightSource<CopiedWeights<isBfloat>, outputs> &source, const MatmulParameters &p, const Tile &tile) {
-  startCopy(source.copy, (const u16 *)p.w, p.k, tile.firstOutput, p.n, tile.firstStep);
+  startCopy(source.copy, (const u16 *)tile.w, p.k, tile.firstOutput, tile.n, tile.firstStep);
 }
 template <bool isBfloat, u32 outputs>
 DEVICE u8 *weightsPlace(const WeightSource<CopiedWeights<isBfloat>, outputs> &, const Tile &tile, u32 step, u32) {
-  return tile.w + step % MatmulStages * (outputs * TileRowBytes);
+  return tile.weightsStaged + step % MatmulStages * (outputs * TileRowBytes);
 }
 template <bool isBfloat, u32 outputs>
 DEVICE void copyWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> &source, const MatmulParameters &p, const Tile &tile,
@@ -115,20 +117,20 @@ template <typename Type, u32 outputs> struct WeightSource<QuantisedWeights<Type>
 };
 template <typename Type, u32 outputs>
 DEVICE void startWeights(WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &p, const Tile &tile) {
-  const u64 first = p.w + (u64)tile.firstOutput * p.rowBytes;
+  const u64 first = tile.w + (u64)tile.firstOutput * p.rowBytes;
   source.rows = (const u8 *)(first & ~(u64)15);
   source.rowEnd = ((u32)first & 15) + p.rowBytes;
   source.lead = ((u32)first & 15) + tile.firstStep / QuantisedWeights<Type>::SegmentSteps * Type::SegmentBytes;
   source.rowBytes = p.rowBytes;
-  source.rowsLeft = p.n - tile.firstOutput;
+  source.rowsLeft = tile.n - tile.firstOutput;
 }
 template <typename Type, u32 outputs>
 DEVICE u8 *segmentPlace(const WeightSource<QuantisedWeights<Type>, outputs> &, const Tile &tile, u32 segment) {
-  return tile.w + 2 * outputs * TileRowBytes + segment % 2 * (outputs * QuantisedWeights<Type>::Pitch);
+  return tile.weightsStaged + 2 * outputs * TileRowBytes + segment % 2 * (outputs * QuantisedWeights<Type>::Pitch);
 }
 template <typename Type, u32 outputs>
 DEVICE u8 *weightsPlace(const WeightSource<QuantisedWeights<Type>, outputs> &, const Tile &tile, u32 step, u32) {
-  return tile.w + step % 2 * (outputs * TileRowBytes);
+  return tile.weightsStaged + step % 2 * (outputs * TileRowBytes);
 }
 
 /** A third of the rows of a segment. Bytes past a row's end become zero, which is the weight zero in all types. */
@@ -196,16 +198,16 @@ template <u32 outputs> struct WeightSource<FloatWeights, outputs> {};
 template <u32 outputs> DEVICE void startWeights(WeightSource<FloatWeights, outputs> &, const MatmulParameters &, const Tile &) {}
 template <u32 outputs> DEVICE void copyWeights(const WeightSource<FloatWeights, outputs> &, const MatmulParameters &, const Tile &, u32) {}
 template <u32 outputs> DEVICE u8 *weightsPlace(const WeightSource<FloatWeights, outputs> &, const Tile &tile, u32 step, u32 plane) {
-  return tile.w + (step % 2 * 2 + plane) * (outputs * TileRowBytes);
+  return tile.weightsStaged + (step % 2 * 2 + plane) * (outputs * TileRowBytes);
 }
 template <u32 outputs>
 DEVICE void prepareWeights(const WeightSource<FloatWeights, outputs> &source, const MatmulParameters &p, const Tile &tile, u32 step,
                            float, float &) {
   const RunPlace place = runPlace<outputs>();
   if (!isRun(place)) return;
-  const u32 row = minimum(tile.firstOutput + place.output, p.n - 1);
+  const u32 row = minimum(tile.firstOutput + place.output, tile.n - 1);
   const u32 first = (tile.firstStep + step) * MatmulTileDepth + 32 * place.half;
-  const float *const from = (const float *)p.w + (u64)row * p.k + first;
+  const float *const from = (const float *)tile.w + (u64)row * p.k + first;
   u32 highs[16], lows[16];
   UNROLL for (u32 i = 0; i < 8; i++) {
     const f32x4 v = first + 4 * i < p.k ? *(const f32x4 *)(from + 4 * i) : f32x4{0, 0, 0, 0};

@@ -1,6 +1,6 @@
 /* plans.c: see native.h. */
 #include "native.h"
 
-CudaNativePlan cudaAttentionPlan, cudaAttentionTiledPlan, cudaEmbedPlan, cudaRopeStorePlan, cudaNormPlan, cudaMatvecPlan, matmulPlan, cudaSamplePlan;
+CudaNativePlan cudaAttentionPlan, cudaAttentionTiledPlan, cudaRopeStorePlan, cudaNormPlan, cudaMatvecPlan, cudaSamplePlan, cudaEmbedPlan, cudaMatmulPlan;
 
-CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaAttentionTiledPlan, cudaRopeStorePlan, cudaNormPlan, cudaMatvecPlan, matmulPlan, cudaEmbedPlan, cudaSamplePlan, NULL};
+CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaAttentionTiledPlan, cudaRopeStorePlan, cudaNormPlan, cudaMatvecPlan, cudaSamplePlan, cudaEmbedPlan, cudaMatmulPlan, NULL};
