@@ -5,8 +5,8 @@
  * quantised weights, which are scale * number + minimum, also for scale * number and for the minimum. Errors of many terms add up
  * as the root of their squares. With weights in floats and bfloats, x is rounded to 16 bits, and of the products of what is left of
  * both the least is missing: 2^-16. The bound is 7 times what is typical, and for the sum's own roundings 2^-23 of the sum of sizes
- * for each step that a tensor core takes, 16 products. What is far smaller than the largest of its row of x, or of its
- * tile of weights, has an error of that: 2^-40 and 2^-19.
+ * for each step that a tensor core takes, 16 products. What is far smaller than the largest of its row of x has an error of
+ * 2^-40 of that; small weights have one of 2^-29, and beside large ones, of 2^-36 of the largest.
  */
 #include "run.h"
 
@@ -114,7 +114,7 @@ static Expected expect(const Case &c, const float *x, const Weight *w, double la
     largest = fmax(largest, fabs(value));
   }
   const double rounding = 7 * 0.42 * (isFloat ? 0x1p-16 : 0x1p-11) * sqrt(squares);
-  return {sum, rounding + sizes * 0x1p-23 * (c.k / 16 + 1) + 0x1p-40 * largest * ws + 0x1p-19 * largestWeight * xs + 1e-37};
+  return {sum, rounding + sizes * 0x1p-23 * (c.k / 16 + 1) + 0x1p-40 * largest * ws + (fmin(0x1p-29, 0x1p-15 * largestWeight) + 0x1p-36 * largestWeight) * xs + 1e-37};
 }
 
 static void checkProduct(Product &p, const char *what) {

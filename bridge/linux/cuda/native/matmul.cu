@@ -6,9 +6,9 @@
  * weights in halves or bfloats. Of quantised ones segments of 256 elements are copied as they are, into one of two places, and
  * while a step is multiplied, the weights of the next become halves, once for the whole block.
  *
- * Quantised weights become halves times a power of two, 2^8 at first: weights up to 128 fit then, and those of 2^-22 or more have
- * all of their bits. A block in whose tile there are larger ones, or only much smaller ones, finds that out by the way, and makes
- * its tile once more with the power that fits its largest.
+ * Quantised weights become halves times a power of two, 2^4 at first: weights up to 2000 fit then, and those of 2^-18 or more have
+ * all of their bits; smaller ones have an error of 2^-29. A block in whose tile there are larger ones, or none above 2^-14, finds
+ * that out by the way, and makes its tile once more with the power that fits its largest.
  */
 #include "intrinsics.h"
 
@@ -81,7 +81,7 @@ DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outp
   return largest;
 }
 
-constexpr float FirstPower = 0x1p8f;
+constexpr float FirstPower = 0x1p4f;
 
 /** The power of two that weights have to be multiplied with, where the one that they were multiplied with does not suit the largest:
  * halves end at 2^16, and have all bits from 2^-14 on. Else 0. In all threads. */
@@ -94,9 +94,12 @@ DEVICE float betterPower(float largest, float power, float *control) {
   const u32 bits = bitsOf(largest);
   if (bits == 0 || bits >= 0x7f800000) return 0; /* what is infinite stays so */
   const float scaled = largest * power;
-  if (scaled <= 32000.0f && scaled >= 0x1p-6f) return 0;
+  if (scaled <= 32000.0f && scaled >= 0x1p-10f) return 0;
   return powerOfTwo(minimum(13 - ((i32)(bits >> 23) - 127), 126));
 }
+
+/** What a thread asks for at once of the sums of a part: it takes as long as one. */
+constexpr u32 PiecesAtOnce = 8;
 
 /** Adds the sums of all parts of k in the last of their blocks to come here, always in the same order. False in the others. */
 template <u32 outputs> DEVICE bool joinParts(const MatmulParameters &p, TileSums<outputs> &sums, u32 *counters, u32 *control) {
@@ -118,14 +121,16 @@ template <u32 outputs> DEVICE bool joinParts(const MatmulParameters &p, TileSums
   }
   syncThreads();
   if (control[0] != parts - 1) return false;
-  UNROLL for (u32 i = 0; i < pieces; i++) {
-    float(&s)[4] = sums.sums[i / Shape::Acrosses][i % Shape::Acrosses];
-    UNROLL for (u32 c = 0; c < 4; c++) s[c] = 0;
-    for (u32 part = 0; part < parts; part++) {
-      const u32x4 v = loadShared16(places + (u64)(part * pieces + i) * MatmulBlockThreads);
-      s[0] += floatOf(v.x), s[1] += floatOf(v.y), s[2] += floatOf(v.z), s[3] += floatOf(v.w);
+  _Pragma("unroll 1") for (u32 part = 0; part < parts; part++)
+    UNROLL for (u32 first = 0; first < pieces; first += PiecesAtOnce) {
+      u32x4 loaded[PiecesAtOnce];
+      UNROLL for (u32 i = 0; i < PiecesAtOnce; i++)
+        loaded[i] = loadShared16(places + (u64)(part * pieces + first + i) * MatmulBlockThreads);
+      UNROLL for (u32 i = 0; i < PiecesAtOnce; i++) {
+        float(&s)[4] = sums.sums[(first + i) / Shape::Acrosses][(first + i) % Shape::Acrosses];
+        UNROLL for (u32 c = 0; c < 4; c++) s[c] = floatOf(loaded[i][c]) + (part > 0 ? s[c] : 0);
+      }
     }
-  }
   return true;
 }
 

@@ -63,7 +63,7 @@ static uint64_t cost(const CudaNativeDevice *device, const Type *type, uint32_t 
   return (uint64_t)costs[size] * parts(tiles, device->multiprocessors);
 }
 
-/** Where not even small tiles keep half of the multiprocessors busy, k is cut, too, into parts of four steps at least. */
+/** Where there is room for twice as many tiles, or more, k is cut, too, into parts of four steps at least. */
 static Cut cutWork(const CudaNativeDevice *device, const Type *type, const MatmulParameters *p, uint32_t jobs) {
   const uint32_t steps = p->depth / MatmulTileDepth, segmentSteps = MatmulSegment / MatmulTileDepth;
   Cut cut = {.rowTiles = parts(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
@@ -77,9 +77,9 @@ static Cut cutWork(const CudaNativeDevice *device, const Type *type, const Matmu
     cut.size = size;
     cut.outputTiles = outputTiles;
   }
-  const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles;
-  if (tiles > 0 && 2 * tiles <= device->multiprocessors) {
-    cut.stepsOfPart = parts(parts(steps, device->multiprocessors / tiles), segmentSteps) * segmentSteps;
+  const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles, room = (cut.size == 0 ? 2ull : 1ull) * device->multiprocessors;
+  if (tiles > 0 && 2 * tiles <= room) {
+    cut.stepsOfPart = parts(parts(steps, room / tiles), segmentSteps) * segmentSteps;
     cut.parts = parts(steps, cut.stepsOfPart);
   }
   return cut;
