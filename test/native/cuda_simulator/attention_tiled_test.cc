@@ -61,6 +61,7 @@ struct Shape {
   float keySize = 1, valueSize = 1, querySize = 2; /* of the numbers that are drawn */
   /* The numbers of position p are 2^(growth * p) times as large. */
   float growth = 0;
+  bool isShared = false;
   /* The keys of the last position are infinite: its row has no numbers, and those that do not see it are as they were. */
   bool isLastInfinite = false;
 };
@@ -128,7 +129,10 @@ static Errors compare(u32 type, const Shape &shape, u32 window, const SimulatedB
   command.constant(8, arguments);
   const u32 queries = (rows + 3) * heads / kvHeads; /* a grid for more rows than there are */
   command.dispatch(kvHeads * simdGroups * 32, (queries + simdGroups * 8 - 1) / (simdGroups * 8), 1, simdGroups * 32, 1, 1);
-  CHECK_NUMBER(simulatePlan(cudaAttentionTiledPlan, &simulatedH200, &command.command, 1, kernels, numbers.next()), 1);
+  /* A GPU that the tiles of queries keep busy, or one on which several blocks share out the keys of each. */
+  CudaNativeDevice device = simulatedH200;
+  device.multiprocessors = shape.isShared ? 5 * kvHeads * (queries / 64 + 1) : 1;
+  CHECK_NUMBER(simulatePlan(cudaAttentionTiledPlan, &device, &command.command, 1, kernels, numbers.next()), 1);
 
   const double unit = 0x1p-11, each = type == AttentionTiled_f16 ? unit : unit * sqrt(2);
   Errors errors;
@@ -173,6 +177,11 @@ static Errors compare(u32 type, const Shape &shape, u32 window, const SimulatedB
       }
     }
   return errors;
+}
+
+static Shape shared(Shape shape) {
+  shape.isShared = true;
+  return shape;
 }
 
 static void judge(u32 type, const Shape &shape) {
@@ -235,6 +244,18 @@ static void heads() {
   judge(AttentionTiled_q8_0, {"160", 2, 2, 160, 16, range(0, 33)});
 }
 
+/* Several blocks for the keys of a tile: of one run, of runs that end anywhere, and more blocks than there are keys for. */
+static void sharesOutKeys() {
+  for (u32 type = AttentionTiled_f32; type <= AttentionTiled_q8_0; type++) {
+    judge(type, shared({"one run", 4, 1, 64, 32, range(300, 9)}));
+    judge(type, shared({"many runs", 8, 2, 64, 16, range(300, 1) + range(0, 1, 1) + range(100, 2, 2) + range(201, 1, 3)}));
+  }
+  judge(AttentionTiled_f16, shared({"few keys", 2, 1, 128, 32, range(70, 12)}));
+  judge(AttentionTiled_f32, shared({"window", 3, 1, 96, 32, range(290, 12), 150}));
+  judge(AttentionTiled_f16, shared({"wide", 2, 2, 256, 32, range(100, 40)}));
+  judge(AttentionTiled_f32, shared({"growing", 2, 1, 64, 32, range(200, 20), 0xffffffff, 0, 1e-3f, 1, 0.02f, 0.07f}));
+}
+
 static void windowsAndCaps() {
   judge(AttentionTiled_f16, {"short", 2, 1, 64, 16, range(90, 80), 11});
   judge(AttentionTiled_f32, {"longer than a tile", 2, 1, 128, 16, range(150, 70), 70});
@@ -273,6 +294,7 @@ int main(int argc, char **argv) {
   numbers.state = argc > 1 ? strtoull(argv[1], nullptr, 10) : (u64)time(nullptr);
   printf("seed %llu\n", (unsigned long long)numbers.state);
   RUN_CASE(heads);
+  RUN_CASE(sharesOutKeys);
   RUN_CASE(windowsAndCaps);
   RUN_CASE(sequences);
   RUN_CASE(magnitudes);

@@ -12,9 +12,10 @@
 #include "attention_tiled_cache.h"
 
 /** Weights are at most 2^WeightExponent, the largest so far of a query, so that those 2^-22 of it still have all bits of a half. */
-constexpr float WeightExponent = 8.0f;
+constexpr float WeightExponent = 8.0f, WeightScale = 256.0f;
 constexpr float Log2E = 1.4426950408889634f;
 constexpr float Unseen = -__builtin_inff();
+constexpr u32 NoRow = 0xffffffff;
 
 /** What a lane knows of a query: row g or g + 8 of a fragment, with g = lane / 4. */
 struct Query {
@@ -87,6 +88,31 @@ DEVICE float softCapped(float score, float cap, float capped) {
   return capped - 2.0f * capped * fastReciprocal(fastExp2(score * (2.0f / cap)) + 1.0f);
 }
 
+/** Rows of a tile of one sequence, and the keys that any of them sees. */
+struct Run {
+  u32 rowBegin, rowEnd, sequence, begin, end;
+};
+
+/** The run of rows from `row` on. All lanes of a warp take part. */
+DEVICE Run findRun(const u32 *positions, const u32 *sequences, u32 row, u32 rows, u32 window) {
+  Run run = {row, row, sequences[row], 0xffffffff, 0};
+  for (bool isSame = true; isSame && run.rowEnd < rows;) {
+    const u32 own = run.rowEnd + laneIndex();
+    const u32 others = ballot(own < rows && sequences[minimum(own, rows - 1)] != run.sequence);
+    const u32 length = minimum(rows - run.rowEnd, others == 0 ? 32 : (u32)__builtin_ctz(others));
+    if (laneIndex() < length) {
+      const u32 end = positions[own] + 1;
+      run.begin = minimum(run.begin, end - minimum(end, window));
+      run.end = maximum(run.end, end);
+    }
+    run.rowEnd += length;
+    isSame = others == 0;
+  }
+  run.begin = ~reduceMaxWarp(~run.begin);
+  run.end = reduceMaxWarp(run.end);
+  return run;
+}
+
 template <u32 Type, u32 Width, u32 Warps, u32 Fragments, u32 Keys>
 DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   constexpr AttentionTiledShared Shared = attentionTiledShared(Type, Width, Warps, Fragments, Keys);
@@ -99,8 +125,8 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   const u32 thread = threadIndex(), lane = laneIndex(), warp = warpIndex();
   const u32 g = lane / 4, t = lane % 4;
   // The last tiles, which as a rule see the most keys, come first.
-  const u32 kvHead = blockIndexX() % p.kvHeads;
-  const u32 tile = p.tiles - 1 - blockIndexX() / p.kvHeads;
+  const u32 split = blockIndexX() % p.splits, kvHead = blockIndexX() / p.splits % p.kvHeads;
+  const u32 tile = p.tiles - 1 - blockIndexX() / p.splits / p.kvHeads;
   const u32 sharing = p.heads / p.kvHeads;
   const u32 count = *(const u32 *)p.rowCount * sharing;
   const u32 firstQuery = tile * TileQueries;
@@ -122,7 +148,7 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   UNROLL for (u32 f = 0; f < Fragments; ++f)
     UNROLL for (u32 half = 0; half < 2; ++half) {
       const u32 n = firstQuery + (warp * Fragments + f) * AttentionTiledFragment + g + 8 * half, own = minimum(n, count - 1);
-      queries[f][half].row = n < count ? own / sharing - firstRow : 0xffffffff;
+      queries[f][half].row = n < count ? own / sharing - firstRow : NoRow;
       queries[f][half].maximum = Unseen;
       queries[f][half].total = 0.0f;
       places[f][half] = (u64)(own / sharing * p.heads + kvHead * sharing + own % sharing) * p.headDim;
@@ -136,38 +162,43 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   const float capped = p.softCap * Log2E;
   float sums[Fragments][2 * Steps][4] = {}; // [query, dimension], as mma has them
 
-  for (u32 row = 0; row < rows;) {
-    // A run of rows of one sequence, and the keys that any of them sees.
-    const u32 runBegin = row, sequence = sequences[row];
-    u32 begin = 0xffffffff, end = 0;
-    for (bool isSame = true; isSame && row < rows;) {
-      const u32 own = row + lane;
-      const u32 others = ballot(own < rows && sequences[minimum(own, rows - 1)] != sequence);
-      const u32 length = minimum(rows - row, others == 0 ? 32 : (u32)__builtin_ctz(others));
-      if (lane < length) {
-        const u32 rowEnd = positions[own] + 1;
-        begin = minimum(begin, rowEnd - minimum(rowEnd, p.window));
-        end = maximum(end, rowEnd);
-      }
-      row += length;
-      isSame = others == 0;
+  // The tiles of keys of all runs, one after the other, are shared out to the splits.
+  u32 from = 0, to = 0xffffffff, used = 1;
+  if (p.splits > 1) {
+    u32 all = 0;
+    for (u32 row = 0; row < rows;) {
+      const Run run = findRun(positions, sequences, row, rows, p.window);
+      all += (run.end - run.begin + Keys - 1) / Keys;
+      row = run.rowEnd;
     }
-    begin = ~reduceMaxWarp(~begin);
-    end = reduceMaxWarp(end);
+    used = minimum(p.splits, (all + 1) / 2);
+    if (split >= used) return;
+    from = all * split / used;
+    to = all * (split + 1) / used;
+  }
+
+  u32 passed = 0;
+  for (u32 row = 0; row < rows && passed < to;) {
+    const Run run = findRun(positions, sequences, row, rows, p.window);
+    const u32 runTiles = (run.end - run.begin + Keys - 1) / Keys;
+    const u32 firstTile = maximum(from, passed) - passed, endTile = minimum(to - passed, runTiles);
+    row = run.rowEnd;
+    passed += runTiles;
+    if (firstTile >= endTile) continue;
     UNROLL for (u32 f = 0; f < Fragments; ++f)
       UNROLL for (u32 half = 0; half < 2; ++half) {
         Query &query = queries[f][half];
-        const bool isInRun = query.row >= runBegin && query.row < row;
+        const bool isInRun = query.row >= run.rowBegin && query.row < run.rowEnd;
         query.end = isInRun ? positions[query.row] + 1 : 0;
         query.begin = query.end - minimum(query.end, p.window);
       }
 
-    const u32 *blocks = (const u32 *)p.blockTables + (u64)sequence * p.blocksPerSequence;
+    const u32 *blocks = (const u32 *)p.blockTables + (u64)run.sequence * p.blocksPerSequence;
+    const u32 begin = run.begin + firstTile * Keys, end = run.end, tiles = endTile - firstTile;
     const auto slotOf = [&](u32 key) {
       const u32 position = minimum(key, end - 1);
       return blocks[position / p.blockSize] * p.blockSize + position % p.blockSize;
     };
-    const u32 tiles = (end - begin + Keys - 1) / Keys;
     for (u32 i = thread; i < 2 * Keys; i += Threads) slots[i] = slotOf(begin + i);
     syncThreads();
     cache.copy(slots, end - begin, 0);
@@ -280,20 +311,72 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   }
 
   allowNext();
+  constexpr u32 PartialFloats = TileQueries * (Width + 2);
+  const u64 place = (u64)tile * p.kvHeads + kvHead;
+  float *partials = (float *)p.partials + place * p.splits * PartialFloats;
   UNROLL for (u32 f = 0; f < Fragments; ++f)
     UNROLL for (u32 half = 0; half < 2; ++half) {
       const Query &query = queries[f][half];
       float total = query.total;
       total += shuffleXor(total, 1);
       total += shuffleXor(total, 2);
+      if (used > 1) {
+        const u32 n = (warp * Fragments + f) * AttentionTiledFragment + g + 8 * half;
+        float *to = partials + split * PartialFloats + n * Width;
+        UNROLL for (u32 d = 0; d < 2 * Steps; ++d)
+          *(f32x2 *)(to + 8 * d + 2 * t) =
+              f32x2{sums[f][d][2 * half], sums[f][d][2 * half + 1]} * (1 / WeightScale) * cache.valueFactor();
+        float *ends = partials + split * PartialFloats + TileQueries * Width + 2 * n;
+        if (t == 0) *(f32x2 *)ends = f32x2{query.maximum, total / WeightScale};
+        continue;
+      }
       const float factor = total > 0.0f ? 1.0f / total : 0.0f;
-      if (query.row == 0xffffffff) continue;
+      if (query.row == NoRow) continue;
       float *out = (float *)p.out + places[f][half];
       UNROLL for (u32 d = 0; d < 2 * Steps; ++d)
         if (8 * d < p.headDim)
           *(f32x2 *)(out + 8 * d + 2 * t) =
               f32x2{sums[f][d][2 * half], sums[f][d][2 * half + 1]} * factor * cache.valueFactor();
     }
+  if (used == 1) return;
+
+  // The last of the blocks that share this tile puts together what all have summed.
+  fence();
+  syncThreads();
+  u32 *counter = (u32 *)p.counters + place, *isLast = slots;
+  if (thread == 0) {
+    *isLast = atomicAdd(counter, 1) == used - 1;
+    if (*isLast != 0) *counter = 0;
+  }
+  syncThreads();
+  if (*isLast == 0) return;
+  fence();
+  float *weights = (float *)arena; // [query, split]
+  for (u32 query = thread; query < TileQueries; query += Threads) {
+    const float *ends = partials + TileQueries * Width + 2 * query;
+    float largest = Unseen, total = 0.0f;
+    for (u32 i = 0; i < used; ++i) largest = maximum(largest, loadShared(ends + i * PartialFloats));
+    for (u32 i = 0; i < used; ++i) {
+      const float maximum = loadShared(ends + i * PartialFloats);
+      const float weight = maximum == Unseen ? 0.0f : fastExp2(maximum - largest);
+      weights[query * used + i] = weight;
+      total += weight * loadShared(ends + i * PartialFloats + 1);
+    }
+    const float factor = total > 0.0f ? 1.0f / total : 0.0f;
+    for (u32 i = 0; i < used; ++i) weights[query * used + i] *= factor;
+  }
+  syncThreads();
+  for (u32 cell = thread; cell < TileQueries * Width / 4; cell += Threads) {
+    const u32 query = cell / (Width / 4), dimension = cell % (Width / 4) * 4, n = firstQuery + query;
+    if (n >= count || dimension >= p.headDim) continue;
+    f32x4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
+    for (u32 i = 0; i < used; ++i)
+      sum += __builtin_bit_cast(f32x4, loadShared16(partials + i * PartialFloats + query * Width + dimension)) * weights[query * used + i];
+    const u64 head = (u64)(n / sharing) * p.heads + kvHead * sharing + n % sharing;
+    float *out = (float *)p.out + head * p.headDim + dimension;
+    *(f32x2 *)out = f32x2{sum.x, sum.y};
+    *(f32x2 *)(out + 2) = f32x2{sum.z, sum.w};
+  }
 }
 
 #define KERNEL(width, type, warps, fragments, keys, blocks)                                   \

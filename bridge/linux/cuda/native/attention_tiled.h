@@ -13,7 +13,10 @@ typedef struct AttentionTiledParameters {
   uint32_t heads, kvHeads, headDim, blockSize, blocksPerSequence;             /* struct AttentionArgs */
   float scale, softCap;
   uint32_t window;
-  uint32_t tiles; /* of queries, of each key head: as many as the most rows have */
+  uint32_t tiles;  /* of queries, of each key head: as many as the most rows have */
+  uint32_t splits; /* blocks that may share out the keys of a tile */
+  uint64_t counters; /* u32 [tiles, kvHeads], 0 before and after: blocks that are done */
+  uint64_t partials; /* f32 [tiles, kvHeads, splits, queries, width + 2]: sums, the maximum and the total of each */
 } AttentionTiledParameters;
 
 /** Types of caches. */
@@ -22,6 +25,7 @@ enum { AttentionTiled_f32, AttentionTiled_f16, AttentionTiled_q8_0 };
 enum {
   AttentionTiledPad = 8,      /* halves behind each key of a tile, so that eight keys' 16 bytes lie in different banks */
   AttentionTiledFragment = 16, /* queries of an operand of mma */
+  AttentionTiledMaxSplits = 32,
   AttentionTiledRegisters = 128 /* dimensions of a warp's queries, times fragments, for which there are registers */
 };
 

@@ -84,6 +84,15 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
   const uint64_t tiles = (queries + tileQueries - 1) / tileQueries;
   if (tiles == 0 || tiles * arguments.kvHeads > INT32_MAX || shared.bytes > device->sharedBytes) return 0;
 
+  /* Where few blocks would be, several share out the keys, as far as the cache can have some for them. */
+  const uint64_t capacity = (uint64_t)arguments.blocksPerSequence * arguments.blockSize;
+  const uint64_t most = (capacity < arguments.window ? capacity : arguments.window) * (queries < tileQueries ? queries : tileQueries);
+  const uint32_t blocks = (uint32_t)tiles * arguments.kvHeads;
+  uint64_t splits = blocks >= device->multiprocessors ? 1 : (device->multiprocessors + blocks - 1) / blocks;
+  if (splits > most / (2 * kernel->keys)) splits = most / (2 * kernel->keys);
+  if (splits > AttentionTiledMaxSplits) splits = AttentionTiledMaxSplits;
+  if (splits == 0) splits = 1;
+
   const AttentionTiledParameters parameters = {
       .q = command->buffers[Query],
       .keys = command->buffers[KeyCache],
@@ -102,12 +111,17 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
       .softCap = arguments.softCap,
       .window = arguments.window,
       .tiles = (uint32_t)tiles,
+      .splits = (uint32_t)splits,
   };
   *out = (CudaNativeLaunch){
       .kernel = kernel->name,
-      .grid = {(uint32_t)tiles * arguments.kvHeads, 1, 1},
+      .grid = {blocks * (uint32_t)splits, 1, 1},
       .block = {32 * kernel->warps, 1, 1},
       .sharedBytes = shared.bytes,
+      .scratchBytes = splits > 1 ? 4ull * blocks : 0,
+      .scratchOffset = offsetof(AttentionTiledParameters, counters),
+      .partialBytes = splits > 1 ? 4ull * blocks * splits * tileQueries * (kernel->width + 2) : 0,
+      .partialOffset = offsetof(AttentionTiledParameters, partials),
       .overlaps = true,
       .parameterBytes = sizeof parameters,
   };
