@@ -15,11 +15,10 @@
 constexpr float WeightExponent = 8.0f, WeightScale = 256.0f;
 constexpr float Log2E = 1.4426950408889634f;
 constexpr float Unseen = -__builtin_inff();
-constexpr u32 NoRow = 0xffffffff;
 
 /** What a lane knows of a query: row g or g + 8 of a fragment, with g = lane / 4. */
 struct Query {
-  u32 row, begin, end; // positions that it sees, in a run of its sequence
+  u32 begin, end; // positions that it sees, in a run of its sequence
   float factor;        // a score is the product of what is staged, times this
   float maximum;       // of the scores so far, times log2(e)
   float total;         // of the weights that this lane made
@@ -142,17 +141,17 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   }
 
   // Query n is row n / sharing, head kvHead * sharing + n % sharing. Behind the last one, that again.
+  const auto queryOf = [&](u32 fragment, u32 half) {
+    return firstQuery + (warp * Fragments + fragment) * AttentionTiledFragment + g + 8 * half;
+  };
+  const auto placeOf = [&](u32 n) { return (u64)(n / sharing * p.heads + kvHead * sharing + n % sharing) * p.headDim; };
   Query queries[Fragments][2];
-  u64 places[Fragments][2];
   const float *sources[Fragments][2];
   UNROLL for (u32 f = 0; f < Fragments; ++f)
     UNROLL for (u32 half = 0; half < 2; ++half) {
-      const u32 n = firstQuery + (warp * Fragments + f) * AttentionTiledFragment + g + 8 * half, own = minimum(n, count - 1);
-      queries[f][half].row = n < count ? own / sharing - firstRow : NoRow;
       queries[f][half].maximum = Unseen;
       queries[f][half].total = 0.0f;
-      places[f][half] = (u64)(own / sharing * p.heads + kvHead * sharing + own % sharing) * p.headDim;
-      sources[f][half] = (const float *)p.q + places[f][half];
+      sources[f][half] = (const float *)p.q + placeOf(minimum(queryOf(f, half), count - 1));
     }
   Operands<Width, Fragments, (Width * Fragments > AttentionTiledRegisters)> operands(arena + Shared.queries);
   fillQueries(operands, queries, sources, p.headDim, p.scale);
@@ -188,8 +187,9 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
     UNROLL for (u32 f = 0; f < Fragments; ++f)
       UNROLL for (u32 half = 0; half < 2; ++half) {
         Query &query = queries[f][half];
-        const bool isInRun = query.row >= run.rowBegin && query.row < run.rowEnd;
-        query.end = isInRun ? positions[query.row] + 1 : 0;
+        const u32 n = queryOf(f, half), own = n / sharing - firstRow;
+        const bool isInRun = n < count && own >= run.rowBegin && own < run.rowEnd;
+        query.end = isInRun ? positions[own] + 1 : 0;
         query.begin = query.end - minimum(query.end, p.window);
       }
 
@@ -321,7 +321,7 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
       total += shuffleXor(total, 1);
       total += shuffleXor(total, 2);
       if (used > 1) {
-        const u32 n = (warp * Fragments + f) * AttentionTiledFragment + g + 8 * half;
+        const u32 n = queryOf(f, half) - firstQuery;
         float *to = partials + split * PartialFloats + n * Width;
         UNROLL for (u32 d = 0; d < 2 * Steps; ++d)
           *(f32x2 *)(to + 8 * d + 2 * t) =
@@ -331,8 +331,8 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
         continue;
       }
       const float factor = total > 0.0f ? 1.0f / total : 0.0f;
-      if (query.row == NoRow) continue;
-      float *out = (float *)p.out + places[f][half];
+      if (queryOf(f, half) >= count) continue;
+      float *out = (float *)p.out + placeOf(queryOf(f, half));
       UNROLL for (u32 d = 0; d < 2 * Steps; ++d)
         if (8 * d < p.headDim)
           *(f32x2 *)(out + 8 * d + 2 * t) =
@@ -372,8 +372,7 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
     f32x4 sum = {0.0f, 0.0f, 0.0f, 0.0f};
     for (u32 i = 0; i < used; ++i)
       sum += __builtin_bit_cast(f32x4, loadShared16(partials + i * PartialFloats + query * Width + dimension)) * weights[query * used + i];
-    const u64 head = (u64)(n / sharing) * p.heads + kvHead * sharing + n % sharing;
-    float *out = (float *)p.out + head * p.headDim + dimension;
+    float *out = (float *)p.out + placeOf(n) + dimension;
     *(f32x2 *)out = f32x2{sum.x, sum.y};
     *(f32x2 *)(out + 2) = f32x2{sum.z, sum.w};
   }
