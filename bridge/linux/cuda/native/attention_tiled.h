@@ -35,14 +35,14 @@ enum {
  * many blocks have their registers on one multiprocessor.
  */
 #define ATTENTION_TILED_KERNELS(LINE) \
-  LINE(64, f32, 4, 1, 64, 4)          \
-  LINE(64, f16, 4, 1, 64, 4)          \
-  LINE(64, q8_0, 4, 1, 64, 4)         \
-  LINE(96, f32, 4, 1, 64, 3)          \
-  LINE(96, f16, 4, 1, 64, 3)          \
-  LINE(96, q8_0, 4, 1, 64, 3)         \
+  LINE(64, f32, 4, 1, 64, 3)          \
+  LINE(64, f16, 4, 1, 64, 3)          \
+  LINE(64, q8_0, 4, 1, 64, 3)         \
+  LINE(96, f32, 4, 1, 64, 2)          \
+  LINE(96, f16, 4, 1, 64, 2)          \
+  LINE(96, q8_0, 4, 1, 64, 2)         \
   LINE(128, f32, 4, 1, 64, 2)         \
-  LINE(128, f16, 4, 1, 64, 3)         \
+  LINE(128, f16, 4, 1, 64, 2)         \
   LINE(128, q8_0, 4, 1, 64, 2)        \
   LINE(256, f32, 4, 1, 32, 2)         \
   LINE(256, f16, 4, 1, 32, 2)         \
