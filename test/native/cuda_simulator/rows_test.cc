@@ -1,16 +1,17 @@
-/* Normalisation, and turning and storing of keys, of rows of any number on CUDA devices: plans and kernels, against float64. */
+/* Normalisation, activation, and turning and storing of keys, of rows of any number on CUDA devices: plans and kernels, against float64. */
 #include "run.h"
 
+#include "cuda/native/activation.cu"
 #include "cuda/native/norm.cu"
 #include "cuda/native/rope_store.cu"
 
 #include <time.h>
 
-extern "C" CudaNativePlan cudaNormPlan, cudaRopeStorePlan;
+extern "C" CudaNativePlan cudaActivationPlan, cudaNormPlan, cudaRopeStorePlan;
 
 #define SIMULATED_NORM(threads, fours) SIMULATED(norm_rows_##threads##_##fours),
 #define SIMULATED_STORE(layout, type) SIMULATED(rope_store_##layout##_##type),
-static const SimulatedKernel kernels[] = {NORM_KERNELS(SIMULATED_NORM) ROPE_STORE_KERNELS(SIMULATED_STORE)};
+static const SimulatedKernel kernels[] = {SIMULATED(activation_silu_mul), SIMULATED(activation_gelu_mul), NORM_KERNELS(SIMULATED_NORM) ROPE_STORE_KERNELS(SIMULATED_STORE)};
 
 static Random numbers;
 
@@ -69,6 +70,37 @@ static void declinesRows() {
   command.constant(3, whole);
   command.bind(0, x, 1); /* not aligned */
   CHECK_NUMBER(simulatePlan(cudaNormPlan, &simulatedH200, &command.command, 1, kernels, 1), 0);
+}
+
+static double activated(double x, bool isSilu) {
+  if (isSilu) return x / (1 + exp(-x));
+  return x / 2 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+static void activates() {
+  for (u32 isSilu = 0; isSilu < 2; isSilu++)
+    for (u32 inPlace = 0; inPlace < 2; inPlace++) {
+      const u32 n = 1236, rows = 5; /* the last block is not whole */
+      SimulatedBuffer<float> gate(rows * n), up(rows * n), other(rows * n);
+      SimulatedBuffer<double> wanted(rows * n);
+      for (u64 i = 0; i < gate.count; i++) gate[i] = numbers.number() * (i % 7 == 0 ? 200 : 6), up[i] = numbers.number();
+      gate[3] = INFINITY, gate[4] = NAN;
+      for (u64 i = 0; i < gate.count; i++) wanted[i] = activated((double)gate[i], isSilu) * (double)up[i];
+      const struct {
+        u32 n;
+      } arguments = {n};
+      SimulatedBuffer<float> &out = inPlace ? gate : other;
+      SimulatedCommand command(isSilu ? "silu_mul_f32" : "gelu_mul_f32");
+      command.bind(0, gate), command.bind(1, up), command.bind(2, out), command.constant(3, arguments);
+      command.dispatch((n + 255) / 256 * 256, rows, 1, 256, 1, 1);
+      CHECK_NUMBER(simulatePlan(cudaActivationPlan, &simulatedH200, &command.command, 1, kernels, numbers.next()), 1);
+      CHECK(isinf(out[3]));
+      CHECK(isnan(out[4]));
+      for (u64 i = 5; i < gate.count; i++) CHECK(fabs((double)out[i] - wanted[i]) <= 1e-5 * fabs(wanted[i]) + 1e-7);
+      command.bind(0, up, 4);
+      command.command.buffers[2] = command.command.buffers[0] + 16; /* what one thread writes, another one reads */
+      CHECK_NUMBER(simulatePlan(cudaActivationPlan, &simulatedH200, &command.command, 1, kernels, 1), 0);
+    }
 }
 
 struct Turn {
@@ -182,6 +214,7 @@ int main(int argc, char **argv) {
   printf("seed %llu\n", (unsigned long long)numbers.state);
   RUN_CASE(normalises);
   RUN_CASE(declinesRows);
+  RUN_CASE(activates);
   RUN_CASE(turnsAndStores);
   return finishCases();
 }

@@ -1,6 +1,6 @@
 /* plans.c: see native.h. */
 #include "native.h"
 
-CudaNativePlan cudaAttentionPlan, cudaAttentionTiledPlan, cudaRopeStorePlan, cudaNormPlan, cudaMatvecPlan, cudaSamplePlan, cudaEmbedPlan, cudaMatmulPlan;
+CudaNativePlan cudaAttentionPlan, cudaAttentionTiledPlan, cudaRopeStorePlan, cudaNormPlan, cudaMatvecPlan, cudaSamplePlan, cudaActivationPlan, cudaEmbedPlan, cudaMatmulPlan;
 
-CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaAttentionTiledPlan, cudaRopeStorePlan, cudaNormPlan, cudaMatvecPlan, cudaSamplePlan, cudaEmbedPlan, cudaMatmulPlan, NULL};
+CudaNativePlan *const cudaNativePlans[] = {cudaAttentionPlan, cudaAttentionTiledPlan, cudaRopeStorePlan, cudaNormPlan, cudaMatvecPlan, cudaSamplePlan, cudaActivationPlan, cudaEmbedPlan, cudaMatmulPlan, NULL};

@@ -1,0 +1,45 @@
+/*
+ * activation.cu: silu(gate) * up and gelu(gate) * up, as shaders/elementwise.metal, of many rows: sixteen bytes at a time, and all that
+ * a thread reads asked for at once.
+ */
+#include "intrinsics.h"
+
+#include "activation.h"
+
+constexpr float Log2OfE = 1.4426950408889634f;
+
+/** x * sigmoid(y), as in shaders/activation.h. */
+DEVICE float timesSigmoid(float x, float y) {
+  const float e = fastExp2(-__builtin_fabsf(y) * Log2OfE);
+  return fastDivide(x * (y >= 0.0f ? 1.0f : e), 1.0f + e);
+}
+
+struct Silu {
+  DEVICE_MEMBER static float of(float x) { return timesSigmoid(x, x); }
+};
+struct Gelu {
+  DEVICE_MEMBER static float of(float x) {
+    const float y = minimum(maximum(x, -30.0f), 30.0f);
+    return timesSigmoid(x, 1.5957691216057308f * (y + 0.044715f * y * y * y));
+  }
+};
+
+template <typename Activation> DEVICE void activate(const ActivationParameters &p) {
+  const u64 first = (u64)blockIndexX() * (ActivationThreads * ActivationFours) + threadIndex();
+  const f32x4 *gate = (const f32x4 *)p.gate + first, *up = (const f32x4 *)p.up + first;
+  f32x4 *out = (f32x4 *)p.out + first;
+  const u64 left = first < p.fours ? p.fours - first : 0;
+  waitForPrevious();
+  f32x4 x[ActivationFours], factors[ActivationFours];
+  UNROLL for (u32 i = 0; i < ActivationFours; ++i)
+    if (i * ActivationThreads < left) x[i] = gate[i * ActivationThreads], factors[i] = up[i * ActivationThreads];
+  allowNext();
+  UNROLL for (u32 i = 0; i < ActivationFours; ++i) {
+    if (i * ActivationThreads >= left) continue;
+    UNROLL for (u32 c = 0; c < 4; ++c) x[i][c] = Activation::of(x[i][c]) * factors[i][c];
+    out[i * ActivationThreads] = x[i];
+  }
+}
+
+GLOBAL(ActivationThreads, 4) void activation_silu_mul(const ActivationParameters p) { activate<Silu>(p); }
+GLOBAL(ActivationThreads, 4) void activation_gelu_mul(const ActivationParameters p) { activate<Gelu>(p); }
