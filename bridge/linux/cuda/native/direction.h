@@ -1,4 +1,4 @@
-/* direction.h: the sine and the cosine of an angle of any size, as precise as those of shaders. */
+/* direction.h: the sine and the cosine of an angle of any size, as precise as in shaders. */
 #ifndef BUN_METAL_CUDA_NATIVE_DIRECTION_H
 #define BUN_METAL_CUDA_NATIVE_DIRECTION_H
 
