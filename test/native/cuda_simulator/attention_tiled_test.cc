@@ -129,6 +129,7 @@ static Errors compare(u32 type, const Shape &shape, u32 window, const SimulatedB
   command.constant(8, arguments);
   const u32 queries = (rows + 3) * heads / kvHeads; /* a grid for more rows than there are */
   command.dispatch(kvHeads * simdGroups * 32, (queries + simdGroups * 8 - 1) / (simdGroups * 8), 1, simdGroups * 32, 1, 1);
+  command.command.unwritten = numbers.below(2) ? 0xffffffff : 0;
   /* A GPU that the tiles of queries keep busy, or one on which several blocks share out the keys of each. */
   CudaNativeDevice device = simulatedH200;
   device.multiprocessors = shape.isShared ? 5 * kvHeads * (queries / 64 + 1) : 1;

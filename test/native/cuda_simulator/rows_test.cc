@@ -36,6 +36,7 @@ static void normalises() {
       command.bind(at++, out);
       command.constant(at, arguments);
       command.dispatch(256, rows, 1, 256, 1, 1);
+      command.command.unwritten = numbers.next();
       CHECK_NUMBER(simulatePlan(cudaNormPlan, &simulatedH200, &command.command, 1, kernels, numbers.next()), 1);
       CHECK(isnan(out[0]));
       for (u32 r = 0; r < rows; r++) {
@@ -175,6 +176,7 @@ static void turn(const Turn &t) {
   store.bind(0, outKey), store.bind(1, value), store.bind(2, slots), store.bind(3, keyCache), store.bind(4, valueCache);
   store.constant(5, storeArguments), store.dispatch(256, t.rows, 1, 256, 1, 1);
   store.command.waits = true;
+  turnQuery.command.unwritten = turnKey.command.unwritten = store.command.unwritten = numbers.below(2) ? 0xffffffff : 0;
   CudaNativeCommand commands[3] = {t.keysFirst ? turnKey.command : turnQuery.command,
                                    t.keysFirst ? turnQuery.command : turnKey.command, store.command};
   CHECK_NUMBER(simulatePlan(cudaRopeStorePlan, &simulatedH200, commands, 3, kernels, numbers.next()), 3);

@@ -29,11 +29,11 @@ template <typename Activation> DEVICE void activate(const ActivationParameters &
   const f32x4 *gate = (const f32x4 *)p.gate + first, *up = (const f32x4 *)p.up + first;
   f32x4 *out = (f32x4 *)p.out + first;
   const u64 left = first < p.fours ? p.fours - first : 0;
+  allowNext();
   waitForPrevious();
   f32x4 x[ActivationFours], factors[ActivationFours];
   UNROLL for (u32 i = 0; i < ActivationFours; ++i)
     if (i * ActivationThreads < left) x[i] = gate[i * ActivationThreads], factors[i] = up[i * ActivationThreads];
-  allowNext();
   UNROLL for (u32 i = 0; i < ActivationFours; ++i) {
     if (i * ActivationThreads >= left) continue;
     UNROLL for (u32 c = 0; c < 4; ++c) x[i][c] = Activation::of(x[i][c]) * factors[i][c];

@@ -120,7 +120,8 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   constexpr bool IsConverted = Type != AttentionTiled_f16;
   using Caches = Cache<Type, Width, Warps, Keys>;
 
-  waitForPrevious();
+  allowNext();
+  if (!p.readsEarly) waitForPrevious();
   const u32 thread = threadIndex(), lane = laneIndex(), warp = warpIndex();
   const u32 g = lane / 4, t = lane % 4;
   // The last tiles, which as a rule see the most keys, come first.
@@ -129,7 +130,10 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   const u32 sharing = p.heads / p.kvHeads;
   const u32 count = *(const u32 *)p.rowCount * sharing;
   const u32 firstQuery = tile * TileQueries;
-  if (firstQuery >= count) return;
+  if (firstQuery >= count) {
+    if (p.readsEarly) waitForPrevious(); // the launch is not to end before those in front of it
+    return;
+  }
   const u32 firstRow = firstQuery / sharing;
   const u32 rows = (minimum(firstQuery + TileQueries, count) - 1) / sharing + 1 - firstRow;
 
@@ -139,6 +143,8 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
     positions[i] = ((const u32 *)p.positions)[firstRow + i];
     sequences[i] = ((const u32 *)p.sequences)[firstRow + i];
   }
+
+  if (p.readsEarly) waitForPrevious();
 
   // Query n is row n / sharing, head kvHead * sharing + n % sharing. Behind the last one, that again.
   const auto queryOf = [&](u32 fragment, u32 half) {
@@ -310,7 +316,6 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
     }
   }
 
-  allowNext();
   constexpr u32 PartialFloats = TileQueries * (Width + 2);
   const u64 place = (u64)tile * p.kvHeads + kvHead;
   float *partials = (float *)p.partials + place * p.splits * PartialFloats;

@@ -14,7 +14,8 @@ typedef struct AttentionTiledParameters {
   float scale, softCap;
   uint32_t window;
   uint32_t tiles;  /* of queries, of each key head: as many as the most rows have */
-  uint32_t splits; /* blocks that may share out the keys of a tile */
+  uint32_t readsEarly; /* nothing before this launch writes row counts, positions, sequences and block tables */
+  uint32_t splits;     /* blocks that may share out the keys of a tile */
   uint64_t counters; /* u32 [tiles, kvHeads], 0 before and after: blocks that are done */
   uint64_t partials; /* f32 [tiles, kvHeads, splits, queries, width + 2]: sums, the maximum and the total of each */
 } AttentionTiledParameters;

@@ -93,6 +93,7 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
   if (splits > AttentionTiledMaxSplits) splits = AttentionTiledMaxSplits;
   if (splits == 0) splits = 1;
 
+  const uint32_t words = 1u << Positions | 1u << Sequences | 1u << BlockTables | 1u << RowCount;
   const AttentionTiledParameters parameters = {
       .q = command->buffers[Query],
       .keys = command->buffers[KeyCache],
@@ -111,6 +112,7 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
       .softCap = arguments.softCap,
       .window = arguments.window,
       .tiles = (uint32_t)tiles,
+      .readsEarly = (command->unwritten & words) == words,
       .splits = (uint32_t)splits,
   };
   *out = (CudaNativeLaunch){

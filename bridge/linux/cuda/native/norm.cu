@@ -11,8 +11,16 @@ template <u32 RowThreads, u32 Fours> DEVICE void normalise(const NormParameters 
   const u64 begin = (u64)row * p.fours;
   const u32 fours = row < p.rows ? p.fours : 0; // where a warp has a row to itself, there may be one too many
   const f32x4 *x = (const f32x4 *)p.x + begin, *added = (const f32x4 *)p.added + begin;
-  waitForPrevious();
   f32x4 values[Fours], weights[Fours];
+  const auto readWeights = [&] {
+    UNROLL for (u32 i = 0; i < Fours; ++i) {
+      const u32 at = first + i * RowThreads;
+      if (at < fours) weights[i] = ((const f32x4 *)p.weight)[at];
+    }
+  };
+  allowNext();
+  if (p.readsEarly) readWeights();
+  waitForPrevious();
   UNROLL for (u32 i = 0; i < Fours; ++i) {
     const u32 at = first + i * RowThreads;
     values[i] = at < fours ? x[at] : f32x4{0.0f, 0.0f, 0.0f, 0.0f};
@@ -22,10 +30,7 @@ template <u32 RowThreads, u32 Fours> DEVICE void normalise(const NormParameters 
       const u32 at = first + i * RowThreads;
       if (at < fours) values[i] += added[at];
     }
-  UNROLL for (u32 i = 0; i < Fours; ++i) {
-    const u32 at = first + i * RowThreads;
-    if (at < fours) weights[i] = ((const f32x4 *)p.weight)[at];
-  }
+  if (!p.readsEarly) readWeights();
   float squares = 0.0f;
   UNROLL for (u32 i = 0; i < Fours; ++i)
     UNROLL for (u32 c = 0; c < 4; ++c) squares = multiplyAdd(values[i][c], values[i][c], squares);
@@ -37,7 +42,6 @@ template <u32 RowThreads, u32 Fours> DEVICE void normalise(const NormParameters 
     squares = 0.0f;
     UNROLL for (u32 warp = 0; warp < RowThreads / 32; ++warp) squares += partials[warp];
   }
-  allowNext();
   const float scale = fastReciprocalSqrt(squares / (float)(4 * p.fours) + p.eps);
   f32x4 *sum = (f32x4 *)p.sum + begin, *out = (f32x4 *)p.out + begin;
   UNROLL for (u32 i = 0; i < Fours; ++i) {

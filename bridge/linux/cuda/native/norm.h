@@ -8,6 +8,7 @@ typedef struct NormParameters {
   uint64_t x, added, weight, sum, out; /* addresses; `added` and `sum` 0 without a residual */
   uint32_t rows, fours;                /* a row is so many times four floats */
   float eps;
+  uint32_t readsEarly; /* nothing before this launch writes the weights */
 } NormParameters;
 
 enum { NormThreads = 256 };

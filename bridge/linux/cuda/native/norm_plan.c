@@ -59,6 +59,7 @@ uint32_t cudaNormPlan(const CudaNativeDevice *device, const CudaNativeCommand *c
       .rows = (uint32_t)rows,
       .fours = fours,
       .eps = arguments.eps,
+      .readsEarly = command->unwritten >> (adds ? AddWeight : NormWeight) & 1,
   };
   const uint32_t blockRows = NormThreads / kernel->threads;
   *out = (CudaNativeLaunch){

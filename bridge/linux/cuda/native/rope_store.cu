@@ -49,8 +49,15 @@ template <bool IsHalf, u32 Type> DEVICE void turnAndStore(const RopeStoreParamet
   const u64 keyRow = (u64)row * p.kvHeads * p.headDim;
   const float *key = (const float *)p.key + keyRow, *value = (const float *)p.value + keyRow;
 
-  waitForPrevious();
+  allowNext();
+  if (!p.readsEarly) waitForPrevious();
   const u32 slot = ((const u32 *)p.slots)[row];
+  if (threadIndex() < p.headDim / 2) {
+    const float angle = (float)((const u32 *)p.positions)[row] * ((const float *)p.frequencies)[threadIndex()];
+    const Direction d = directionOf(angle, p.magnitude);
+    directions[threadIndex()] = f32x2{d.cosine, d.sine};
+  }
+  if (p.readsEarly) waitForPrevious();
   const u32 rowLength = p.kvHeads * p.headDim;
   const u64 rowBytes = Type == RopeStore_f32 ? rowLength * 4 : Type == RopeStore_f16 ? rowLength * 2 : rowLength / 32 * 34;
   const u64 slotOffset = slot == SkippedSlot ? 0 : slot * rowBytes;
@@ -75,14 +82,7 @@ template <bool IsHalf, u32 Type> DEVICE void turnAndStore(const RopeStoreParamet
       unit.first = *(const f32x4 *)(from + unit.a);
       if constexpr (IsHalf) unit.second = *(const f32x4 *)(from + unit.b);
     }
-    if (begin == 0) {
-      if (threadIndex() < p.headDim / 2) {
-        const float angle = (float)((const u32 *)p.positions)[row] * ((const float *)p.frequencies)[threadIndex()];
-        const Direction d = directionOf(angle, p.magnitude);
-        directions[threadIndex()] = f32x2{d.cosine, d.sine};
-      }
-      syncThreads();
-    }
+    if (begin == 0) syncThreads(); // directions are there
     UNROLL for (u32 i = 0; i < AtOnce; ++i) {
       Unit &unit = units[i];
       const bool isOne = unit.a != 0xffffffff;
@@ -111,7 +111,6 @@ template <bool IsHalf, u32 Type> DEVICE void turnAndStore(const RopeStoreParamet
       if constexpr (IsHalf) storeFour<Type>(cache, unit.b, unit.second, isStored);
     }
   }
-  allowNext();
 }
 
 constexpr bool IsHalf_interleaved = false, IsHalf_half = true;

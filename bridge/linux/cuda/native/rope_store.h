@@ -10,6 +10,7 @@ typedef struct RopeStoreParameters {
   uint64_t keyCache, valueCache;                       /* [slots, kvHeads, headDim] */
   uint32_t heads, kvHeads, headDim;
   float magnitude;
+  uint32_t readsEarly; /* nothing before this launch writes positions, frequencies and slots */
 } RopeStoreParameters;
 
 enum { RopeStoreThreads = 256, RopeStoreMaxHeadDim = 256 };

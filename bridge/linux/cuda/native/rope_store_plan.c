@@ -113,6 +113,8 @@ uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeComma
       .kvHeads = keyArguments->heads,
       .headDim = first.headDim,
       .magnitude = first.magnitude,
+      .readsEarly = (query->unwritten >> RopePositions & 1) && (query->unwritten >> RopeFrequencies & 1) &&
+                    (store->unwritten >> StoreSlots & 1),
   };
   *out = (CudaNativeLaunch){
       .kernel = kernel->name,
