@@ -16,6 +16,8 @@ import { findWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
 /** Positions of a sequence unless told: a longer context is memory that few texts use. */
 const DEFAULT_CONTEXT_LENGTH = 4096;
 const DEFAULT_BATCH_SIZE = 128;
+/** Where the device is not the CPU itself, which takes more rows to keep it busy, and to read the weights less often. */
+const LARGE_BATCH_SIZE = 512;
 /** Where the device is not the CPU itself: enough for JavaScript to be late now and then, and little work in vain at an end. */
 const DEFAULT_TOKENS_IN_FLIGHT = 4;
 /** Fewer than the submissions that a queue takes at once. */
@@ -44,7 +46,10 @@ export type LoadOptions = {
   readonly device?: string | Device;
   /** Positions that each sequence can hold. Memory grows with it. Default: what the model was trained for, at most 4096. */
   readonly contextLength?: number;
-  /** Rows of a prompt that are computed at once. More are faster on large devices and take more memory. Default: 128. */
+  /**
+   * Rows of a prompt that are computed at once. More are faster on large devices and take more memory. Default: 128 on the
+   * CPU, else 512.
+   */
   readonly batchSize?: number;
   /** Sequences that can be open at once, each with room for a whole context. Memory grows with it. Default: 1. */
   readonly maxSequences?: number;
@@ -117,6 +122,8 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
   const device = typeof options.device === "object" ? options.device : owned.use(Device.open(options.device));
   const tokensInFlight = options.tokensInFlight ?? (device.info.serialLanes ? 0 : DEFAULT_TOKENS_IN_FLIGHT);
   const modelOptions = { ...resolved, tokensInFlight };
+  if (options.batchSize === undefined && !device.info.serialLanes)
+    modelOptions.batchSize = Math.min(LARGE_BATCH_SIZE, resolved.contextLength * resolved.maxSequences);
   await begin("placing the weights", PLACING_BEGINS);
   const parts: ModelParts = {
     config: file.config,

@@ -10,6 +10,9 @@ import { Sequence } from "./sequence.ts";
 import { Step } from "./step.ts";
 import type { WeightBuffers } from "./weight_buffers.ts";
 
+/** A step that was submitted; `done` is undefined where that failed. */
+type Flight = { readonly step: Step; readonly rows: readonly Row[]; done: Promise<void> | undefined };
+
 /**
  * A model on a device: the weights, the KV cache and the compiled steps. Rows go in, logits come out; text is not its
  * business.
@@ -28,6 +31,8 @@ export class Model implements Disposable {
   readonly #steps: (Step | undefined)[] = [];
   readonly #vocabularySize: number;
   readonly #owned: DisposableStack;
+  /** That are on their way at once. A device that is the CPU itself gains nothing by more. */
+  readonly #mostSteps: number;
   /** Settles when the call that runs now, and all that wait before the next one, are done. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -55,6 +60,7 @@ export class Model implements Disposable {
     );
     const chosen = graphs.chosen && owned.use(new ChosenTokens(device, graphs.chosen));
     this.#device = device;
+    this.#mostSteps = device.info.serialLanes ? 1 : 3;
     this.#graphs = graphs;
     this.#buffers = graphs.bind({
       weights: weights.buffers,
@@ -99,29 +105,58 @@ export class Model implements Disposable {
       this.#checkAlive();
       for (const { sequence } of rows) if (sequence.isOpenIn(this.cache)) sequence.forgetReserved();
       checkRows(rows, this.cache, this.#vocabularySize);
-      for (const part of splitRows(rows, this.#graphs.limits[this.#graphs.limits.length - 1])) {
-        signal?.throwIfAborted();
-        await this.#step(part, onLogits);
-      }
+      const parts = splitRows(rows, this.#graphs.limits[this.#graphs.limits.length - 1]);
+      await this.#runSteps(parts, onLogits, signal);
     } finally {
       resolve();
     }
   }
 
-  async #step(rows: readonly Row[], onLogits: (logits: Float32Array) => void): Promise<void> {
-    const step = this.#stepFor(rows.length);
-    try {
-      step.prepare(rows);
-      await step.run();
+  /** Steps without logits need not be waited for before the next one: the device does what it is given in order. */
+  async #runSteps(
+    parts: Iterable<readonly Row[]>,
+    onLogits: (logits: Float32Array) => void,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const flights: Flight[] = [];
+    const land = async ({ step, rows, done }: Flight): Promise<void> => {
+      await done;
       this.#checkAlive();
+      flights.shift();
+      let wanted = 0;
+      for (const row of rows) if (row.wantsLogits) onLogits(step.logits(wanted++));
+    };
+    try {
+      for (const rows of parts) {
+        signal?.throwIfAborted();
+        const flight: Flight = { step: this.#stepFor(rows.length), rows, done: undefined };
+        flights.push(flight);
+        flight.step.prepare(rows);
+        flight.done = flight.step.run();
+        flight.done.catch(() => {}); // whoever awaits it hears of it
+        // Logits are there until the step runs again.
+        const most = rows.some(({ wantsLogits }) => wantsLogits) ? 0 : this.#mostSteps - 1;
+        while (flights.length > most) await land(flights[0]);
+      }
+      while (flights.length > 0) await land(flights[0]);
     } catch (error) {
+      await this.#rewindFailed(flights);
+      throw error;
+    }
+  }
+
+  /** Takes the sequences back to before the first step that failed, once all are over. */
+  async #rewindFailed(flights: readonly Flight[]): Promise<void> {
+    const results = await Promise.allSettled(flights.map(({ done }) => done));
+    const failed = results.findIndex(
+      ({ status }, i) => status === "rejected" || flights[i].done === undefined,
+    );
+    if (failed < 0) return;
+    for (const { rows } of flights.slice(failed)) {
       for (const { sequence, position } of rows) {
         if (sequence.isOpenIn(this.cache) && sequence.length > position) sequence.rewind(position);
       }
-      throw error;
     }
-    let wanted = 0;
-    for (const row of rows) if (row.wantsLogits) onLogits(step.logits(wanted++));
   }
 
   /** Steps whose logits nobody gets need not wait for a turn: the device does what it is given in order. */
