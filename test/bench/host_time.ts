@@ -1,7 +1,9 @@
 // What a generated token costs the host, beside what the driver's library takes: over the one that stands for CUDA's, which
 // runs no kernels, so that all that is left is ours. Tokens are chosen on the "device", some in flight.
 //   bun run test/bench/host_time.ts [--layers 22] [--in-flight 4] [--tokens 2000] [--rounds 9]
-// `make test-artifacts` builds that library. Printed are medians, the least and the most.
+//     [--step-time 600]
+// `make test-artifacts` builds that library. Printed are medians, the least and the most. With a step time, in
+// microseconds, whoever waits for a step waits so long: threads sleep as they would beside a GPU.
 import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     "in-flight": { type: "string", default: "4" },
     tokens: { type: "string", default: "2000" },
     rounds: { type: "string", default: "9" },
+    "step-time": { type: "string", default: "0" },
   },
 });
 const tokens = Number(values.tokens);
@@ -27,7 +30,7 @@ const folder = join(
 );
 if (process.env.LD_LIBRARY_PATH !== folder) {
   const { exitCode } = Bun.spawnSync([process.execPath, ...process.argv.slice(1)], {
-    env: { ...process.env, LD_LIBRARY_PATH: folder },
+    env: { ...process.env, LD_LIBRARY_PATH: folder, FAKE_CUDA_STEP_US: values["step-time"] },
     stdio: ["inherit", "inherit", "inherit"],
   });
   process.exit(exitCode);

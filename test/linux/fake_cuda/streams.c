@@ -1,6 +1,8 @@
 /* streams.c: what is put on a stream runs when somebody waits for it. */
 #include "internal.h"
 
+#include <unistd.h>
+
 struct CUstream_st {
   Object object;
   unsigned number;
@@ -131,6 +133,8 @@ EXPORT CudaResult cuEventRecord(CudaEvent event, CudaStream stream) {
 }
 
 EXPORT CudaResult cuEventSynchronize(CudaEvent event) {
+  const char *microseconds = getenv("FAKE_CUDA_STEP_US");
+  if (microseconds && atoi(microseconds) > 0) usleep((unsigned)atoi(microseconds));
   CALL(true);
   NEED(fakeIs(event, KindEvent), "cuEventSynchronize of nonsense");
   if (event->isPending) drain(event->stream, event);
