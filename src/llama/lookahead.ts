@@ -15,7 +15,7 @@ export type ChoosingModel = {
    * after. Resolves when that is made. Throws where the position cannot be reserved.
    */
   submit(sequence: Sequence, token: number, choice: Uint32Array): Promise<void>;
-  /** What was chosen at a place. */
+  /** What was chosen at a place. Throws where the model has gone meanwhile. */
   read(place: number): number;
 };
 
@@ -23,9 +23,11 @@ export type ChoosingModel = {
 type Flight = {
   readonly choice: Uint32Array;
   readonly place: number;
-  /** Resolves to the seconds that it took, from the end of the step before where it waited for that. */
-  readonly seconds: Promise<number>;
+  /** Resolves to the seconds that it took, from the end of the step before where it waited for that, or to what it failed with. */
+  readonly landed: Promise<number | Failure>;
 };
+
+type Failure = { readonly error: unknown };
 
 /**
  * The tokens of one generation, each chosen on the device from the logits after the one before. A step takes its token from
@@ -70,12 +72,11 @@ export class Lookahead implements Disposable {
     while (this.#flights.length + 1 < inFlight && this.#nextPosition <= this.#last && sequence.hasRoom) {
       this.#submit(FROM_CHOSEN + this.#model.place(sequence, this.#nextPosition - 1));
     }
-    const seconds = await flight.seconds.catch((error: unknown) => {
-      this.#giveUp();
-      if (sequence.length > position) sequence.rewind(position);
-      throw error;
-    });
-    return { token: this.#model.read(flight.place), seconds };
+    const landed = await flight.landed;
+    if (typeof landed === "number") return { token: this.#model.read(flight.place), seconds: landed };
+    this.#giveUp();
+    if (sequence.length > position) sequence.rewind(position);
+    throw landed.error;
   }
 
   get #nextPosition(): number {
@@ -86,14 +87,18 @@ export class Lookahead implements Disposable {
     const choice = this.#unused.shift() ?? this.#draw();
     const place = this.#model.place(this.#sequence, this.#nextPosition);
     const start = performance.now();
-    const seconds = this.#model.submit(this.#sequence, token, choice).then(() => {
+    const land = (): number => {
       const end = performance.now();
       const begin = Math.max(start, this.#lastEnd);
       this.#lastEnd = end;
       return (end - begin) / 1e3;
+    };
+    const fail = (error: unknown): Failure => ({ error });
+    this.#flights.push({
+      choice,
+      place,
+      landed: this.#model.submit(this.#sequence, token, choice).then(land, fail),
     });
-    seconds.catch(() => {}); // whoever awaits it hears of a failure; nobody may
-    this.#flights.push({ choice, place, seconds });
   }
 
   #draw(): Uint32Array {

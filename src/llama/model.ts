@@ -165,12 +165,15 @@ export class Model implements Disposable {
     return {
       layout: chosen.layout,
       place,
-      read: (at) => chosen.read(at, this.#vocabularySize),
+      read: (at) => {
+        this.#checkAlive();
+        return chosen.read(at, this.#vocabularySize);
+      },
       submit: (sequence, token, choice) => {
         this.#checkAlive();
         const position = sequence.length + sequence.reserved;
         this.single.prepareChoice(sequence, token, choice, place(sequence, position));
-        return this.single.run().then(() => this.#checkAlive());
+        return this.single.run();
       },
     };
   }

@@ -201,9 +201,13 @@ export class Plan implements Disposable {
    *
    * @returns when the outputs are ready
    */
-  async runAsync(): Promise<void> {
-    this.#check();
-    await this.#device.queue.submit(this.program, this.#words);
+  runAsync(): Promise<void> {
+    try {
+      this.#check();
+      return this.#device.queue.submit(this.program, this.#words);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** The program for people: each dispatch with its shapes and places, barriers between. */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FirstCommands = 4, FirstKept = 64, FirstOperations = 4, BlockBytes = 16384 };
+enum { FirstKept = 64, FirstOperations = 4, BlockBytes = 16384 };
 
 static double now(void) {
   struct timespec time;
@@ -48,6 +48,24 @@ static void *grow(void *items, size_t count, size_t itemSize) {
   operationCount = operationCapacity = 0;
 }
 
+/* Most command buffers take few commands, which are large: they take turns with the same memory. */
+- (void)takeSpare {
+  QueueState *shared = queue->state;
+  pthread_mutex_lock(&shared->lock);
+  commands = shared->spareCount > 0 ? shared->spare[--shared->spareCount] : NULL;
+  pthread_mutex_unlock(&shared->lock);
+  commandCapacity = commands ? QueueSpareCommands : 0;
+}
+
+- (void)giveSpare {
+  QueueState *shared = queue->state;
+  pthread_mutex_lock(&shared->lock);
+  const bool isKept = commandCapacity == QueueSpareCommands && shared->spareCount < QueueSpares;
+  if (isKept) shared->spare[shared->spareCount++] = commands;
+  pthread_mutex_unlock(&shared->lock);
+  if (!isKept) free(commands);
+}
+
 - (void)releaseWhatIsKept {
   [self releaseOperations];
   for (NSUInteger i = 0; i < usedCount; i++) MTLEndUse(used[i]);
@@ -66,7 +84,7 @@ static void *grow(void *items, size_t count, size_t itemSize) {
     free(blocks);
     blocks = following;
   }
-  free(commands);
+  if (commands) [self giveSpare];
   commands = NULL;
   commandCount = commandCapacity = 0;
 }
@@ -87,8 +105,9 @@ static void *grow(void *items, size_t count, size_t itemSize) {
 /* ---- encoding ---------------------------------------------------------------------------------------------------- */
 
 - (DriverCommand *)append:(DriverCommandKind)kind {
+  if (!commands) [self takeSpare];
   if (commandCount == commandCapacity) {
-    uint32_t capacity = commandCapacity ? commandCapacity * 2 : FirstCommands;
+    uint32_t capacity = commandCapacity ? commandCapacity * 2 : QueueSpareCommands;
     commands = grow(commands, capacity, sizeof *commands);
     commandCapacity = capacity;
   }

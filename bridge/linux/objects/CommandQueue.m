@@ -62,6 +62,7 @@ static LinuxCommandBuffer *takeNext(QueueState *state, bool waits) {
 
 static void freeState(QueueState *state) {
   if (state->driverQueue) state->driver->freeQueue(state->driverQueue);
+  for (unsigned i = 0; i < state->spareCount; i++) free(state->spare[i]);
   pthread_cond_destroy(&state->changed);
   pthread_mutex_destroy(&state->lock);
   pthread_mutex_destroy(&state->startLock);

@@ -6,6 +6,9 @@
 
 enum { MostBytes = 4096 };
 
+/* What an encoder has before anything is bound. */
+static const BoundArgument nothing[DriverMaxBuffers];
+
 @implementation LinuxComputeCommandEncoder
 
 - (id)initWithCommandBuffer:(LinuxCommandBuffer *)commands dispatchType:(MTLDispatchType)dispatchType {
@@ -14,6 +17,11 @@ enum { MostBytes = 4096 };
   type = dispatchType;
   firstDeclared = commands->declaredCount;
   return self;
+}
+
+- (void)dealloc {
+  free(arguments);
+  [super dealloc];
 }
 
 - (MTLDispatchType)dispatchType {
@@ -34,7 +42,13 @@ enum { MostBytes = 4096 };
   [self requireOpen];
   if (index >= DriverMaxBuffers)
     MTLBreakRule(@"MTLBufferIndex", @"buffer index %lu is not below %d", index, DriverMaxBuffers);
+  if (!arguments) arguments = calloc(DriverMaxBuffers, sizeof *arguments);
+  if (!arguments) [NSException raise:NSMallocException format:@"no memory to bind arguments"];
   return &arguments[index];
+}
+
+- (const BoundArgument *)bound {
+  return arguments ? arguments : nothing;
 }
 
 - (void)setBytes:(const void *)bytes length:(NSUInteger)length atIndex:(NSUInteger)index {
@@ -84,9 +98,9 @@ enum { MostBytes = 4096 };
 /* ---- dispatching --------------------------------------------------------------------------------------------------- */
 
 - (DriverCommand *)appendDispatch:(MTLSize)size {
-  MTLCheckArguments([self owner], pipeline->function, arguments, memoryLengths);
+  MTLCheckArguments([self owner], pipeline->function, [self bound], memoryLengths);
   DriverCommand *command = [commandBuffer append:DriverCommandDispatch];
-  MTLWriteArguments(command, pipeline->function, arguments, memoryLengths);
+  MTLWriteArguments(command, pipeline->function, [self bound], memoryLengths);
   command->dispatch.threadsPerThreadgroup[0] = (uint32_t)size.width;
   command->dispatch.threadsPerThreadgroup[1] = (uint32_t)size.height;
   command->dispatch.threadsPerThreadgroup[2] = (uint32_t)size.depth;
@@ -160,11 +174,11 @@ enum { MostBytes = 4096 };
   operation->declaredCount = commandBuffer->declaredCount - firstDeclared;
   if (executed->inheritsPipeline) operation->pipeline = pipeline;
   if (executed->inheritsBuffers) {
-    operation->arguments = malloc(sizeof arguments);
+    operation->arguments = malloc(sizeof nothing);
     operation->memoryLengths = malloc(sizeof memoryLengths);
     if (!operation->arguments || !operation->memoryLengths)
       [NSException raise:NSMallocException format:@"no memory to inherit buffers"];
-    memcpy(operation->arguments, arguments, sizeof arguments);
+    memcpy(operation->arguments, [self bound], sizeof nothing);
     memcpy(operation->memoryLengths, memoryLengths, sizeof memoryLengths);
   }
   [self finishCommand];

@@ -137,6 +137,8 @@ typedef struct CommandBufferList {
  * Where the device runs beside the CPU, whoever commits also starts what can be started, so that the device goes from one
  * command buffer to the next by itself; the thread then waits for each, and calls the handlers.
  */
+enum { QueueSpares = 8, QueueSpareCommands = 4 /* that each has room for */ };
+
 typedef struct QueueState {
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -149,6 +151,8 @@ typedef struct QueueState {
   uint64_t enqueuedCount; /* how many there have been */
   uint64_t completed;     /* how many of them are done, handlers included, and released by the thread */
   NSUInteger most;
+  DriverCommand *spare[QueueSpares]; /* arrays of commands for command buffers to come */
+  unsigned spareCount;
   bool isStopping;
   bool hasThread;
   pthread_t thread;
@@ -253,7 +257,7 @@ typedef struct BoundArgument {
  @public
   MTLDispatchType type;
   PipelineCode *pipeline; /* kept or used by the command buffer */
-  BoundArgument arguments[DriverMaxBuffers];
+  BoundArgument *arguments; /* DriverMaxBuffers of them, once one is bound; NULL before */
   uint32_t memoryLengths[DriverMaxThreadgroupMemories];
   NSUInteger firstDeclared; /* of the command buffer's, that is this encoder's */
 }
