@@ -33,7 +33,7 @@ $(BENCH)/%: test/bench/%.c make/bench.mk
 
 # How the CPU device's threads scale, measured and simulated: programs that need nothing beside them.
 ifneq ($(LAYER),)
-DEVICE_OBJECTS := $(call object,$(filter bridge/linux/cpu/%,$(LAYER))) $(call native_objects,$(ARCH))
+DEVICE_OBJECTS := $(call object,$(filter bridge/linux/cpu/% bridge/linux/cuda/% bridge/linux/msl/%,$(LAYER))) $(call native_objects,$(ARCH))
 $(BENCH)/pool_scaling $(BENCH)/pool_simulation: $(BENCH)/%: test/bench/%.c test/bench/model_step.h $(DEVICE_OBJECTS)
 	@mkdir -p $(dir $@) && $(CLANG) $(CFLAGS) $(filter %.c %.o,$^) -static -lpthread -lm -o $@
 endif

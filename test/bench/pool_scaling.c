@@ -131,10 +131,17 @@ static void profileStep(const char *title, const ModelStep *step, uint32_t round
   fflush(stdout);
 }
 
-/** Random weights: a stretch of them again and again. */
+/** Random weights: a stretch of them again and again, in a file that is mapped as models are, and so in small pages. */
 static uint8_t *makeWeights(const WeightType *type, uint64_t bytes) {
   const uint64_t stretch = (uint64_t)65536 * type->bytes;
-  uint8_t *weights = stepMemory(bytes + stretch);
+  const int file = memfd_create("weights", 0);
+  uint8_t *weights = MAP_FAILED;
+  if (file >= 0 && ftruncate(file, (off_t)(bytes + stretch)) == 0)
+    weights = mmap(NULL, bytes + stretch, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (weights == MAP_FAILED) {
+    fprintf(stderr, "there are no %llu MB of memory for a file of weights\n", (unsigned long long)(bytes >> 20));
+    exit(1);
+  }
   Random random = {1};
   randomWeights(type, weights, 65536, -4, &random);
   for (uint64_t done = stretch; done < bytes; done += stretch) memcpy(weights + done, weights, stretch);

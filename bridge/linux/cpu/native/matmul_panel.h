@@ -125,8 +125,6 @@ INLINE Shorts arranged(Shorts v) {
 /** Bits shift .. of the bytes 0 and 2 of words, as numbers of 16 bits; of 1 and 3, with `shift` 8 more. */
 INLINE Shorts bits_of(Ints words, int shift, int mask) { return (Shorts)((words >> shift) & mask * 0x10001); }
 
-#define METHOD inline __attribute__((always_inline)) // of objects
-
 /** The place of the elements of a vector among the weights of its rows. */
 struct PanelWriter {
   PanelVector *weights; // of the first element

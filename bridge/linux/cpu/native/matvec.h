@@ -5,8 +5,32 @@
  * R. The sum of an output is made in the same order for any R and M.
  */
 
-/** Weights ahead of those in use that are asked for: what arrives while memory answers. */
-enum : uint32_t { BytesAhead = 2048 };
+/**
+ * Weights ahead of those in use that are asked for: what arrives while memory answers, and from the next page, as processors that
+ * foresee what is wanted stop at a page's end, and mapped files have small ones.
+ */
+#ifndef NATIVE_BYTES_AHEAD // test/bench/pool_scaling.c may be built with other ones
+#define NATIVE_BYTES_AHEAD 4096
+#endif
+enum : uint32_t { BytesAhead = NATIVE_BYTES_AHEAD };
+
+/** How far ahead, where `skipped` bytes are passed over behind the end of each row. */
+struct Ahead {
+  uint64_t bytes, left; // left: of the row that is asked for
+
+  INLINE Ahead of(uint64_t rowBytes, uint64_t skipped) {
+    if (rowBytes == 0) return {};
+    return {BytesAhead + BytesAhead / rowBytes * skipped, rowBytes - BytesAhead % rowBytes};
+  }
+  METHOD void advance(uint64_t by, uint64_t rowBytes, uint64_t skipped) {
+    if (left > by) {
+      left -= by;
+      return;
+    }
+    left += rowBytes - by;
+    bytes += skipped;
+  }
+};
 
 /** Parts that have the scale of one run. */
 template <typename Runs>
@@ -89,10 +113,10 @@ __attribute__((noinline)) static void multiply(const uint8_t *const (&rows)[R], 
   Runs offsets[R][M] = {};
   for (uint32_t r = 0; r < R; r++) groups[r] = rows[r];
   for (uint32_t m = 0; m < M; m++) activations[m] = x[m];
-  for (uint32_t g = 0; g < k / GroupElements; g++) {
-    const uint64_t ahead = BytesAhead + (uint64_t(g) * W::GroupBytes + BytesAhead < rowBytes ? 0 : skipped);
+  Ahead ahead = Ahead::of(rowBytes, skipped);
+  for (uint32_t g = 0; g < k / GroupElements; g++, ahead.advance(W::GroupBytes, rowBytes, skipped)) {
     for (uint32_t r = 0; r < R; r++)
-      for (uint32_t i = 0; i < W::GroupBytes; i += 64) __builtin_prefetch(groups[r] + ahead + i);
+      for (uint32_t i = 0; i < W::GroupBytes; i += 64) __builtin_prefetch(groups[r] + ahead.bytes + i);
     add_group<W>(groups, activations, sums, offsets);
     for (uint32_t r = 0; r < R; r++) groups[r] += W::GroupBytes;
     for (uint32_t m = 0; m < M; m++) activations[m]++;
@@ -137,15 +161,15 @@ __attribute__((noinline)) static void multiply(const uint8_t *const (&rows)[R], 
                      float *const (&out)[R][M]) {
   constexpr uint32_t Step = 2 * Lanes, StepBytes = Step * W::Bytes;
   const uint64_t rowBytes = uint64_t(k) * W::Bytes;
+  Ahead ahead = Ahead::of(rowBytes, skipped);
   Floats sums[R][M][2] = {};
-  for (uint64_t i = 0; i < k; i += Step) {
+  for (uint64_t i = 0; i < k; i += Step, ahead.advance(StepBytes, rowBytes, skipped)) {
     const uint64_t at = i * W::Bytes;
     const uint32_t count = uint32_t(k - i);
     if (count >= Step) {
-      const uint64_t ahead = at + BytesAhead + (at + BytesAhead < rowBytes ? 0 : skipped);
       for (uint32_t r = 0; r < R; r++) {
-        if (at % 64 < StepBytes) __builtin_prefetch(rows[r] + ahead);
-        if (StepBytes > 64) __builtin_prefetch(rows[r] + ahead + 64);
+        if (at % 64 < StepBytes) __builtin_prefetch(rows[r] + at + ahead.bytes);
+        if (StepBytes > 64) __builtin_prefetch(rows[r] + at + ahead.bytes + 64);
       }
       for (uint32_t j = 0; j < 2; j++) {
         Floats activations[M];

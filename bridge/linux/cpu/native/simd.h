@@ -20,6 +20,7 @@ typedef uint16_t Ushorts __attribute__((vector_size(4 * NATIVE_LANES)));
 typedef uint32_t Uints __attribute__((vector_size(4 * NATIVE_LANES)));
 
 #define INLINE static inline __attribute__((always_inline))
+#define METHOD inline __attribute__((always_inline)) // of objects
 
 /** Vectors at addresses of any alignment. */
 template <typename V> INLINE V load(const void *address) {
