@@ -4,7 +4,7 @@
  * With NATIVE_AMX_EMULATED tiles are memory and their instructions plain C++, as Intel's manual describes them, so that the
  * kernels can be tested where there are none; a use that a processor would refuse is a trap.
  */
-enum : uint32_t { TileRows = 16, TileRowBytes = 64, TileElements = 32 }; // of two bytes, in a row
+enum : uint32_t { TileRows = 16, TileRowBytes = 64, TileElements = 32 /* of two bytes, in a row */ };
 
 #ifdef NATIVE_AMX_EMULATED
 struct EmulatedTiles {
@@ -101,5 +101,23 @@ template <int Sums, int X, int W> INLINE void add_products() {
   }
 #else
   _tile_dpbf16ps(Sums, X, W);
+#endif
+}
+
+/**
+ * Sums[m][n] += sum over k < 64 of X[m][k] W[k][n]: whole numbers of 32 bits += bytes * bytes, all with signs. A row of the tile X is
+ * one of the matrix; a row j of the tile W has the elements k = 4 j .. 4 j + 3 of each column n side by side.
+ */
+template <int Sums, int X, int W> INLINE void add_byte_products() {
+#ifdef NATIVE_AMX_EMULATED
+  const auto *x = (const int8_t (*)[TileRowBytes])tile_of(X), *w = (const int8_t (*)[TileRowBytes])tile_of(W);
+  for (uint32_t m = 0; m < TileRows; m++) {
+    auto *sums = (uint32_t *)tile_of(Sums)[m]; // which may overflow
+    for (uint32_t j = 0; j < TileRows; j++)
+      for (uint32_t n = 0; n < 16; n++)
+        for (uint32_t i = 0; i < 4; i++) sums[n] += uint32_t(x[m][4 * j + i] * w[j][4 * n + i]);
+  }
+#else
+  _tile_dpbssd(Sums, X, W);
 #endif
 }

@@ -20,7 +20,6 @@
 #include "attention.h"
 #include "elementwise.h"
 #include "kv.h"
-#include "matmul.h"
 #include "norm.h"
 #include "rope.h"
 #include "rows.h"
@@ -29,6 +28,7 @@
 #include "blocks.h"
 #include "superblocks.h"
 
+#include "matmul.h"
 #include "matvec.h"
 
 #include "product.h"

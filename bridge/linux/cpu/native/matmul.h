@@ -8,21 +8,24 @@
  */
 namespace many_rows {
 #include "matmul_panel.h"
+#include "matmul_sums.h"
 
+#include "matmul_float.h"
+#ifdef NATIVE_AMX
+#include "matmul_amx_float.h"
+#include "matmul_amx_weights.h"
+
+#include "matmul_amx.h"
+#else
 #ifdef NATIVE_DOTPROD
 #include "matmul_bytes.h"
 #endif
 #include "matmul_activations.h"
 #include "matmul_blocks.h"
-#include "matmul_float.h"
 #include "matmul_superblocks.h"
-#ifdef NATIVE_AMX
-#include "matmul_amx.h"
-#include "matmul_amx_float.h"
-#else
+
 #include "matmul_tile.h"
 #endif
-
 
 /** out[rows, n] = x[rows, k] times the transpose of w[n, k]. */
 struct Product {
@@ -42,19 +45,16 @@ enum : uint32_t {
   // More would save reading activations again, and cost a second cache's place for sums.
 #ifdef NATIVE_AMX
   PieceOutputs = 256,
-  MostPieceRows = 512, // weights take long to be made, and the second cache is large
   EnoughPieces = 8,
   WholeBlockOutputs = PanelRows, // rows stay together down to so many outputs
 #else
   PieceOutputs = 128,
-  MostPieceRows = 264, // whole tiles of all kinds
   EnoughPieces = 32,   // with fewer, pieces are made smaller
   WholeBlockOutputs = PieceOutputs / 2, // rows stay together down to so many outputs
 #endif
   EnoughPerThread = 4,
   PiecePanels = PieceOutputs / PanelRows,
   FewestPieceRows = 96,
-  RowsPerPreparingPiece = 4,
 };
 
 /** Of a dispatch whose buffers have been checked. */
@@ -94,7 +94,7 @@ template <typename Kind> static ProductPieces product_pieces(uint64_t rows, uint
 
 template <typename Kind> struct PieceMemory {
   typename Kind::Panel panel;
-  Floats sums[PiecePanels][MostPieceRows][PanelVectors];
+  typename Kind::Sums sums[PiecePanels];
 };
 
 // ---- pieces --------------------------------------------------------------------------------------------------------
@@ -126,31 +126,32 @@ struct NextSlice {
 
 /** A panel times all rows of a block. The last tiles are smaller ones, so that few of their rows are none. */
 template <typename Kind>
-static void multiply_rows(const typename Kind::Panel &panel, const typename Kind::Slice &x, const NextSlice &next, uint32_t rows,
-                          uint32_t count, bool isFirst, Floats (*sums)[PanelVectors]) {
+static void multiply_rows(typename Kind::Panel &panel, const typename Kind::Slice &x, const NextSlice &next, uint32_t rows,
+                          uint32_t count, bool isFirst, typename Kind::Sums &sums) {
   constexpr uint32_t difference = Kind::tileRows - Kind::smallTileRows;
   const uint32_t tiles = (rows + Kind::tileRows - 1) / Kind::tileRows;
   const uint32_t spare = (tiles * Kind::tileRows - rows) / difference, small = spare < tiles ? spare : tiles;
   uint32_t row = 0;
   for (; row < (tiles - small) * Kind::tileRows; row += Kind::tileRows) {
     next.fetch_rows(row, Kind::tileRows, Kind::rowBytes);
-    Kind::template multiply<Kind::tileRows>(panel, Kind::from_row(x, row), count, isFirst, sums + row);
+    Kind::template multiply<Kind::tileRows>(panel, Kind::from_row(x, row), count, isFirst, sums.from(row));
   }
   for (; row < rows; row += Kind::smallTileRows) {
     next.fetch_rows(row, Kind::smallTileRows, Kind::rowBytes);
-    Kind::template multiply<Kind::smallTileRows>(panel, Kind::from_row(x, row), count, isFirst, sums + row);
+    Kind::template multiply<Kind::smallTileRows>(panel, Kind::from_row(x, row), count, isFirst, sums.from(row));
   }
+  Kind::finish(panel);
 }
 
 /** out[row, first ..] of `rows` rows, as far as there are so many outputs: row after row, each of which is far from the next. */
 template <typename Kind>
 static void write_outputs(const PieceMemory<Kind> *memory, float *out, uint32_t n, uint64_t first, uint32_t rows, uint32_t panels) {
-  for (uint32_t row = 0; row < rows; row++, out += n)
-    for (uint32_t p = 0; p < panels; p++)
-      for (uint32_t v = 0; v < PanelVectors; v++) {
-        const uint64_t output = first + p * PanelRows + v * Lanes;
-        if (output < n) store_f32(out + output, memory->sums[p][row][v], uint32_t(n - output));
-      }
+  constexpr uint32_t together = Kind::Sums::writtenRows;
+  for (uint32_t row = 0; row < rows; row += together)
+    for (uint32_t p = 0; p < panels; p++) {
+      const uint64_t output = first + p * PanelRows;
+      memory->sums[p].write(row, rows - row, n - output, out + row * uint64_t(n) + output, n);
+    }
 }
 
 template <typename Kind> static void multiply_piece(const NativeRun *run, const Product &product, uint32_t piece) {
@@ -184,15 +185,13 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
 
 /** Rows of activations for phase 1; the last piece clears what fills them up. */
 template <typename Kind> static void prepare_piece(const NativeRun *run, const Product &product, uint64_t piece) {
-  const uint64_t first = piece * RowsPerPreparingPiece, filled = filled_up<Kind>(product.rows);
-  const uint64_t end = first + RowsPerPreparingPiece < product.rows ? first + RowsPerPreparingPiece : filled;
-  for (uint64_t row = first; row < end; row++) {
-    for (uint64_t start = 0; start < product.k; start += Kind::sliceLength) {
-      const auto to = Kind::from_row(Kind::slice_at(run->shared, filled, start / Kind::sliceLength), row);
-      const uint32_t count = product.k - start < Kind::sliceLength ? uint32_t(product.k - start) : uint32_t(Kind::sliceLength);
-      if (row < product.rows) Kind::put(to, product.x + row * product.k + start, count);
-      else Kind::clear(to);
-    }
+  const uint64_t first = piece * Kind::preparedRows, filled = filled_up<Kind>(product.rows), left = product.rows - first;
+  const auto all = uint32_t(left > Kind::preparedRows ? uint64_t(Kind::preparedRows) : filled - first);
+  const uint32_t rows = left < all ? uint32_t(left) : all;
+  for (uint64_t start = 0; start < product.k; start += Kind::sliceLength) {
+    const auto to = Kind::from_row(Kind::slice_at(run->shared, filled, start / Kind::sliceLength), first);
+    const uint32_t count = product.k - start < Kind::sliceLength ? uint32_t(product.k - start) : uint32_t(Kind::sliceLength);
+    Kind::prepare(to, product.x + first * product.k + start, product.k, rows, all, count);
   }
 }
 
@@ -232,8 +231,7 @@ template <typename Kind, uint32_t GroupRows> static bool plan_product(const Driv
   plan->sharedBytes = sharedBytes;
   plan->threadBytes = sizeof(PieceMemory<Kind>);
   plan->phaseCount = 2;
-  plan->phases[0] = {uint32_t((made.rows + RowsPerPreparingPiece - 1) / RowsPerPreparingPiece),
-                     float(made.k * RowsPerPreparingPiece) * 0.3f};
+  plan->phases[0] = {uint32_t((made.rows + Kind::preparedRows - 1) / Kind::preparedRows), float(made.k * Kind::preparedRows) * 0.3f};
   plan->phases[1] = {uint32_t(count), float(made.k) * float(pieces.outputs) * (0.1f + float(pieces.rowsPerBlock) * Kind::nanoseconds)};
   return true;
 }

@@ -1,197 +1,221 @@
 /*
- * matmul_amx.h: a panel of weights times tiles of rows of activations, by AMX. Part of matmul.h, in place of matmul_tile.h.
+ * matmul_amx.h: a panel of quantised weights times tiles of rows of activations, by AMX. Part of matmul.h, in place of
+ * matmul_tile.h.
  *
- * A BF16 has 8 bits, and so a float is one to three of them: high + low + lowest. One instruction sums the products of 16 rows,
- * 16 outputs and 32 elements, exact ones, as floats. Of the parts of a weight and of an activation all those products are summed
- * that together are as large as the smallest of an activation's parts times the largest of a weight's.
+ * Of a slice of k, the weights of a row and a row of activations each are whole numbers of 16 bits times one scale. They are
+ * 256 high + low, bytes with signs, and one instruction sums the products of 16 weight rows, 16 rows of activations and 64 elements.
+ * The sum over a slice is 256 * (256 high * high + (high * low + low * high)) + low * low: the last product, of at most 2^-16 of the
+ * largest ones and of any sign, is left out, and what is in the outer brackets is less than 2^22 * 256 + 2^23 for 256 elements, a
+ * number of 32 bits. It is joined to the outputs' sums, which are floats, between the instructions for the next tiles.
  *
- * Quantised weights are made floats with their scales and minimums, and so all of k is one sum that stays in tiles: scaling
- * sums of blocks instead took longer than the products. Two parts leave an error of at most 2^-17 of an activation, 2^-16 of a
- * weight, and low * low, at most 2^-15 of a product: less than that of whole numbers of 16 bits (activations.h) as a rule.
- * Products of bytes would be twice as fast, but they would need those scales.
+ * A weight is rounded to 2^-15 of the largest of its row's slice (matmul_amx_weights.h), an activation to 2^-16. Products of BF16,
+ * of which there are as many for a number of 16 bits, would be half as fast.
  *
- * Tiles are kilobytes in a row, in the order in which they are multiplied: from the second cache they come as fast as they are.
+ * Tiles of weights are those with rows in a row, so that a row of weights is expanded where its bytes are: so a row of a tile of sums
+ * is that of an output, with 16 rows of activations.
  */
+constexpr uint32_t ByteTile = TileRows * uint32_t(TileRowBytes), TileBlocks = SliceLength / uint32_t(TileRowBytes);
 
-/** The nearest BF16 of two vectors of floats, one after the other. */
-INLINE Shorts nearest_bf16(Floats first, Floats second) {
-#ifdef NATIVE_AMX_EMULATED
-  HalfUshorts halves[2];
-  for (uint32_t i = 0; i < 2; i++) {
-    const Floats v = i == 0 ? first : second;
-    const Ints bits = (Ints)v, rounded = bits + 0x7fff + (bits >> 16 & 1);
-    halves[i] = __builtin_convertvector((v == v ? rounded : bits | 0x400000) >> 16, HalfUshorts); // rounding could make a number of a NaN
+/** Activations of one slice: for each 16 rows tiles of high and of low bytes, each of 16 times four elements of all rows. */
+struct ByteSlice {
+  int8_t *tiles; // [rows / 16, 2, TileBlocks, 16, 16, 4]
+  float *scales; // [rows]
+  enum : uint32_t { rowBytes = 2 * SliceLength };
+
+  INLINE ByteSlice at(void *memory, uint64_t rows, uint64_t slice) {
+    auto *tiles = (int8_t *)memory + slice * rows * (rowBytes + sizeof(float));
+    return {tiles, (float *)(tiles + rows * rowBytes)};
   }
-  return load<Shorts>(halves);
-#else
-  return (Shorts)_mm512_cvtne2ps_pbh((__m512)second, (__m512)first);
-#endif
-}
-
-/** The floats that nearest_bf16() made BF16 of, less those. */
-INLINE void subtract_bf16(Shorts bf16, Floats *first, Floats *second) {
-  HalfUshorts halves[2];
-  store(halves, bf16);
-  *first -= load_bf16(&halves[0]);
-  *second -= load_bf16(&halves[1]);
-}
-
-/** The upper halves of floats, for elements in turn. */
-INLINE Shorts upper_halves(Ints even, Ints odd) { return (Shorts)((even >> 16 & 0xffff) | (odd & int32_t(0xffff0000))); }
-
-/** Weights of PanelRows rows: tiles, each of 16 pairs of elements of `Lanes` rows. */
-template <uint32_t Blocks, uint32_t Parts> struct TileWeights {
-  Shorts tiles[Blocks][Parts][PanelVectors][TileRows];
-
-  /**
-   * Elements of each of `Lanes` rows: of pair `pair` of the slice. Upper halves of floats are the nearest BF16 towards 0; the
-   * last part of two is the nearest one. A NaN that is the result of arithmetic stays one in its upper half.
-   */
-  METHOD void put(uint32_t pair, uint32_t v, Floats even, Floats odd) {
-    auto &block = tiles[pair / TileRows];
-    block[0][v][pair % TileRows] = upper_halves((Ints)even, (Ints)odd);
-    if (Parts == 1) return;
-    const Floats lowEven = even - (Floats)((Ints)even & int32_t(0xffff0000)), lowOdd = odd - (Floats)((Ints)odd & int32_t(0xffff0000));
-    block[Parts - 1][v][pair % TileRows] = upper_halves((Ints)lowEven + 0x8000, (Ints)lowOdd + 0x8000);
+  METHOD ByteSlice from(uint64_t row) const { return {tiles + row * rowBytes, scales + row}; }
+  METHOD int8_t *tile(uint32_t rows, uint32_t part, uint32_t block) const {
+    return tiles + ((rows * 2 + part) * TileBlocks + block) * ByteTile;
   }
 };
 
-/** Activations of one slice: for each 32 rows and 32 elements two tiles of each part. */
-template <uint32_t Blocks, uint32_t Parts> struct TileSlice {
-  static constexpr uint32_t rowsTogether = 2 * TileRows;
-  int16_t *tiles; // [rows / 32, Blocks, Parts, 32, 32]
-
-  INLINE uint64_t bytes_of_row() { return uint64_t(Blocks) * Parts * TileRowBytes; }
-  INLINE TileSlice at(void *memory, uint64_t rows, uint64_t slice) {
-    return {(int16_t *)((char *)memory + slice * rows * bytes_of_row())};
+/** The bytes of a row, as whole numbers of what is returned: NaN where not all are finite. */
+INLINE float put_activations(const float *x, uint32_t count, int8_t *high, int8_t *low) {
+  Ints most = {};
+  for (uint32_t i = 0; i < count; i += Lanes) {
+    const Ints bits = (Ints)magnitude(load_f32(x + i));
+    most = bits > most ? bits : most;
   }
-  METHOD TileSlice from(uint64_t row) const {
-    return {tiles + row / rowsTogether * (uint64_t(rowsTogether) * Blocks * Parts * TileElements) + row % rowsTogether * TileElements};
+  const int32_t bits = __builtin_reduce_max(most);
+  const float largest = __builtin_bit_cast(float, bits), inverse = largest > 1e-30f ? LargestActivation / largest : 0;
+  for (uint32_t i = 0; i < count; i += Lanes) {
+    const auto whole = (Ints)_mm512_cvtps_epi32((__m512)(load_f32(x + i) * inverse));
+    store(high + i, (QuarterBytes)_mm512_cvtepi32_epi8((__m512i)((whole + 128) >> 8)));
+    store(low + i, (QuarterBytes)_mm512_cvtepi32_epi8((__m512i)whole));
   }
-  METHOD int16_t *tile(uint32_t block, uint32_t part) const { return tiles + (block * Parts + part) * (rowsTogether * TileElements); }
+  return bits < 0x7f800000 ? largest / LargestActivation : __builtin_nanf("");
+}
 
-  METHOD void clear() const {
-    for (uint32_t block = 0; block < Blocks; block++)
-      for (uint32_t part = 0; part < Parts; part++) __builtin_memset(tile(block, part), 0, TileRowBytes);
+/** Sums of a panel's outputs: of 16 rows of activations together, one output after the other. */
+struct OutputSums {
+  enum : uint32_t { writtenRows = 4 };
+  Floats sums[MostPieceRows / uint32_t(TileRows)][PanelRows];
+
+  METHOD Floats (*from(uint32_t row))[PanelRows] { return sums + row / TileRows; }
+  METHOD void write(uint32_t row, uint32_t rows, uint64_t outputs, float *out, uint64_t stride) const {
+    for (uint32_t v = 0; v < PanelVectors && v * Lanes < outputs; v++) {
+      LaneRows lanes;
+      Ints words[4];
+      for (uint32_t i = 0; i < Lanes; i++) lanes.rows[i] = (const uint8_t *)&sums[row / TileRows][v * Lanes + i];
+      load_words(lanes, row % TileRows * sizeof(float), words);
+      for (uint32_t r = 0; r < writtenRows && r < rows; r++)
+        store_f32(out + r * stride + v * Lanes, (Floats)words[r], uint32_t(outputs - v * Lanes));
+    }
   }
 };
 
-/** Adds the products of the tiles of weights in 4 and 5 with those of 16 or 32 rows in 6 and 7. */
-template <uint32_t Rows> INLINE void add_all_products() {
-  add_products<0, 6, 4>();
-  add_products<1, 6, 5>();
+/** Sums of tiles that are to be joined to those of outputs: of which rows of activations, and how far that has come. */
+struct Joining {
+  const float *scales; // of rows
+  Floats (*sums)[PanelRows];
+  uint32_t vectors, next; // rows / 16; outputs that are done
+  bool isFirst;
+};
+
+struct BytePanel {
+  int8_t weights[TileBlocks][2][PanelVectors][TileRows][TileRowBytes]; // [., high and low, ...]
+  float scales[PanelRows];
+  Ints highs[2][PanelRows], others[2][PanelRows]; // sums of tiles: of 16 and 16 rows of activations
+  Joining joining;
+
+  METHOD const int8_t *tile(uint32_t block, uint32_t part, uint32_t v) const { return &weights[block][part][v][0][0]; }
+};
+
+template <uint32_t vector> INLINE void join_output(const BytePanel &panel, const Joining &joining, uint32_t output) {
+  const Ints whole = (panel.highs[vector][output] << 8) + panel.others[vector][output];
+  const Floats scale = splat(panel.scales[output]) * load_f32(joining.scales + vector * TileRows);
+  Floats *sum = &joining.sums[vector][output];
+  const auto before = (Floats)_mm512_maskz_loadu_ps(joining.isFirst ? 0 : 0xffff, sum);
+  *sum = fma(floats_of(whole), scale, before);
+}
+
+/** Joins the next `Count` outputs, if there are any. */
+template <uint32_t Count> INLINE void join_outputs(const BytePanel &panel, Joining &joining) {
+  if (joining.next >= PanelRows) return;
+#pragma clang loop unroll(full)
+  for (uint32_t i = 0; i < Count; i++) join_output<0>(panel, joining, joining.next + i);
+  if (joining.vectors > 1) {
+#pragma clang loop unroll(full)
+    for (uint32_t i = 0; i < Count; i++) join_output<1>(panel, joining, joining.next + i);
+  }
+  joining.next += Count;
+}
+enum : uint32_t { JoinedAtOnce = PanelRows / (2 * TileBlocks) };
+INLINE void join_all(const BytePanel &panel, Joining &joining) {
+  while (joining.next < PanelRows) join_outputs<JoinedAtOnce>(panel, joining);
+}
+
+/** Adds the products of 32 weight rows with 16 or 32 rows of activations, of 64 elements. */
+template <uint32_t Rows>
+INLINE void add_block(const BytePanel &panel, const ByteSlice &x, uint32_t block, uint32_t weightPart, uint32_t xPart) {
+  load_tile<4>(panel.tile(block, weightPart, 0), TileRowBytes);
+  load_tile<6>(x.tile(0, xPart, block), TileRowBytes);
+  add_byte_products<0, 4, 6>();
+  load_tile<5>(panel.tile(block, weightPart, 1), TileRowBytes);
+  add_byte_products<2, 5, 6>();
   if (Rows == TileRows) return;
-  add_products<2, 7, 4>();
-  add_products<3, 7, 5>();
+  load_tile<7>(x.tile(1, xPart, block), TileRowBytes);
+  add_byte_products<1, 4, 7>();
+  add_byte_products<3, 5, 7>();
 }
-template <uint32_t Rows> INLINE void load_activations(const int16_t *tile) {
-  load_tile<6>(tile, TileRowBytes);
-  if (Rows > TileRows) load_tile<7>(tile + TileRows * TileElements, TileRowBytes);
+template <uint32_t Rows> INLINE void clear_sums() {
+  clear_tile<0>();
+  clear_tile<2>();
+  if (Rows == TileRows) return;
+  clear_tile<1>();
+  clear_tile<3>();
 }
-INLINE void load_weights(const Shorts (*tiles)[TileRows]) {
-  load_tile<4>(tiles[0], TileRowBytes);
-  load_tile<5>(tiles[1], TileRowBytes);
+template <uint32_t Rows> INLINE void store_sums(Ints (*to)[PanelRows]) {
+  store_tile<0>(to[0], TileRowBytes);
+  store_tile<2>(to[0] + TileRows, TileRowBytes);
+  if (Rows == TileRows) return;
+  store_tile<1>(to[1], TileRowBytes);
+  store_tile<3>(to[1] + TileRows, TileRowBytes);
 }
 
-/** sums[row] += panel * x[row], or = where `isFirst`, for Rows rows and the first `blocks` blocks of 32 elements. */
-template <uint32_t Rows, uint32_t Blocks, uint32_t WeightParts, uint32_t ActivationParts>
-__attribute__((noinline)) static void multiply_tiles(const TileWeights<Blocks, WeightParts> &weights,
-                                                     const TileSlice<Blocks, ActivationParts> &x, uint32_t blocks, bool isFirst,
-                                                     Floats (*sums)[PanelVectors]) {
+/** Multiplies the panel with Rows rows, while the sums of the rows before them are joined. */
+template <uint32_t Rows>
+__attribute__((noinline)) static void multiply_bytes(BytePanel &panel, const ByteSlice &x, uint32_t blocks, bool isFirst,
+                                                     Floats (*sums)[PanelRows]) {
   static_assert(PanelVectors == 2 && (Rows == TileRows || Rows == 2 * TileRows));
-  constexpr uint64_t sumsStride = sizeof *sums;
-  if (isFirst) {
-    clear_tile<0>();
-    clear_tile<1>();
-    if (Rows > TileRows) clear_tile<2>();
-    if (Rows > TileRows) clear_tile<3>();
-  } else {
-    load_tile<0>(&sums[0][0], sumsStride);
-    load_tile<1>(&sums[0][1], sumsStride);
-    if (Rows > TileRows) load_tile<2>(&sums[TileRows][0], sumsStride);
-    if (Rows > TileRows) load_tile<3>(&sums[TileRows][1], sumsStride);
-  }
+  enum : uint32_t { High, Low };
+  Joining joining = panel.joining;
+  clear_sums<Rows>();
   for (uint32_t block = 0; block < blocks; block++) {
-    // The next rows' sums are needed soon.
-    for (uint32_t r = 0; r < Rows / Blocks; r++)
-      for (uint32_t v = 0; v < PanelVectors; v++) __builtin_prefetch(&sums[Rows + block * (Rows / Blocks) + r][v], 1, 3);
-    // The activations' largest part comes last, and so meets the weights' next part without being loaded again.
-    load_weights(weights.tiles[block][0]);
-#pragma clang loop unroll(full)
-    for (uint32_t part = ActivationParts; part-- > 0;) {
-      load_activations<Rows>(x.tile(block, part));
-      add_all_products<Rows>();
-    }
-    if (WeightParts == 1) continue;
-    load_weights(weights.tiles[block][WeightParts - 1]);
-    add_all_products<Rows>();
-#pragma clang loop unroll(full)
-    for (uint32_t part = 1; part + 1 < ActivationParts; part++) {
-      load_activations<Rows>(x.tile(block, part));
-      add_all_products<Rows>();
-    }
+    add_block<Rows>(panel, x, block, High, Low);
+    join_outputs<JoinedAtOnce>(panel, joining);
+    add_block<Rows>(panel, x, block, Low, High);
+    join_outputs<JoinedAtOnce>(panel, joining);
   }
-  store_tile<0>(&sums[0][0], sumsStride);
-  store_tile<1>(&sums[0][1], sumsStride);
-  if (Rows == TileRows) return;
-  store_tile<2>(&sums[TileRows][0], sumsStride);
-  store_tile<3>(&sums[TileRows][1], sumsStride);
+  join_all(panel, joining); // what short slices leave
+  store_sums<Rows>(panel.others);
+  clear_sums<Rows>();
+  for (uint32_t block = 0; block < blocks; block++) add_block<Rows>(panel, x, block, High, High);
+  store_sums<Rows>(panel.highs);
+  panel.joining = {x.scales, sums, Rows / TileRows, 0, isFirst};
 }
 
 /** What matmul.h has to know about products with quantised weights of a type. */
 template <typename Type> struct Quantised {
   enum : uint32_t {
-    weightParts = 2,
-    activationParts = 2,
     elements = Type::elements,
     bytes = Type::bytes,
     sliceLength = SliceLength,
     tileRows = 2 * TileRows,
     smallTileRows = TileRows,
-    rowBytes = SliceBlocks * activationParts * TileRowBytes,
+    rowBytes = ByteSlice::rowBytes,
+    preparedRows = TileRows,
   };
-  typedef TileSlice<SliceBlocks, activationParts> Slice;
-  struct Panel {
-    many_rows::Panel wholes;
-    TileWeights<SliceBlocks, weightParts> weights;
-  };
+  typedef ByteSlice Slice;
+  typedef BytePanel Panel;
+  typedef OutputSums Sums;
   typedef ConfiguredTiles Registers;
-  static constexpr float nanoseconds = 0.0025f;
+  static constexpr float nanoseconds = 0.0015f;
 
-  INLINE uint64_t activation_bytes() { return rowBytes; }
+  INLINE uint64_t activation_bytes() { return rowBytes + sizeof(float); }
   INLINE Slice slice_at(void *memory, uint64_t rows, uint64_t slice) { return Slice::at(memory, rows, slice); }
   INLINE Slice from_row(const Slice &slice, uint64_t row) { return slice.from(row); }
   INLINE const char *memory_of(const Slice &slice) { return (const char *)slice.tiles; }
-  INLINE void clear(const Slice &to) { to.clear(); }
 
-  INLINE void put(const Slice &to, const float *x, uint32_t count) {
-    for (uint32_t i = 0; i < count; i += TileElements) {
-      Floats first = load_f32(x + i), second = load_f32(x + i + Lanes);
-      const Shorts high = nearest_bf16(first, second);
-      subtract_bf16(high, &first, &second);
-      store(to.tile(i / TileElements, 0), reordered(high, Indices<2 * Lanes>{}));
-      store(to.tile(i / TileElements, 1), reordered(nearest_bf16(first, second), Indices<2 * Lanes>{}));
+  static void prepare(const Slice &to, const float *x, uint64_t stride, uint32_t rows, uint32_t all, uint32_t count) {
+    alignas(64) int8_t bytes[2][TileRows][SliceLength + uint32_t(TileRowBytes)]; // not all rows in the same few places of a cache
+    for (uint32_t first = 0; first < all; first += TileRows) {
+      const Slice tiles = to.from(first);
+      for (uint32_t r = 0; r < TileRows; r++) {
+        const bool isThere = first + r < rows;
+        if (!isThere || count < SliceLength)
+          for (auto &part : bytes) __builtin_memset(part[r], 0, SliceLength);
+        tiles.scales[r] = isThere ? put_activations(x + (first + r) * stride, count, bytes[0][r], bytes[1][r]) : 0;
+      }
+      for (uint32_t part = 0; part < 2; part++) {
+        LaneRows lanes;
+        for (uint32_t r = 0; r < TileRows; r++) lanes.rows[r] = (const uint8_t *)bytes[part][r];
+        for (uint32_t i = 0; i < SliceLength; i += 16) load_words(lanes, i, (Ints *)(tiles.tile(0, part, 0) + i * TileRows));
+      }
     }
   }
 
   __attribute__((noinline)) static void expand(const LaneRows *rows, uint64_t start, uint32_t count, Panel *panel) {
-    typedef typename Type::Shape Shape;
-    constexpr uint32_t minimums = Shape::minimums, pairsOfMinimum = minimums > SliceBlocks ? 8 : 16;
-    many_rows::Panel *wholes = &panel->wholes;
-    fill_panel<Type>(rows, start, count, wholes);
-    for (uint32_t pair = 0; pair < count / 2; pair++) {
-      for (uint32_t v = 0; v < PanelVectors; v++) {
-        const Ints both = (Ints)wholes->weights[pair][v];
-        const Floats scale = wholes->scales[Shape::hasStepScales ? pair / TileRows : 0][v];
-        const Floats minimum = minimums > 0 ? wholes->minimums[pair / pairsOfMinimum][v] : Floats{};
-        const Floats even = floats_of(both << 16 >> 16), odd = floats_of(both >> 16);
-        if (minimums > 0) panel->weights.put(pair, v, fma(even, scale, minimum), fma(odd, scale, minimum));
-        else panel->weights.put(pair, v, even * scale, odd * scale);
+    constexpr uint32_t blockBytes = sizeof panel->weights[0], lowBytes = sizeof panel->weights[0][0];
+    const uint64_t at = start / elements * bytes;
+    for (uint32_t row = 0; row < PanelRows; row++) {
+      const uint8_t *group = rows[row / Lanes].rows[row % Lanes] + at;
+      alignas(64) uint8_t copy[Type::groupBytes];
+      if (count < SliceLength) {
+        __builtin_memset(copy, 0, sizeof copy);
+        __builtin_memcpy(copy, group, count / elements * bytes);
+        group = copy;
       }
+      panel->scales[row] = expand_group<Type, blockBytes, lowBytes>(group, panel->weights[0][0][row / TileRows][row % TileRows]);
     }
+    panel->joining.next = PanelRows;
   }
   template <uint32_t Rows>
-  INLINE void multiply(const Panel &panel, const Slice &x, uint32_t count, bool isFirst, Floats (*sums)[PanelVectors]) {
-    multiply_tiles<Rows>(panel.weights, x, count / TileElements, isFirst, sums);
+  INLINE void multiply(Panel &panel, const Slice &x, uint32_t count, bool isFirst, Floats (*sums)[PanelRows]) {
+    multiply_bytes<Rows>(panel, x, (count + TileRowBytes - 1) / TileRowBytes, isFirst, sums);
   }
+  INLINE void finish(Panel &panel) { join_all(panel, panel.joining); }
 };

@@ -73,7 +73,7 @@ __attribute__((noinline)) static void multiply_floats(const FloatPanel &panel, c
 }
 
 /** What matmul.h has to know about products with float weights of a type. */
-template <typename Type> struct Unquantised {
+template <typename Type> struct Unquantised : RowByRow<Unquantised<Type>> {
   typedef float *Slice; // [rows, FloatSliceLength]
   typedef FloatPanel Panel;
   typedef OrdinaryRegisters Registers;

@@ -104,7 +104,7 @@ __attribute__((noinline)) static void multiply_quantised(const Panel &panel, con
 }
 
 /** What matmul.h has to know about products with quantised weights of a type. */
-template <typename Type> struct Quantised {
+template <typename Type> struct Quantised : RowByRow<Quantised<Type>> {
   typedef QuantisedSlice Slice;
   typedef many_rows::Panel Panel;
   typedef OrdinaryRegisters Registers;

@@ -1,5 +1,5 @@
 /*
- * amx.cc: avx512vnni and tiles, matrices in registers, with products of BF16: Sapphire Rapids and later.
+ * amx.cc: avx512vnni and tiles, matrices in registers, with products of bytes and of BF16: Sapphire Rapids and later.
  *
  * Such processors have more instructions that would be of no use here, and that a virtual machine may lack: the target is what
  * isThere() asks for.
@@ -23,7 +23,7 @@
 #else
 #define LEVEL nativeLevel_amx
 #define LEVEL_NAME "amx"
-#define TARGET "arch=cascadelake,avx512bf16,amx-tile,amx-bf16"
+#define TARGET "arch=cascadelake,avx512bf16,amx-tile,amx-int8,amx-bf16"
 #endif
 #pragma clang attribute push(__attribute__((target(TARGET))), apply_to = function)
 namespace {
@@ -37,9 +37,9 @@ static bool hasTiles() { return true; }
 /** A process has to ask Linux for tiles once, for all its threads: they make what a switch of threads saves much larger. */
 static bool hasTiles() {
   uint32_t a, b, c, d;
-  constexpr uint32_t bf16 = 1u << 22, tiles = 1u << 24;
+  constexpr uint32_t bf16 = 1u << 22, tiles = 1u << 24, bytes = 1u << 25;
   if (!__builtin_cpu_supports("avx512bf16") || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
-  if ((d & bf16) == 0 || (d & tiles) == 0) return false;
+  if ((d & bf16) == 0 || (d & tiles) == 0 || (d & bytes) == 0) return false;
   constexpr long requestPermission = 0x1023, tileData = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
   return syscall(SYS_arch_prctl, requestPermission, tileData) == 0;
 }
