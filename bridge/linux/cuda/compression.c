@@ -123,6 +123,11 @@ char *cudaDecompress(const char *bytes, size_t length, size_t limit, size_t *out
     at += count;
     repeated += ShortestMatch;
     ok = distance >= 1 && distance <= at && repeated <= total - at;
+    if (ok && distance >= repeated) {
+      memcpy(out + at, out + at - distance, repeated);
+      at += repeated;
+      continue;
+    }
     for (; ok && repeated > 0; repeated--, at++) out[at] = out[at - distance];
   }
   ok = ok && literals->left == total - at && distances->left == 0;

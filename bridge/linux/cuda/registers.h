@@ -10,7 +10,7 @@
 /** Appends the text with each number of a register, as in %rd12, as a difference to the last one of its kind. */
 void ptxRelateRegisters(MslText *out, const char *text, size_t length);
 
-/** Back again; false, with any text, where a number is none or the text has more than `limit` bytes. */
+/** Back again, in place of what *out has; false, with that, where a number is none or the text has more than `limit` bytes. */
 bool ptxRestoreRegisters(MslText *out, const char *text, size_t length, size_t limit);
 
 #endif
