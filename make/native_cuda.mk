@@ -5,6 +5,7 @@ ifneq ($(LAYER),)
 SIMULATOR := test/native/cuda_simulator
 SIMULATOR_TESTS := $(patsubst $(SIMULATOR)/%_test.cc,$(OUT)/native/cuda_simulator_%,$(wildcard $(SIMULATOR)/*_test.cc))
 SIMULATOR_CXXFLAGS := -std=gnu++20 -O1 -g -fno-exceptions -fno-rtti -fno-threadsafe-statics -MMD -MP $(WARNINGS) -Ibridge/linux -I$(SIMULATOR)
+SIMULATOR_OBJECTS := $(foreach n,simulator matrices gpu,$(OUT)/obj/$(SIMULATOR)/$(n).o)
 NATIVE_TESTS += $(SIMULATOR_TESTS)
 native-tests: $(SIMULATOR_TESTS)
 
@@ -13,7 +14,7 @@ $(OUT)/obj/$(SIMULATOR)/%.o: $(SIMULATOR)/%.cc make/native_cuda.mk
 	@mkdir -p $(dir $@) && $(CLANG) $(SIMULATOR_CXXFLAGS) -c $< -o $@
 
 # Plans are C: those of a test's kernels are linked with it.
-$(OUT)/native/cuda_simulator_%: $(OUT)/obj/$(SIMULATOR)/%_test.o $(OUT)/obj/$(SIMULATOR)/simulator.o $(OUT)/obj/$(SIMULATOR)/gpu.o \
+$(OUT)/native/cuda_simulator_%: $(OUT)/obj/$(SIMULATOR)/%_test.o $(SIMULATOR_OBJECTS) \
                                 $(call object,bridge/linux/cuda/api.c $(wildcard bridge/linux/cuda/native/*_plan.c))
 	@echo "  link    $@"
 	@mkdir -p $(dir $@) && $(CLANG) $^ -fuse-ld=lld -lpthread -ldl -lm -o $@
