@@ -72,6 +72,7 @@ static void setCommand(SimulatedCommand &command, const Case &c, const Operands 
     command.constant(3, two);
   }
   command.dispatch((c.shape.n + 7) / 8 * 64, c.shape.rows, 1, 64, 1, 1);
+  command.command.unwritten = gguf::randomBits(&numbers) % 4;
 }
 
 static void nameOf(const Case &c, char (&name)[64]) { snprintf(name, sizeof name, "matvec_%s%s", c.isFused ? "fused_" : "", c.type->name); }
@@ -218,6 +219,12 @@ static void productsOfTheSameRow() {
   CudaNativeLaunch launch = {};
   list[2].waits = true;
   CHECK_NUMBER(cudaMatvecPlan(&smallDevice, list, 4, &launch), 2);
+  list[0].unwritten = 1, list[1].unwritten = 2; /* one's weights are another's results */
+  CHECK_NUMBER(cudaMatvecPlan(&smallDevice, list, 4, &launch), 2);
+  CHECK(!((const MatvecParameters *)launch.parameters)->readsEarly);
+  list[1].unwritten = 3;
+  CHECK_NUMBER(cudaMatvecPlan(&smallDevice, list, 4, &launch), 2);
+  CHECK(((const MatvecParameters *)launch.parameters)->readsEarly);
   list[1].buffers[2] += 16;
   list[1].bufferLengths[2] += 16;
   CHECK_NUMBER(cudaMatvecPlan(&smallDevice, list, 4, &launch), 1);

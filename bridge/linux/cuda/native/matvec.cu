@@ -167,12 +167,11 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   const u32 units = tiles * matrices * slices;
   const u32 begin = units * warp / MatvecWarps, end = units * (warp + 1) / MatvecWarps;
 
-  u32 expert = 0;
-  if (p.ids) { // which weights it is, is not known earlier
+  if (!p.readsEarly) {
     allowNext();
     waitForPrevious();
-    expert = minimum(p.ids[blockIndexY()], p.experts - 1);
   }
+  const u32 expert = p.ids ? minimum(p.ids[blockIndexY()], p.experts - 1) : 0;
   const MatvecSequence sequence = {p, part.rowBytes, expert, firstTile, matrices, slices};
   MatvecCursor now = {begin / slices, begin % slices};
   MatvecCopier<Weights::Bytes, IsAligned> copier = {sequence, lane, now, nullptr, {}, 1, false};
@@ -190,7 +189,7 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   const u32 outputsOfBlock = tiles * MatvecTileRows, own = threadIndex() / MatvecWarps;
   MatvecOutput output = {nullptr, nullptr};
   if (own < outputsOfBlock) output = outputOf(p, firstTile, own);
-  if (!p.ids) {
+  if (p.readsEarly) {
     allowNext();
     waitForPrevious();
   }

@@ -34,6 +34,7 @@ typedef struct Product {
   float eps;
   uint64_t x, norm, ids; /* norm, ids: 0 without */
   uint32_t experts, share;
+  bool readsEarly; /* nobody writes the weights, and it is known which they are */
   uint64_t rowBytes;
   MatvecJob job;
 } Product;
@@ -92,12 +93,16 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
   product->x = command->buffers[family->x];
   product->job.out = (float *)command->buffers[family->out];
   product->job.n = n;
+  product->readsEarly = kind != Experts && (command->unwritten & 1) != 0;
   if (kind != Fused) return true;
 
   product->ending = arguments[4];
   memcpy(&product->eps, &arguments[3], 4);
   if (product->ending > MatvecGelu) return false;
-  if (product->ending >= MatvecSilu && !readWeights(command, 1, product, &product->job.second)) return false;
+  if (product->ending >= MatvecSilu) {
+    if (!readWeights(command, 1, product, &product->job.second)) return false;
+    product->readsEarly = (command->unwritten & 3) == 3;
+  }
   if (product->ending == MatvecAdd) {
     if (!holds(command, 4, outBytes)) return false;
     product->job.residual = (const float *)command->buffers[4];
@@ -221,12 +226,13 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
     if (commands[taken].waits || !readProduct(&commands[taken], &product) || !areAlike(&first, &product)) break;
     Part *part = partFor(parts, &product);
     if (!part) break;
+    first.readsEarly = first.readsEarly && product.readsEarly;
     addJob(part, &product);
   }
   if ((uint64_t)parts[0].tiles + parts[1].tiles > UINT32_MAX / MatvecTileRows) return 0;
 
   MatvecParameters p = {.x = (const float *)first.x, .norm = (const float *)first.norm, .k = first.k, .ending = first.ending,
-                        .eps = first.eps, .ids = (const uint32_t *)first.ids, .experts = first.experts, .share = first.share};
+                        .eps = first.eps, .ids = (const uint32_t *)first.ids, .experts = first.experts, .share = first.share, .readsEarly = first.readsEarly};
   for (uint32_t i = 0, job = 0; i < 2; i++)
     for (uint32_t j = 0; j < parts[i].jobCount; j++, job++)
       for (uint32_t copy = job; copy < MatvecMaxJobs; copy++) {
