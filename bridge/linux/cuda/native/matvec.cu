@@ -245,7 +245,11 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   syncThreads();
 
   float scale = 1;
-  if (p.norm) scale = fastReciprocalSqrt(reduceAddWarp(lane < MatvecWarps ? squaresOfWarps[lane] : 0) / (float)p.k + p.eps);
+  if (p.norm) {
+    f32x4 four = {0, 0, 0, 0};
+    UNROLL for (u32 i = 0; i < MatvecWarps; i += 4) four += *(const f32x4 *)(squaresOfWarps + i);
+    scale = fastReciprocalSqrt((four.x + four.y + four.z + four.w) * p.inverseOfK + p.eps);
+  }
   // Eight lanes for each output: the first has the sum's beginning, the others what the warps of their number have of its rest.
   const u32 piece = lane % MatvecWarps, pieceFrom = units * piece / MatvecWarps, pieceTo = units * (piece + 1) / MatvecWarps;
   for (u32 i = own; i < outputsOfBlock; i += MatvecThreads / MatvecWarps) {

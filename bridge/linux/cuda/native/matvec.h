@@ -108,7 +108,7 @@ typedef struct MatvecParameters {
   const uint32_t *ids;           /* [rows]: with the weights of which expert, of `experts`; NULL: there is one */
   uint32_t k, ending, experts, share;
   uint32_t readsEarly;           /* no earlier command writes the weights, and it is known which they are */
-  float eps;
+  float eps, inverseOfK;
 } MatvecParameters;
 
 #endif

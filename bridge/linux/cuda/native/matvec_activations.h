@@ -70,13 +70,15 @@ DEVICE PowerOfTwo powerFor(u32 largest, u32 exponent) {
   return {floatOf((254 + exponent - biased) << 23), floatOf((biased - exponent) << 23)};
 }
 
-/** Four numbers of 22 bits, as words of their highest, middle and lowest bytes. */
+/** Four numbers of 22 bits, as words of their highest, middle and lowest bytes. To add 1.5 x 2^23 rounds a number below 2^22 to a
+ * whole one, which is what the bits are more than that number's. */
 DEVICE void splitFixed(const float *values, float factor, u32 (&planes)[3], i32 &sum) {
+  constexpr u32 rounding = 0x4b400000;
   u32 digits[4];
   UNROLL for (u32 j = 0; j < 4; j++) {
-    const i32 q = roundToInt(values[j] * factor);
-    sum += q;
-    digits[j] = ((u32)q + 0x808080) ^ 0x808080; // 128 more in each byte: what carries is right, and the bytes have signs again
+    const u32 q = bitsOf(multiplyAdd(values[j], factor, floatOf(rounding))) - rounding;
+    sum += (i32)q;
+    digits[j] = (q + 0x808080) ^ 0x808080; // 128 more in each byte: what carries is right, and the bytes have signs again
   }
   const u32 low01 = permuteBytes(digits[0], digits[1], 0x5140), low23 = permuteBytes(digits[2], digits[3], 0x5140);
   planes[2] = permuteBytes(low01, low23, 0x5410);

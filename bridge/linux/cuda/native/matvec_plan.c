@@ -231,8 +231,16 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
   }
   if ((uint64_t)parts[0].tiles + parts[1].tiles > UINT32_MAX / MatvecTileRows) return 0;
 
-  MatvecParameters p = {.x = (const float *)first.x, .norm = (const float *)first.norm, .k = first.k, .ending = first.ending,
-                        .eps = first.eps, .ids = (const uint32_t *)first.ids, .experts = first.experts, .share = first.share, .readsEarly = first.readsEarly};
+  MatvecParameters p = {.x = (const float *)first.x,
+                        .norm = (const float *)first.norm,
+                        .ids = (const uint32_t *)first.ids,
+                        .k = first.k,
+                        .ending = first.ending,
+                        .experts = first.experts,
+                        .share = first.share,
+                        .readsEarly = first.readsEarly,
+                        .eps = first.eps,
+                        .inverseOfK = 1.0f / (float)first.k};
   for (uint32_t i = 0, job = 0; i < 2; i++)
     for (uint32_t j = 0; j < parts[i].jobCount; j++, job++)
       for (uint32_t copy = job; copy < MatvecMaxJobs; copy++) {
