@@ -230,9 +230,7 @@ int main() {
   RUN_CASE(makesLargeTiles);
   RUN_CASE(cutsSumsIntoParts);
   RUN_CASE(makesProductsOfOneInput);
-  if (!HasGroupProducts) {
-    RUN_CASE(keepsEachRowsRange);
-    RUN_CASE(keepsRangesOfWeights);
-  }
+  if (!HasGroupProducts) RUN_CASE(keepsEachRowsRange);
+  RUN_CASE(keepsRangesOfWeights);
   return finishCases();
 }

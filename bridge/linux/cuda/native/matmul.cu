@@ -23,52 +23,60 @@
 
 /* ---- a tile --------------------------------------------------------------------------------------------------------------------- */
 
-/** Makes all sums. Returns what no quantised weight that this thread has seen is larger than. */
+template <u32 outputs> DEVICE void clear(TileSums<outputs> &sums) {
+  typedef TileShape<outputs> Shape;
+  UNROLL for (u32 i = 0; i < Shape::Downs; i++)
+    UNROLL for (u32 j = 0; j < Shape::Acrosses; j++)
+      UNROLL for (u32 c = 0; c < 4; c++) sums.sums[i][j][c] = 0;
+}
+
+/** Begins the copies of a step, if there is one, as a group. */
+template <typename Weights, u32 outputs>
+DEVICE void copyStep(const WeightSource<Weights, outputs> &weights, const MatmulParameters &p, const Tile &tile, u32 step) {
+  if (step < tile.steps) {
+    copyRows<Weights::RowPlanes>(p, tile, step);
+    copyWeights(weights, p, tile, step);
+  }
+  copyAsyncCommit();
+}
+
+/** Begins the products of a step, by four warps together. */
+template <typename Weights, u32 outputs>
+DEVICE void multiplyStep(TileSums<outputs> &sums, const WeightSource<Weights, outputs> &weights, const Tile &tile, u32 step) {
+  const u8 *const x = rowsPlace<Weights::RowPlanes>(tile, step), *const w = weightsPlace(weights, tile, step, 0);
+  groupBegin();
+  multiplyGroup<Weights::IsBfloat>(sums, x, w);
+  if constexpr (Weights::RowPlanes == 2) multiplyGroup<Weights::IsBfloat>(sums, x + RowTileBytes, w);
+  if constexpr (Weights::WeightPlanes == 2) multiplyGroup<Weights::IsBfloat>(sums, x, weightsPlace(weights, tile, step, 1));
+  groupCommit();
+}
+
+/** Makes all sums, by threads that do everything. Returns what no quantised weight that this thread has seen is larger than. */
 template <typename Weights, u32 outputs>
 DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outputs> &sums, float power) {
-  typedef TileShape<outputs> Shape;
   constexpr u32 rowPlanes = Weights::RowPlanes;
   WeightSource<Weights, outputs> weights;
   startWeights(weights, p, tile);
   const TileLane<outputs> lane = tileLane<outputs>();
   float largest = 0;
-  UNROLL for (u32 i = 0; i < Shape::Downs; i++)
-    UNROLL for (u32 j = 0; j < Shape::Acrosses; j++)
-      UNROLL for (u32 c = 0; c < 4; c++) sums.sums[i][j][c] = 0;
-
-  UNROLL for (u32 step = 0; step < MatmulStages - 1; step++) {
-    if (step < tile.steps) {
-      copyRows<rowPlanes>(p, tile, step);
-      copyWeights(weights, p, tile, step);
-    }
-    copyAsyncCommit();
-  }
-  copyAsyncWait<MatmulStages - 2>();
+  clear(sums);
+  UNROLL for (u32 step = 0; step < Stages - 1; step++) copyStep(weights, p, tile, step);
+  copyAsyncWait<Stages - 2>();
   syncThreads();
   prepareWeights(weights, p, tile, 0, power, largest);
 
   _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
-    copyAsyncWait<MatmulStages - 2>();
+    copyAsyncWait<Stages - 2>();
     fenceShared();
     syncThreads();
-    const u8 *const x = rowsPlace<rowPlanes>(tile, step), *const w = weightsPlace(weights, tile, step, 0);
     if constexpr (HasGroupProducts) {
-      groupBegin();
-      multiplyGroup<Weights::IsBfloat>(sums, x, w);
-      if constexpr (rowPlanes == 2) multiplyGroup<Weights::IsBfloat>(sums, x + RowTileBytes, w);
-      if constexpr (Weights::WeightPlanes == 2) multiplyGroup<Weights::IsBfloat>(sums, x, weightsPlace(weights, tile, step, 1));
-      groupCommit();
-    }
-    if (step + MatmulStages - 1 < tile.steps) {
-      copyRows<rowPlanes>(p, tile, step + MatmulStages - 1);
-      copyWeights(weights, p, tile, step + MatmulStages - 1);
-    }
-    copyAsyncCommit();
-    if constexpr (HasGroupProducts) {
-      if (step + 1 < tile.steps) prepareWeights(weights, p, tile, step + 1, power, largest);
+      multiplyStep(sums, weights, tile, step);
+      copyStep(weights, p, tile, step + Stages - 1);
       groupWait<0>();
       continue;
     }
+    copyStep(weights, p, tile, step + Stages - 1);
+    const u8 *const x = rowsPlace<rowPlanes>(tile, step), *const w = weightsPlace(weights, tile, step, 0);
     UNROLL for (u32 part = 0; part < MatmulTileDepth / 16; part++) {
       multiplyTiles<Weights::IsBfloat>(sums, lane, x, w, part);
       if (rowPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x + RowTileBytes, w, part);
@@ -81,6 +89,49 @@ DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outp
   return largest;
 }
 
+/* ---- a tile by threads that multiply and threads that prepare what is multiplied -------------------------------------------------- */
+
+/** Barriers, the last two for steps in turn: a step is prepared; a step is multiplied, and what it took may be written. */
+enum Barriers : u32 { Multiplying = 1, Preparing = 2, Prepared = 3, Multiplied = 5 };
+
+/** Prepares all steps, two ahead of those that multiply at most. Returns what no weight that this thread has seen is larger than. */
+template <typename Weights, u32 outputs> DEVICE float prepareTile(const MatmulParameters &p, const Tile &tile, float power) {
+  static_assert(!HasGroupProducts || Stages >= 4, "x of a step is copied two steps ahead, while that of two is multiplied");
+  WeightSource<Weights, outputs> weights;
+  startWeights(weights, p, tile);
+  float largest = 0;
+  copyStep(weights, p, tile, 0);
+  copyStep(weights, p, tile, 1);
+  _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
+    copyAsyncWait<1>();
+    if (step < 2) syncThreads(Preparing, MatmulThreads);
+    else syncThreads(Multiplied + step % 2, 2 * MatmulThreads);
+    copyStep(weights, p, tile, step + 2);
+    prepareWeights(weights, p, tile, step, power, largest);
+    fenceShared();
+    arriveThreads(Prepared + step % 2, 2 * MatmulThreads);
+  }
+  copyAsyncWait<0>();
+  return largest;
+}
+
+template <typename Weights, u32 outputs> DEVICE void multiplyTile(const Tile &tile, TileSums<outputs> &sums) {
+  const WeightSource<Weights, outputs> weights = {};
+  clear(sums);
+  _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
+    syncThreads(Prepared + step % 2, 2 * MatmulThreads);
+    multiplyStep(sums, weights, tile, step);
+    if (step == 0) continue;
+    groupWait<1>();
+    if (step + 1 < tile.steps) arriveThreads(Multiplied + (step + 1) % 2, 2 * MatmulThreads);
+  }
+  groupWait<0>();
+}
+
+/** Whether a kernel's blocks have threads that prepare. */
+template <typename Weights> constexpr bool HasPreparers = HasGroupProducts && Weights::IsPrepared;
+template <typename Weights> constexpr u32 BlockThreads = HasPreparers<Weights> ? 2 * MatmulThreads : MatmulThreads;
+
 constexpr float FirstPower = 0x1p4f;
 
 /** The power of two that weights have to be multiplied with, where the one that they were multiplied with does not suit the largest:
@@ -90,7 +141,7 @@ DEVICE float betterPower(float largest, float power, float *control) {
   largest = reduceMaxWarp(largest);
   if (laneIndex() == 0) control[warp] = largest;
   syncThreads();
-  for (u32 i = 0; i < MatmulBlockThreads / 32; i++) largest = maximum(largest, control[i]);
+  for (u32 i = 0; i < threadCount() / 32; i++) largest = maximum(largest, control[i]);
   const u32 bits = bitsOf(largest);
   if (bits == 0 || bits >= 0x7f800000) return 0; /* what is infinite stays so */
   const float scaled = largest * power;
@@ -106,12 +157,12 @@ template <u32 outputs> DEVICE bool joinParts(const MatmulParameters &p, TileSums
   typedef TileShape<outputs> Shape;
   constexpr u32 pieces = Shape::Downs * Shape::Acrosses;
   const u32 parts = blockCountZ(), tile = blockIndexY() * blockCountX() + blockIndexX();
-  f32x4 *const places = (f32x4 *)(p.partial + p.partsOffset) + (u64)tile * parts * pieces * MatmulBlockThreads + threadIndex();
+  f32x4 *const places = (f32x4 *)(p.partial + p.partsOffset) + (u64)tile * parts * pieces * MatmulThreads + threadIndex();
   UNROLL for (u32 i = 0; i < pieces; i++) {
     const float(&s)[4] = sums.sums[i / Shape::Acrosses][i % Shape::Acrosses];
-    places[(u64)(blockIndexZ() * pieces + i) * MatmulBlockThreads] = f32x4{s[0], s[1], s[2], s[3]};
+    places[(u64)(blockIndexZ() * pieces + i) * MatmulThreads] = f32x4{s[0], s[1], s[2], s[3]};
   }
-  syncThreads();
+  syncThreads(Multiplying, MatmulThreads);
   if (threadIndex() == 0) {
     u32 *const counter = counters + MatmulFirstCounter + blockCountX() + tile;
     fence();
@@ -119,13 +170,13 @@ template <u32 outputs> DEVICE bool joinParts(const MatmulParameters &p, TileSums
     if (control[0] == parts - 1) *counter = 0;
     fence();
   }
-  syncThreads();
+  syncThreads(Multiplying, MatmulThreads);
   if (control[0] != parts - 1) return false;
   _Pragma("unroll 1") for (u32 part = 0; part < parts; part++)
     UNROLL for (u32 first = 0; first < pieces; first += PiecesAtOnce) {
       u32x4 loaded[PiecesAtOnce];
       UNROLL for (u32 i = 0; i < PiecesAtOnce; i++)
-        loaded[i] = loadShared16(places + (u64)(part * pieces + first + i) * MatmulBlockThreads);
+        loaded[i] = loadShared16(places + (u64)(part * pieces + first + i) * MatmulThreads);
       UNROLL for (u32 i = 0; i < PiecesAtOnce; i++) {
         float(&s)[4] = sums.sums[(first + i) / Shape::Acrosses][(first + i) % Shape::Acrosses];
         UNROLL for (u32 c = 0; c < 4; c++) s[c] = floatOf(loaded[i][c]) + (part > 0 ? s[c] : 0);
@@ -182,27 +233,34 @@ DEVICE void makeOutputs(const MatmulParameters &p, u8 *arena, u32 rows, u32 *cou
   tile.steps = minimum(p.stepsOfPart, p.depth / MatmulTileDepth - tile.firstStep);
   u8 *const tiles = arena + MatmulControlBytes;
   tile.rowsStaged = tiles + (MatmulTileAlignment - (u32)(u64)tiles) % MatmulTileAlignment;
-  tile.weightsStaged = tile.rowsStaged + MatmulStages * Weights::RowPlanes * RowTileBytes;
+  tile.weightsStaged = tile.rowsStaged + Stages * Weights::RowPlanes * RowTileBytes;
   waitForRows(blockIndexX(), counters);
 
   TileSums<outputs> sums;
   float power = FirstPower;
-  if (!Weights::HasPower) {
-    makeTile<Weights>(p, tile, sums, 1.0f);
-  } else {
-    _Pragma("unroll 1") for (;;) {
-      const float largest = makeTile<Weights>(p, tile, sums, power), better = betterPower(largest, power, (float *)control);
-      if (better == 0 || better == power) break;
-      power = better;
-      syncThreads();
+  _Pragma("unroll 1") for (;;) {
+    float largest = 0;
+    if constexpr (HasPreparers<Weights>) {
+      if (threadIndex() < MatmulThreads) multiplyTile<Weights>(tile, sums);
+      else largest = prepareTile<Weights, outputs>(p, tile, power);
+    } else {
+      largest = makeTile<Weights>(p, tile, sums, power);
     }
+    if (!Weights::HasPower) break;
+    const float better = betterPower(largest, power, (float *)control);
+    if (better == 0 || better == power) break;
+    power = better;
+    syncThreads();
+  }
+  if (HasPreparers<Weights> && threadIndex() >= MatmulThreads) return;
+  if (Weights::HasPower) {
     const float less = 1.0f / power;
     UNROLL for (u32 i = 0; i < Shape::Downs; i++)
       UNROLL for (u32 j = 0; j < Shape::Acrosses; j++)
         UNROLL for (u32 c = 0; c < 4; c++) sums.sums[i][j][c] *= less;
   }
   if (blockCountZ() > 1) {
-    syncThreads();
+    syncThreads(Multiplying, MatmulThreads);
     if (!joinParts(p, sums, counters, control)) return;
   }
   storeTile(p, tile, sums, Weights::RowPlanes == 1);
@@ -224,25 +282,25 @@ template <typename Weights, u32 outputs> DEVICE void matmul(const MatmulParamete
   u32 *const counters = (u32 *)p.counters;
   const u32 rows = minimum(*(const u32 *)p.rowCount, p.mostRows);
   if (blockIndexX() * MatmulTileRows < rows) {
-    convertRows<Weights::RowPlanes>(p, rows, (u32 *)arena);
+    convertRows<Weights::RowPlanes, BlockThreads<Weights>>(p, rows, (u32 *)arena);
     makeOutputs<Weights, outputs>(p, arena, rows, counters);
   }
   allowNext();
   endBlock(counters);
 }
 
-/* A kernel's name says how many outputs its tiles have. Of the smaller ones a multiprocessor has two blocks. Types that few files
- * have do without large ones. */
-#define MATMUL(name, Weights, outputs, blocks)                                                  \
-  GLOBAL(MatmulBlockThreads, blocks) void matmul_##name##_##outputs(const MatmulParameters p) { \
-    SHARED_ARENA(arena);                                                                        \
-    matmul<Weights, outputs>(p, arena);                                                         \
+/* A kernel's name says how many outputs its tiles have. Of the smaller ones a multiprocessor has two blocks, where all threads
+ * multiply. Types that few files have do without large ones. */
+#define MATMUL(name, Weights, outputs, blocks)                                                                                \
+  GLOBAL(BlockThreads<Weights>, HasPreparers<Weights> ? 1 : blocks) void matmul_##name##_##outputs(const MatmulParameters p) { \
+    SHARED_ARENA(arena);                                                                                                      \
+    matmul<Weights, outputs>(p, arena);                                                                                       \
   }
 /* Kernels of four warps at a time alone. */
-#define MATMUL_GROUPS(name, Weights, outputs, blocks)                                           \
-  GLOBAL(MatmulBlockThreads, blocks) void matmul_##name##_##outputs(const MatmulParameters p) { \
-    SHARED_ARENA(arena);                                                                        \
-    if constexpr (HasGroupProducts) matmul<Weights, outputs>(p, arena);                         \
+#define MATMUL_GROUPS(name, Weights, outputs, blocks)                                                \
+  GLOBAL(BlockThreads<Weights>, blocks) void matmul_##name##_##outputs(const MatmulParameters p) {   \
+    SHARED_ARENA(arena);                                                                             \
+    if constexpr (HasGroupProducts) matmul<Weights, outputs>(p, arena);                              \
   }
 #define MATMUL_BOTH(name, Weights) MATMUL(name, Weights, 64, 2) MATMUL(name, Weights, 128, 1)
 

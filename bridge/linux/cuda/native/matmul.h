@@ -9,10 +9,11 @@
 enum {
   MatmulTileRows = 128,    /* rows of x of a block, */
   MatmulTileDepth = 64,    /* elements of a step along k, */
-  MatmulBlockThreads = 256,
-  MatmulClaimedRows = 4,   /* and rows that a block converts at a time */
+  MatmulThreads = 256,     /* threads that multiply; where four warps multiply together, as many more prepare weights for them */
+  MatmulClaimedRows = 4,   /* rows that a block converts at a time */
   MatmulSegment = 256,     /* elements of quantised weights that are staged together; parts of k begin at multiples */
-  MatmulStages = 3,        /* steps of x that are in shared memory or on their way there */
+  MatmulStages = 3,        /* steps of x that are in shared memory or on their way there, */
+  MatmulGroupStages = 4,   /* and where four warps multiply together */
   MatmulControlBytes = 128, /* the first bytes of shared memory; then tiles */
   MatmulTileAlignment = 1024,
   /** Counters in scratch memory: rows claimed, blocks that have ended; then one for each tile of rows, one for each tile. */

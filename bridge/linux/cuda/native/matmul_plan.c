@@ -36,15 +36,20 @@ static const Type *typeOf(const char *name) {
 static uint32_t parts(uint64_t total, uint64_t part) { return (uint32_t)((total + part - 1) / part); }
 static uint64_t aligned(uint64_t bytes) { return (bytes + 255) / 256 * 256; }
 
+static bool hasGroups(const CudaNativeDevice *device) { return device->capability == 90; }
+static bool hasPreparers(const CudaNativeDevice *device, const Type *type) {
+  return hasGroups(device) && (type->elements > 1 || type->bytes == 4);
+}
+
 /** Shared memory of a block; matmul.cu says what is in it. */
-static uint32_t sharedBytes(const Type *type, uint32_t outputs) {
-  const uint32_t rowBytes = 2 * MatmulTileDepth, rows = MatmulStages * type->rowPlanes * MatmulTileRows * rowBytes;
+static uint32_t sharedBytes(const CudaNativeDevice *device, const Type *type, uint32_t outputs) {
+  const uint32_t rowBytes = 2 * MatmulTileDepth, stages = hasGroups(device) ? MatmulGroupStages : MatmulStages;
   uint32_t weights;
   if (type->elements > 1)
     weights = 2 * outputs * (rowBytes + MATMUL_PITCH(MatmulSegment / type->elements * type->bytes)) + 16;
-  else if (type->bytes == 2) weights = MatmulStages * outputs * rowBytes;
+  else if (type->bytes == 2) weights = stages * outputs * rowBytes;
   else weights = 2 * 2 * outputs * rowBytes;
-  return MatmulControlBytes + MatmulTileAlignment + rows + weights;
+  return MatmulControlBytes + MatmulTileAlignment + stages * type->rowPlanes * MatmulTileRows * rowBytes + weights;
 }
 
 /** How the work is cut. */
@@ -58,8 +63,8 @@ typedef struct Cut {
 static uint64_t cost(const CudaNativeDevice *device, const Type *type, uint32_t size, uint64_t tiles) {
   static const uint32_t costs[] = {56, 100, 190};
   const uint32_t outputs = 64u << size;
-  if (!type->kernels[size] || sharedBytes(type, outputs) > device->sharedBytes) return UINT64_MAX;
-  if (outputs > 128 && device->capability != 90) return UINT64_MAX; /* only four warps together have the registers */
+  if (!type->kernels[size] || sharedBytes(device, type, outputs) > device->sharedBytes) return UINT64_MAX;
+  if (outputs > 128 && !hasGroups(device)) return UINT64_MAX; /* only four warps together have the registers */
   return (uint64_t)costs[size] * parts(tiles, device->multiprocessors);
 }
 
@@ -77,7 +82,7 @@ static Cut cutWork(const CudaNativeDevice *device, const Type *type, const Matmu
     cut.size = size;
     cut.outputTiles = outputTiles;
   }
-  const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles, room = (cut.size == 0 ? 2ull : 1ull) * device->multiprocessors;
+  const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles, room = (cut.size == 0 && !hasPreparers(device, type) ? 2ull : 1ull) * device->multiprocessors;
   if (tiles > 0 && 2 * tiles <= room) {
     cut.stepsOfPart = parts(parts(steps, room / tiles), segmentSteps) * segmentSteps;
     cut.parts = parts(steps, cut.stepsOfPart);
@@ -137,8 +142,8 @@ uint32_t cudaMatmulPlan(const CudaNativeDevice *device, const CudaNativeCommand 
 
   out->kernel = type->kernels[cut.size];
   out->grid[0] = cut.rowTiles, out->grid[1] = cut.outputTiles, out->grid[2] = cut.parts;
-  out->block[0] = MatmulBlockThreads, out->block[1] = out->block[2] = 1;
-  out->sharedBytes = sharedBytes(type, 64u << cut.size);
+  out->block[0] = hasPreparers(device, type) ? 2 * MatmulThreads : MatmulThreads, out->block[1] = out->block[2] = 1;
+  out->sharedBytes = sharedBytes(device, type, 64u << cut.size);
   out->scratchBytes = 4 * (MatmulFirstCounter + cut.rowTiles + (cut.parts > 1 ? tiles : 0));
   out->scratchOffset = offsetof(MatmulParameters, counters);
   out->partialBytes = p.partsOffset + (cut.parts > 1 ? tiles * cut.parts * MatmulTileRows * 4 * (64ull << cut.size) : 0);

@@ -53,24 +53,25 @@ template <u32 planes> DEVICE void storeConverted(const MatmulParameters &p, u32 
 }
 
 /** Elements of a row that its threads hold at a time. */
-constexpr u32 RowThreads = MatmulBlockThreads / MatmulClaimedRows;
-constexpr u32 HeldVectors = 8, HeldElements = 4 * RowThreads * HeldVectors;
+constexpr u32 HeldElements = 2048;
 
-struct HeldElementsOfRow {
-  f32x4 vectors[HeldVectors];
+/** Those of one of the row's `threads`. */
+template <u32 threads> struct HeldElementsOfRow {
+  static constexpr u32 Vectors = HeldElements / 4 / threads;
+  f32x4 vectors[Vectors];
 };
-DEVICE u32 heldIndex(u32 part, u32 vector) {
-  return part * HeldElements + 4 * (vector * RowThreads + threadIndex() % RowThreads);
+template <u32 threads> DEVICE u32 heldIndex(u32 part, u32 vector) {
+  return part * HeldElements + 4 * (vector * threads + threadIndex() % threads);
 }
 /** Zeros past the row's end, at `count`. */
-DEVICE void loadHeld(HeldElementsOfRow &held, const float *x, u32 part, u32 count) {
-  UNROLL for (u32 j = 0; j < HeldVectors; j++) {
-    const u32 i = heldIndex(part, j);
+template <u32 threads> DEVICE void loadHeld(HeldElementsOfRow<threads> &held, const float *x, u32 part, u32 count) {
+  UNROLL for (u32 j = 0; j < held.Vectors; j++) {
+    const u32 i = heldIndex<threads>(part, j);
     held.vectors[j] = i < count ? *(const f32x4 *)(x + i) : f32x4{0, 0, 0, 0};
   }
 }
-DEVICE float largestHeld(const HeldElementsOfRow &held, float largest) {
-  UNROLL for (u32 j = 0; j < HeldVectors; j++) {
+template <u32 threads> DEVICE float largestHeld(const HeldElementsOfRow<threads> &held, float largest) {
+  UNROLL for (u32 j = 0; j < held.Vectors; j++) {
     const f32x4 v = held.vectors[j];
     largest = maximum(maximum(largest, maximum(finiteMagnitude(v.x), finiteMagnitude(v.y))),
                       maximum(finiteMagnitude(v.z), finiteMagnitude(v.w)));
@@ -79,18 +80,19 @@ DEVICE float largestHeld(const HeldElementsOfRow &held, float largest) {
 }
 
 /** The largest among a row's threads. */
-DEVICE float largestOfRow(float largest, float *maxima) {
+template <u32 threads> DEVICE float largestOfRow(float largest, float *maxima) {
   const u32 warp = warpIndex();
   largest = reduceMaxWarp(largest);
   if (laneIndex() == 0) maxima[warp] = largest;
   syncThreads();
-  const u32 firstWarp = threadIndex() / RowThreads * (RowThreads / 32);
-  for (u32 i = 0; i < RowThreads / 32; i++) largest = maximum(largest, maxima[firstWarp + i]);
+  const u32 firstWarp = threadIndex() / threads * (threads / 32);
+  for (u32 i = 0; i < threads / 32; i++) largest = maximum(largest, maxima[firstWarp + i]);
   return largest;
 }
 
 /** Claims and converts rows while there are some, and zeros up to the end of the last tile. `control` is shared memory: a word, and one of each warp. */
-template <u32 planes> DEVICE_CALLED void convertRows(const MatmulParameters p, u32 rows, u32 *control) {
+template <u32 planes, u32 blockThreads> DEVICE_CALLED void convertRows(const MatmulParameters p, u32 rows, u32 *control) {
+  constexpr u32 threads = blockThreads / MatmulClaimedRows;
   u32 *const counters = (u32 *)p.counters;
   const u32 thread = threadIndex(), parts = (p.depth + HeldElements - 1) / HeldElements;
   for (;;) {
@@ -98,26 +100,26 @@ template <u32 planes> DEVICE_CALLED void convertRows(const MatmulParameters p, u
     syncThreads();
     const u32 first = control[0] * MatmulClaimedRows;
     if (first >= (rows + MatmulTileRows - 1) / MatmulTileRows * MatmulTileRows) break;
-    const u32 row = first + thread / RowThreads, count = row < rows ? p.k : 0;
+    const u32 row = first + thread / threads, count = row < rows ? p.k : 0;
     const float *const x = (const float *)p.x + (u64)row * p.k;
-    HeldElementsOfRow held;
+    HeldElementsOfRow<threads> held;
     float power = 1, largest = 0;
     for (u32 part = 0; part < parts; part++) {
       loadHeld(held, x, part, count);
       if (planes == 1) largest = largestHeld(held, largest);
     }
     if (planes == 1) {
-      largest = largestOfRow(largest, (float *)(control + 1));
+      largest = largestOfRow<threads>(largest, (float *)(control + 1));
       /* 2^exponent <= largest < 2^(exponent + 1), but for denormal numbers */
       const i32 exponent = (i32)(bitsOf(largest) >> 23) - 127, raised = minimum(14 - exponent, MostRowExponent);
       power = powerOfTwo(raised);
-      if (thread % RowThreads == 0 && row < rows) rowFactors(p)[row] = powerOfTwo(-raised);
+      if (thread % threads == 0 && row < rows) rowFactors(p)[row] = powerOfTwo(-raised);
     }
     for (u32 part = parts; part-- > 0;) { /* the last part is held already */
       if (part + 1 < parts) loadHeld(held, x, part, count);
-      UNROLL for (u32 j = 0; j < HeldVectors; j++)
-        if (heldIndex(part, j) < p.depth)
-          storeConverted<planes>(p, row, heldIndex(part, j), held.vectors[j], power);
+      UNROLL for (u32 j = 0; j < held.Vectors; j++)
+        if (heldIndex<threads>(part, j) < p.depth)
+          storeConverted<planes>(p, row, heldIndex<threads>(part, j), held.vectors[j], power);
     }
     syncThreads();
     if (thread == 0) {

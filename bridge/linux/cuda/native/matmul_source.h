@@ -2,9 +2,13 @@
  * matmul_source.h: how tiles of x and of weights come into shared memory. Part of matmul.cu.
  *
  * A source is what a thread has to know for that. Functions of sources of weights: startWeights(); copyWeights() is called for each
- * step, in order, MatmulStages - 1 steps ahead; prepareWeights() for the next step, while one is multiplied; weightsPlace() says
- * where a plane of a step is then.
+ * step, in order, two steps ahead or more; prepareWeights() for the next step, while one is multiplied; weightsPlace() says
+ * where a plane of a step is then. 256 threads do that: all, or those that do not multiply.
  */
+
+constexpr u32 Stages = HasGroupProducts ? MatmulGroupStages : MatmulStages;
+
+DEVICE u32 workerIndex() { return threadIndex() % MatmulThreads; }
 
 /** What a block works on. */
 struct Tile {
@@ -18,18 +22,18 @@ struct Tile {
 
 /* ---- converted x: all planes of a step are one piece of memory --------------------------------------------------------------- */
 
-template <u32 planes> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) { return tile.rowsStaged + step % MatmulStages * (planes * RowTileBytes); }
+template <u32 planes> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) { return tile.rowsStaged + step % Stages * (planes * RowTileBytes); }
 template <u32 planes> DEVICE void copyRows(const MatmulParameters &p, const Tile &tile, u32 step) {
-  const u8 *const from = convertedTile<planes>(p, tile.firstRow / MatmulTileRows, tile.firstStep + step) + 16 * threadIndex();
-  u8 *const to = rowsPlace<planes>(tile, step) + 16 * threadIndex();
-  UNROLL for (u32 i = 0; i < planes * RowTileBytes; i += 16 * MatmulBlockThreads) copyAsync16(to + i, from + i);
+  const u8 *const from = convertedTile<planes>(p, tile.firstRow / MatmulTileRows, tile.firstStep + step) + 16 * workerIndex();
+  u8 *const to = rowsPlace<planes>(tile, step) + 16 * workerIndex();
+  UNROLL for (u32 i = 0; i < planes * RowTileBytes; i += 16 * MatmulThreads) copyAsync16(to + i, from + i);
 }
 
 /* ---- matrices of 16-bit elements, as they are ------------------------------------------------------------------------------- */
 
 /** A thread copies one piece of each 32nd row. */
 template <u32 count> struct TileCopy {
-  static constexpr u32 RowsApart = MatmulBlockThreads / TilePieces, Copies = count / RowsApart;
+  static constexpr u32 RowsApart = MatmulThreads / TilePieces, Copies = count / RowsApart;
   const u8 *from;      /* its piece of step 0 */
   u64 apart;           /* bytes between its rows */
   u32 bytes[Copies];   /* 16, or 0 of rows that there are not: they are zero */
@@ -38,7 +42,7 @@ template <u32 count> struct TileCopy {
 
 template <u32 count>
 DEVICE void startCopy(TileCopy<count> &copy, const u16 *matrix, u32 rowLength, u32 firstRow, u32 rows, u32 firstStep) {
-  const u32 row = threadIndex() / TilePieces, piece = threadIndex() % TilePieces;
+  const u32 row = workerIndex() / TilePieces, piece = workerIndex() % TilePieces;
   copy.from = (const u8 *)(matrix + (u64)(firstRow + row) * rowLength) + firstStep * TileRowBytes + 16 * piece;
   copy.apart = (u64)rowLength * 2 * TileCopy<count>::RowsApart;
   copy.place = placeInTile(row, piece);
@@ -56,7 +60,7 @@ template <u32 count> DEVICE void copyTile(const TileCopy<count> &copy, u8 *tile,
 /* ---- weights that are multiplied as they are ---------------------------------------------------------------------------------- */
 
 template <bool isBfloat> struct CopiedWeights {
-  static constexpr bool IsBfloat = isBfloat, HasPower = false;
+  static constexpr bool IsBfloat = isBfloat, IsPrepared = false, HasPower = false;
   static constexpr u32 RowPlanes = isBfloat ? 2 : 1, WeightPlanes = 1;
 };
 
@@ -71,12 +75,12 @@ DEVICE void startWeights(WeightSource<CopiedWeights<isBfloat>, outputs> &source,
 }
 template <bool isBfloat, u32 outputs>
 DEVICE u8 *weightsPlace(const WeightSource<CopiedWeights<isBfloat>, outputs> &, const Tile &tile, u32 step, u32) {
-  return tile.weightsStaged + step % MatmulStages * (outputs * TileRowBytes);
+  return tile.weightsStaged + step % Stages * (outputs * TileRowBytes);
 }
 template <bool isBfloat, u32 outputs>
 DEVICE void copyWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> &source, const MatmulParameters &p, const Tile &tile,
                         u32 step) {
-  const u32 first = (tile.firstStep + step) * MatmulTileDepth + threadIndex() % TilePieces * 8;
+  const u32 first = (tile.firstStep + step) * MatmulTileDepth + workerIndex() % TilePieces * 8;
   copyTile(source.copy, weightsPlace(source, tile, step, 0), step, first < p.k ? ~0u : 0);
 }
 template <bool isBfloat, u32 outputs>
@@ -89,7 +93,7 @@ DEVICE void prepareWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> 
 struct RunPlace {
   u32 output, half;
 };
-template <u32 outputs> DEVICE RunPlace runPlace() { return {threadIndex() % outputs, threadIndex() / outputs}; }
+template <u32 outputs> DEVICE RunPlace runPlace() { return {workerIndex() % outputs, workerIndex() / outputs}; }
 DEVICE bool isRun(const RunPlace &run) { return run.half < 2; }
 
 DEVICE void storeRun(u8 *tile, const RunPlace &run, const u32 (&halves)[16]) {
@@ -100,11 +104,11 @@ DEVICE void storeRun(u8 *tile, const RunPlace &run, const u32 (&halves)[16]) {
 
 /** Quantised weights, of which there are two tiles of halves, and two segments. */
 template <typename Type> struct QuantisedWeights {
-  static constexpr bool IsBfloat = false, HasPower = true;
+  static constexpr bool IsBfloat = false, IsPrepared = true, HasPower = true;
   static constexpr u32 RowPlanes = 1, WeightPlanes = 1;
   static constexpr u32 Pieces = MATMUL_PIECES(Type::SegmentBytes), Pitch = MATMUL_PITCH(Type::SegmentBytes);
   /** Of the threads that copy a row, some have nothing to do, so that none has to divide. */
-  static constexpr u32 RowThreads = Pieces <= 8 ? 8 : Pieces <= 16 ? 16 : 32, RowsApart = MatmulBlockThreads / RowThreads;
+  static constexpr u32 RowThreads = Pieces <= 8 ? 8 : Pieces <= 16 ? 16 : 32, RowsApart = MatmulThreads / RowThreads;
   static constexpr u32 SegmentSteps = MatmulSegment / MatmulTileDepth;
 };
 
@@ -139,9 +143,9 @@ DEVICE void copySegment(const WeightSource<QuantisedWeights<Type>, outputs> &sou
   typedef QuantisedWeights<Type> Weights;
   constexpr u32 parts = 3, copies = (outputs + Weights::RowsApart - 1) / Weights::RowsApart, share = (copies + parts - 1) / parts;
   constexpr bool isEven = outputs % Weights::RowsApart == 0 && copies % parts == 0;
-  const u32 piece = threadIndex() % Weights::RowThreads;
+  const u32 piece = workerIndex() % Weights::RowThreads;
   if (piece >= Weights::Pieces) return;
-  const u32 firstRow = threadIndex() / Weights::RowThreads + part * share * Weights::RowsApart;
+  const u32 firstRow = workerIndex() / Weights::RowThreads + part * share * Weights::RowsApart;
   u8 *const to = segmentPlace(source, tile, segment) + firstRow * Weights::Pitch + 16 * piece;
   const u32 lead = source.lead + segment * Type::SegmentBytes;
   if (source.rowBytes % 16 == 0 && source.rowsLeft >= outputs && lead + Type::SegmentBytes + 32 <= source.rowEnd) {
@@ -161,16 +165,21 @@ DEVICE void copySegment(const WeightSource<QuantisedWeights<Type>, outputs> &sou
   }
 }
 
-/** Segment s + 1 goes where s - 1 is, whose last weights are prepared at step 4 s - 2. With step i go the copies that are begun
- * at step i - 2, behind a barrier: so they may be those of steps 4 s + 1 .. 4 s + 3. */
+/**
+ * Segment s + 1 goes where s - 1 is, whose last weights are prepared at step 4 s - 1, and has to be there at step 4 s + 4. With
+ * step i go copies that are begun two steps before. Threads that multiply, too, prepare a step ahead: that is two steps of
+ * multiplying before, behind the barrier of step 4 s - 1. Those that only prepare are at step 4 s then.
+ */
 template <typename Type, u32 outputs>
 DEVICE void copyWeights(const WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &, const Tile &tile, u32 step) {
-  constexpr u32 segmentSteps = QuantisedWeights<Type>::SegmentSteps;
-  static_assert(MatmulStages == 3 && segmentSteps == 4, "a segment must not be copied before the last but one is used up");
-  const u32 inSegment = step % segmentSteps, next = step / segmentSteps + 1;
+  constexpr u32 segmentSteps = QuantisedWeights<Type>::SegmentSteps, first = HasGroupProducts ? 2 : 1;
+  static_assert(HasGroupProducts || Stages == 3, "a segment must not be copied before the last but one is used up");
+  const u32 part = (step - first) % segmentSteps, next = (step - first) / segmentSteps + 1;
   if (step == 0) {
-    _Pragma("unroll 1") for (u32 part = 0; part < 3; part++) copySegment(source, tile, 0, part);
-  } else if (inSegment > 0 && next * segmentSteps < tile.steps) copySegment(source, tile, next, inSegment - 1);
+    _Pragma("unroll 1") for (u32 i = 0; i < 3; i++) copySegment(source, tile, 0, i);
+  } else if (step >= first && part < 3 && next * segmentSteps < tile.steps) {
+    copySegment(source, tile, next, part);
+  }
 }
 
 template <typename Type, u32 outputs>
@@ -191,7 +200,7 @@ DEVICE void prepareWeights(const WeightSource<QuantisedWeights<Type>, outputs> &
 
 /** Weights in floats: two bfloats each, made of what is read from memory when it is needed. */
 struct FloatWeights {
-  static constexpr bool IsBfloat = true, HasPower = false;
+  static constexpr bool IsBfloat = true, IsPrepared = true, HasPower = false;
   static constexpr u32 RowPlanes = 2, WeightPlanes = 2;
 };
 template <u32 outputs> struct WeightSource<FloatWeights, outputs> {};

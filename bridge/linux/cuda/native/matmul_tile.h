@@ -17,7 +17,7 @@ DEVICE u32 placeInTile(u32 row, u32 piece) { return row * TileRowBytes + ((piece
  * each has 16 rows of all outputs; else, 32 outputs.
  */
 template <u32 outputs> struct TileShape {
-  static constexpr u32 Warps = MatmulBlockThreads / 32;
+  static constexpr u32 Warps = MatmulThreads / 32;
   static constexpr u32 WarpOutputs = HasGroupProducts ? outputs : 32;
   static constexpr u32 WarpsAcross = outputs / WarpOutputs, WarpsDown = Warps / WarpsAcross;
   static constexpr u32 WarpRows = MatmulTileRows / WarpsDown;
