@@ -3,9 +3,9 @@
  *
  * Rounding to a half errs by 2^-11 at most, and by 0.42 times that typically: once for x, and once for a weight itself; of
  * quantised weights, which are scale * number + minimum, also for scale * number and for the minimum. Errors of many terms add up
- * as the root of their squares. With weights in floats and bfloats, x is rounded to 16 bits, and of the products of what is left of
- * both the least is missing: 2^-16. The bound is 7 times what is typical, and for the sum's own roundings 2^-23 of the sum of sizes
- * for each step that a tensor core takes, 16 products. What is far smaller than the largest of its row of x has an error of
+ * as the root of their squares. With weights in floats and bfloats, x is rounded to 16 bits, and of the products of what is left
+ * of both the least is missing: 2^-16. The bound is 7 times what is typical, and for the sum's own roundings 2^-23 of the sum of
+ * sizes for each step that a tensor core takes, 16 products. What is far smaller than the largest of its row of x has an error of
  * 2^-40 of that; small weights have one of 2^-29, and beside large ones, of 2^-36 of the largest.
  */
 #include "run.h"
@@ -114,7 +114,8 @@ static Expected expect(const Case &c, const float *x, const Weight *w, double la
     largest = fmax(largest, fabs(value));
   }
   const double rounding = 7 * 0.42 * (isFloat ? 0x1p-16 : 0x1p-11) * sqrt(squares);
-  return {sum, rounding + sizes * 0x1p-23 * (c.k / 16 + 1) + 0x1p-40 * largest * ws + (fmin(0x1p-29, 0x1p-15 * largestWeight) + 0x1p-36 * largestWeight) * xs + 1e-37};
+  const double small = 0x1p-40 * largest * ws + (fmin(0x1p-29, 0x1p-15 * largestWeight) + 0x1p-36 * largestWeight) * xs;
+  return {sum, rounding + sizes * 0x1p-23 * (c.k / 16 + 1) + small + 1e-37};
 }
 
 static void checkProduct(Product &p, const char *what) {
@@ -134,8 +135,8 @@ static void checkProduct(Product &p, const char *what) {
       if (r < c.rows) e = expect(c, p.x.items + (u64)r * c.k, w + o * c.k, largestWeight);
       const bool right = isnan(e.value) ? isnan(got) : isinf(e.value) ? got == e.value : fabs(got - e.value) <= e.bound;
       if (!right && wrong++ < 3)
-        printf("%s: matmul_%s rows %u n %u k %u scale 2^%d: out[%u, %u] is %.9g, not %.9g (+- %.3g)\n", what, c.type->name, c.rows,
-               c.n, c.k, c.exponent, r, o, got, e.value, e.bound);
+        printf("%s: matmul_%s rows %u n %u k %u scale 2^%d: out[%u, %u] is %.9g, not %.9g (+- %.3g)\n", what, c.type->name,
+               c.rows, c.n, c.k, c.exponent, r, o, got, e.value, e.bound);
       if (e.bound > 0 && isfinite(e.value)) worst = fmax(worst, fabs(got - e.value) / e.bound);
     }
   CHECK_NUMBER(wrong, 0);

@@ -1,27 +1,30 @@
 /*
  * matmul.cu: matrix-matrix products on tensor cores, in place of shaders/matmul.metal.
  *
- * A block makes a tile of 128 rows by 128 or 64 outputs, or its sums over a part of k, in steps of 64 elements: 8 warps, each of
- * 64 or 32 rows by 32 outputs, whose sums are floats in registers. Tiles of x are copied asynchronously, two steps ahead. So are
- * weights in halves or bfloats. Of quantised ones segments of 256 elements are copied as they are, into one of two places, and
- * while a step is multiplied, the weights of the next become halves, once for the whole block.
+ * A block makes a tile of 128 rows by 64, 128 or 256 outputs, or its sums over a part of k, in steps of 64 elements. Sums are
+ * floats in the registers of 8 warps. Tiles of x are copied asynchronously, some steps ahead. So are weights in halves or
+ * bfloats. Of quantised ones segments of 256 elements are copied as they are, into one of two places, and while a step is
+ * multiplied, the weights of the next become halves, once for the whole block. Where four warps multiply together (wgmma), other
+ * 8 warps do that.
  *
- * Quantised weights become halves times a power of two, 2^4 at first: weights up to 2000 fit then, and those of 2^-18 or more have
- * all of their bits; smaller ones have an error of 2^-29. A block in whose tile there are larger ones, or none above 2^-14, finds
- * that out by the way, and makes its tile once more with the power that fits its largest.
+ * Quantised weights become halves times a power of two, 2^4 at first: weights up to 2000 fit then, and those of 2^-18 or more
+ * have all of their bits; smaller ones have an error of 2^-29. A block in whose tile there are larger ones, or none above 2^-14,
+ * finds that out by the way, and makes its tile once more with the power that fits its largest.
+ *
+ * Weights in bfloats are multiplied with both bfloats of x (matmul_rows.h), floats as two bfloats with both but for the least
+ * product, which leaves 16 bits: halves would not have their range.
  */
 #include "intrinsics.h"
 
 #include "matmul.h"
 
+/* Parts of this file, each of which uses those before it. */
 #include "matmul_tile.h"
-
 #include "matmul_rows.h"
 #include "matmul_weights.h"
-
 #include "matmul_source.h"
 
-/* ---- a tile --------------------------------------------------------------------------------------------------------------------- */
+/* ---- a tile ------------------------------------------------------------------------------------------------------ */
 
 template <u32 outputs> DEVICE void clear(TileSums<outputs> &sums) {
   typedef TileShape<outputs> Shape;
@@ -89,12 +92,12 @@ DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outp
   return largest;
 }
 
-/* ---- a tile by threads that multiply and threads that prepare what is multiplied -------------------------------------------------- */
+/* ---- a tile by threads that multiply and threads that prepare what is multiplied --------------------------------- */
 
 /** Barriers, the last two for steps in turn: a step is prepared; a step is multiplied, and what it took may be written. */
 enum Barriers : u32 { Multiplying = 1, Preparing = 2, Prepared = 3, Multiplied = 5 };
 
-/** Prepares all steps, two ahead of those that multiply at most. Returns what no weight that this thread has seen is larger than. */
+/** Prepares all steps, two ahead of those that multiply at most. Returns what no weight that this thread sees is larger than. */
 template <typename Weights, u32 outputs> DEVICE float prepareTile(const MatmulParameters &p, const Tile &tile, float power) {
   static_assert(!HasGroupProducts || Stages >= 4, "x of a step is copied two steps ahead, while that of two is multiplied");
   WeightSource<Weights, outputs> weights;
@@ -134,8 +137,8 @@ template <typename Weights> constexpr u32 BlockThreads = HasPreparers<Weights> ?
 
 constexpr float FirstPower = 0x1p4f;
 
-/** The power of two that weights have to be multiplied with, where the one that they were multiplied with does not suit the largest:
- * halves end at 2^16, and have all bits from 2^-14 on. Else 0. In all threads. */
+/** The power of two that weights have to be multiplied with, where the one that they were multiplied with does not suit the
+ * largest: halves end at 2^16, and have all bits from 2^-14 on. Else 0. In all threads. */
 DEVICE float betterPower(float largest, float power, float *control) {
   const u32 warp = warpIndex();
   largest = reduceMaxWarp(largest);
@@ -185,7 +188,8 @@ template <u32 outputs> DEVICE bool joinParts(const MatmulParameters &p, TileSums
   return true;
 }
 
-template <u32 outputs> DEVICE void storeTile(const MatmulParameters &p, const Tile &tile, const TileSums<outputs> &sums, bool hasFactors) {
+template <u32 outputs>
+DEVICE void storeTile(const MatmulParameters &p, const Tile &tile, const TileSums<outputs> &sums, bool hasFactors) {
   typedef TileShape<outputs> Shape;
   const u32 lane = laneIndex(), warp = warpIndex();
   const bool arePairs = tile.n % 2 == 0;

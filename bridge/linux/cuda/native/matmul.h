@@ -23,8 +23,8 @@ enum {
   MatmulMostJobs = 4
 };
 
-/** Quantised weights of a segment, as they are: a row is copied from the multiple of 16 before its first byte on, and the places of
- * rows are an odd number of 16 bytes apart, so that eight rows lie in different banks. */
+/** Quantised weights of a segment, as they are: a row is copied from the multiple of 16 before its first byte on, and the
+ * places of rows are an odd number of 16 bytes apart, so that eight rows lie in different banks. */
 #define MATMUL_PIECES(segmentBytes) (((segmentBytes) + 15 + 15) / 16)
 #define MATMUL_PITCH(segmentBytes) (16 * (MATMUL_PIECES(segmentBytes) | 1))
 

@@ -11,7 +11,8 @@ typedef struct Type {
   uint32_t rowPlanes;         /* of converted x */
 } Type;
 
-#define SMALL_TILES(name, elements, bytes, planes) {"matmul_" #name, {"matmul_" #name "_64", NULL, NULL}, elements, bytes, planes}
+#define SMALL_TILES(name, elements, bytes, planes) \
+  {"matmul_" #name, {"matmul_" #name "_64", NULL, NULL}, elements, bytes, planes}
 #define BOTH_TILES(name, elements, bytes, planes) \
   {"matmul_" #name, {"matmul_" #name "_64", "matmul_" #name "_128", NULL}, elements, bytes, planes}
 
@@ -58,8 +59,8 @@ typedef struct Cut {
   uint32_t rowTiles, outputTiles /* 0: none fits */, parts, stepsOfPart;
 } Cut;
 
-/** How long all tiles of a size take, if one of 128 outputs takes 100: they are shared out to the multiprocessors, which have one at
- * a time, or two of the smallest. */
+/** How long all tiles of a size take, if one of 128 outputs takes 100: they are shared out to the multiprocessors, which have
+ * one at a time, or two of the smallest. */
 static uint64_t cost(const CudaNativeDevice *device, const Type *type, uint32_t size, uint64_t tiles) {
   static const uint32_t costs[] = {56, 100, 190};
   const uint32_t outputs = 64u << size;
@@ -82,7 +83,8 @@ static Cut cutWork(const CudaNativeDevice *device, const Type *type, const Matmu
     cut.size = size;
     cut.outputTiles = outputTiles;
   }
-  const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles, room = (cut.size == 0 && !hasPreparers(device, type) ? 2ull : 1ull) * device->multiprocessors;
+  const bool areTwo = cut.size == 0 && !hasPreparers(device, type);
+  const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles, room = (areTwo ? 2ull : 1ull) * device->multiprocessors;
   if (tiles > 0 && 2 * tiles <= room) {
     cut.stepsOfPart = parts(parts(steps, room / tiles), segmentSteps) * segmentSteps;
     cut.parts = parts(steps, cut.stepsOfPart);
@@ -92,8 +94,8 @@ static Cut cutWork(const CudaNativeDevice *device, const Type *type, const Matmu
 
 enum { W, X, Out, RowCount, Arguments };
 
-/** Reads a command, whose arguments are known, as one more job. The grid covers so many rows; rowCount[0] of them, no more than there
- * is memory for, are multiplied. False where it is not for these kernels. */
+/** Reads a command as one more job. The grid covers so many rows; rowCount[0] of them, no more than there is memory for, are
+ * multiplied. False where it is not for these kernels. */
 static bool readJob(const CudaNativeCommand *command, const Type *type, MatmulParameters *p, uint32_t job) {
   const uint32_t *arguments = command->constants[Arguments];
   if (!arguments || command->bufferLengths[Arguments] < 8 || command->bufferLengths[RowCount] < 4) return false;

@@ -90,7 +90,8 @@ template <u32 threads> DEVICE float largestOfRow(float largest, float *maxima) {
   return largest;
 }
 
-/** Claims and converts rows while there are some, and zeros up to the end of the last tile. `control` is shared memory: a word, and one of each warp. */
+/** Claims and converts rows while there are some, and zeros up to the end of the last tile. `control` is shared memory: a word,
+ * and one of each warp. */
 template <u32 planes, u32 blockThreads> DEVICE_CALLED void convertRows(const MatmulParameters p, u32 rows, u32 *control) {
   constexpr u32 threads = blockThreads / MatmulClaimedRows;
   u32 *const counters = (u32 *)p.counters;

@@ -1,8 +1,8 @@
 /*
  * matmul_source.h: how tiles of x and of weights come into shared memory. Part of matmul.cu.
  *
- * A source is what a thread has to know for that. Functions of sources of weights: startWeights(); copyWeights() is called for each
- * step, in order, two steps ahead or more; prepareWeights() for the next step, while one is multiplied; weightsPlace() says
+ * A source is what a thread has to know for that. Functions of sources of weights: startWeights(); copyWeights() is called for
+ * each step, in order, two steps ahead or more; prepareWeights() for the next step, while one is multiplied; weightsPlace() says
  * where a plane of a step is then. 256 threads do that: all, or those that do not multiply.
  */
 
@@ -20,16 +20,18 @@ struct Tile {
   u8 *rowsStaged, *weightsStaged; /* in shared memory */
 };
 
-/* ---- converted x: all planes of a step are one piece of memory --------------------------------------------------------------- */
+/* ---- converted x: all planes of a step are one piece of memory --------------------------------------------------- */
 
-template <u32 planes> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) { return tile.rowsStaged + step % Stages * (planes * RowTileBytes); }
+template <u32 planes> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) {
+  return tile.rowsStaged + step % Stages * (planes * RowTileBytes);
+}
 template <u32 planes> DEVICE void copyRows(const MatmulParameters &p, const Tile &tile, u32 step) {
   const u8 *const from = convertedTile<planes>(p, tile.firstRow / MatmulTileRows, tile.firstStep + step) + 16 * workerIndex();
   u8 *const to = rowsPlace<planes>(tile, step) + 16 * workerIndex();
   UNROLL for (u32 i = 0; i < planes * RowTileBytes; i += 16 * MatmulThreads) copyAsync16(to + i, from + i);
 }
 
-/* ---- matrices of 16-bit elements, as they are ------------------------------------------------------------------------------- */
+/* ---- matrices of 16-bit elements, as they are -------------------------------------------------------------------- */
 
 /** A thread copies one piece of each 32nd row. */
 template <u32 count> struct TileCopy {
@@ -57,7 +59,7 @@ template <u32 count> DEVICE void copyTile(const TileCopy<count> &copy, u8 *tile,
     copyAsync16(tile + copy.place + i * (TileCopy<count>::RowsApart * TileRowBytes), from + i * copy.apart, copy.bytes[i] & mask);
 }
 
-/* ---- weights that are multiplied as they are ---------------------------------------------------------------------------------- */
+/* ---- weights that are multiplied as they are --------------------------------------------------------------------- */
 
 template <bool isBfloat> struct CopiedWeights {
   static constexpr bool IsBfloat = isBfloat, IsPrepared = false, HasPower = false;
@@ -84,10 +86,10 @@ DEVICE void copyWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> &so
   copyTile(source.copy, weightsPlace(source, tile, step, 0), step, first < p.k ? ~0u : 0);
 }
 template <bool isBfloat, u32 outputs>
-DEVICE void prepareWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> &, const MatmulParameters &, const Tile &, u32, float,
-                           float &) {}
+DEVICE void prepareWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> &, const MatmulParameters &, const Tile &, u32,
+                           float, float &) {}
 
-/* ---- weights that are converted: in runs of 32, of which a row has two in a step --------------------------------------------------- */
+/* ---- weights that are converted: in runs of 32, of which a row has two in a step --------------------------------- */
 
 /** Which run is this thread's; of small tiles, half of the threads have one. */
 struct RunPlace {
@@ -171,7 +173,8 @@ DEVICE void copySegment(const WeightSource<QuantisedWeights<Type>, outputs> &sou
  * multiplying before, behind the barrier of step 4 s - 1. Those that only prepare are at step 4 s then.
  */
 template <typename Type, u32 outputs>
-DEVICE void copyWeights(const WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &, const Tile &tile, u32 step) {
+DEVICE void copyWeights(const WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &, const Tile &tile,
+                        u32 step) {
   constexpr u32 segmentSteps = QuantisedWeights<Type>::SegmentSteps, first = HasGroupProducts ? 2 : 1;
   static_assert(HasGroupProducts || Stages == 3, "a segment must not be copied before the last but one is used up");
   const u32 part = (step - first) % segmentSteps, next = (step - first) / segmentSteps + 1;
@@ -183,8 +186,8 @@ DEVICE void copyWeights(const WeightSource<QuantisedWeights<Type>, outputs> &sou
 }
 
 template <typename Type, u32 outputs>
-DEVICE void prepareWeights(const WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &, const Tile &tile,
-                           u32 step, float power, float &largest) {
+DEVICE void prepareWeights(const WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &,
+                           const Tile &tile, u32 step, float power, float &largest) {
   typedef QuantisedWeights<Type> Weights;
   const RunPlace place = runPlace<outputs>();
   if (!isRun(place)) return;
@@ -205,13 +208,15 @@ struct FloatWeights {
 };
 template <u32 outputs> struct WeightSource<FloatWeights, outputs> {};
 template <u32 outputs> DEVICE void startWeights(WeightSource<FloatWeights, outputs> &, const MatmulParameters &, const Tile &) {}
-template <u32 outputs> DEVICE void copyWeights(const WeightSource<FloatWeights, outputs> &, const MatmulParameters &, const Tile &, u32) {}
-template <u32 outputs> DEVICE u8 *weightsPlace(const WeightSource<FloatWeights, outputs> &, const Tile &tile, u32 step, u32 plane) {
+template <u32 outputs>
+DEVICE void copyWeights(const WeightSource<FloatWeights, outputs> &, const MatmulParameters &, const Tile &, u32) {}
+template <u32 outputs>
+DEVICE u8 *weightsPlace(const WeightSource<FloatWeights, outputs> &, const Tile &tile, u32 step, u32 plane) {
   return tile.weightsStaged + (step % 2 * 2 + plane) * (outputs * TileRowBytes);
 }
 template <u32 outputs>
-DEVICE void prepareWeights(const WeightSource<FloatWeights, outputs> &source, const MatmulParameters &p, const Tile &tile, u32 step,
-                           float, float &) {
+DEVICE void prepareWeights(const WeightSource<FloatWeights, outputs> &source, const MatmulParameters &p, const Tile &tile,
+                           u32 step, float, float &) {
   const RunPlace place = runPlace<outputs>();
   if (!isRun(place)) return;
   const u32 row = minimum(tile.firstOutput + place.output, tile.n - 1);

@@ -13,8 +13,8 @@ constexpr u32 RowTileBytes = MatmulTileRows * TileRowBytes; /* of x */
 DEVICE u32 placeInTile(u32 row, u32 piece) { return row * TileRowBytes + ((piece ^ row % 8) << 4); }
 
 /**
- * What a block of 8 warps makes of MatmulTileRows rows by `outputs`, and each warp's part of it. Where four warps multiply together,
- * each has 16 rows of all outputs; else, 32 outputs.
+ * What 8 warps make of MatmulTileRows rows by `outputs`, and each warp's part of it. Where four warps multiply together, each
+ * has 16 rows of all outputs; else, 32 outputs.
  */
 template <u32 outputs> struct TileShape {
   static constexpr u32 Warps = MatmulThreads / 32;

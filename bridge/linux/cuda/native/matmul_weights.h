@@ -12,7 +12,7 @@ struct WeightRun {
   float scales[2], minimums[2];
 };
 
-/* ---- bytes in shared memory -------------------------------------------------------------------------------------------- */
+/* ---- bytes in shared memory -------------------------------------------------------------------------------------- */
 
 DEVICE u32 byteAt(const u8 *at) { return *at; }
 DEVICE float halfAt(const u8 *at) { return halfToFloat(*(const u16 *)at); }
@@ -87,7 +87,7 @@ DEVICE void scaleAll(WeightRun &run, float scale, float minimum = 0) {
   run.minimums[0] = run.minimums[1] = minimum;
 }
 
-/* ---- types: what of them is in blocks.h ------------------------------------------------------------------------------------ */
+/* ---- types: what of them is in blocks.h -------------------------------------------------------------------------- */
 
 /** Whole numbers of blocks before it leave an address a multiple of this. */
 constexpr u32 alignmentAfter(u32 bytes) { return bytes % 16 == 0 ? 16 : bytes % 4 == 0 ? 4 : 1; }
@@ -266,7 +266,7 @@ struct IQ4_XS : LargeBlocks<136> {
   }
 };
 
-/* ---- halves ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- halves ------------------------------------------------------------------------------------------------------ */
 
 DEVICE float magnitude(float v) { return floatOf(bitsOf(v) & 0x7fffffff); }
 
@@ -286,7 +286,8 @@ template <typename Type> DEVICE float makeHalves(u32 (&halves)[16], const Weight
       const u32 word = run.numbers[4 * i + j / 2];
       const u32 numbers = permuteBytes(word, 0x64646464, j % 2 ? 0x4342 : 0x4140);
       const u32 differences = subtractHalves(numbers, zero);
-      halves[8 * i + j] = Type::HasMinimum ? multiplyAddHalves(differences, scales, minimums) : multiplyHalves(differences, scales);
+      halves[8 * i + j] =
+          Type::HasMinimum ? multiplyAddHalves(differences, scales, minimums) : multiplyHalves(differences, scales);
     }
   }
   return largest;
