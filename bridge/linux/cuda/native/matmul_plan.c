@@ -59,37 +59,58 @@ typedef struct Cut {
   uint32_t rowTiles, outputTiles /* 0: none fits */, parts, stepsOfPart;
 } Cut;
 
-/** How long all tiles of a size take, if one of 128 outputs takes 100: they are shared out to the multiprocessors, which have
- * one at a time, or two of the smallest. */
-static uint64_t cost(const CudaNativeDevice *device, const Type *type, uint32_t size, uint64_t tiles) {
-  static const uint32_t costs[] = {56, 100, 190};
-  const uint32_t outputs = 64u << size;
-  if (!type->kernels[size] || sharedBytes(device, type, outputs) > device->sharedBytes) return UINT64_MAX;
-  if (outputs > 128 && !hasGroups(device)) return UINT64_MAX; /* only four warps together have the registers */
-  return (uint64_t)costs[size] * parts(tiles, device->multiprocessors);
+/**
+ * How long a step of k takes with a tile of each size, as measured on an H200, in hundredths of one of 128 outputs, and with two of
+ * the smallest at once, which a multiprocessor has where all threads multiply.
+ */
+typedef struct StepCosts {
+  uint32_t one[3], pair;
+} StepCosts;
+static const StepCosts copiedCosts = {{80, 100, 175}, 105}, preparedCosts = {{75, 100, 0}, 0}, warpCosts = {{67, 100, 0}, 100};
+
+/** How long it takes to join the sums of parts, which one block of each tile does. */
+static uint64_t joinCost(const Cut *cut) { return cut->parts > 1 ? 100ull * (4 + ((uint64_t)cut->parts << cut->size)) : 0; }
+
+static bool areTwo(const CudaNativeDevice *device, const Type *type, uint32_t size) {
+  return size == 0 && !hasPreparers(device, type);
+}
+static uint64_t stepCost(const CudaNativeDevice *device, const Type *type, uint32_t size, uint64_t blocks) {
+  const StepCosts *costs = hasPreparers(device, type) ? &preparedCosts : hasGroups(device) ? &copiedCosts : &warpCosts;
+  const uint64_t most = device->multiprocessors;
+  if (!areTwo(device, type, size)) return costs->one[size] * ((blocks + most - 1) / most);
+  const uint64_t rest = blocks % (2 * most);
+  return blocks / (2 * most) * costs->pair + (rest == 0 ? 0 : rest <= most ? costs->one[size] : costs->pair);
 }
 
-/** Where there is room for twice as many tiles, or more, k is cut, too, into parts of four steps at least. */
+/** Cuts the work for tiles of a size. k is cut, too, where there is room for twice as many blocks, into parts of four steps at
+ * least. Returns how long it takes, or UINT64_MAX where such tiles cannot be. */
+static uint64_t cutForSize(const CudaNativeDevice *device, const Type *type, const MatmulParameters *p, uint32_t jobs,
+                           uint32_t size, Cut *cut) {
+  const uint32_t outputs = 64u << size, steps = p->depth / MatmulTileDepth, segmentSteps = MatmulSegment / MatmulTileDepth;
+  if (!type->kernels[size] || sharedBytes(device, type, outputs) > device->sharedBytes) return UINT64_MAX;
+  if (outputs > 128 && !hasGroups(device)) return UINT64_MAX; /* only four warps together have the registers */
+  *cut = (Cut){.size = size, .rowTiles = parts(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
+  for (uint32_t i = 0; i < jobs; i++) cut->outputTiles += parts(p->jobs[i].n, outputs);
+  const uint64_t tiles = (uint64_t)cut->rowTiles * cut->outputTiles;
+  const uint64_t room = (areTwo(device, type, size) ? 2ull : 1ull) * device->multiprocessors;
+  if (2 * tiles <= room) {
+    cut->stepsOfPart = parts(parts(steps, room / tiles), segmentSteps) * segmentSteps;
+    cut->parts = parts(steps, cut->stepsOfPart);
+  }
+  return stepCost(device, type, size, tiles * cut->parts) * cut->stepsOfPart + joinCost(cut);
+}
+
 static Cut cutWork(const CudaNativeDevice *device, const Type *type, const MatmulParameters *p, uint32_t jobs) {
-  const uint32_t steps = p->depth / MatmulTileDepth, segmentSteps = MatmulSegment / MatmulTileDepth;
-  Cut cut = {.rowTiles = parts(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
+  Cut best = {0};
   uint64_t least = UINT64_MAX;
   for (uint32_t size = 3; size-- > 0;) {
-    uint32_t outputTiles = 0;
-    for (uint32_t i = 0; i < jobs; i++) outputTiles += parts(p->jobs[i].n, 64u << size);
-    const uint64_t taken = cost(device, type, size, (uint64_t)cut.rowTiles * outputTiles);
+    Cut cut;
+    const uint64_t taken = cutForSize(device, type, p, jobs, size, &cut);
     if (taken >= least) continue;
     least = taken;
-    cut.size = size;
-    cut.outputTiles = outputTiles;
+    best = cut;
   }
-  const bool areTwo = cut.size == 0 && !hasPreparers(device, type);
-  const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles, room = (areTwo ? 2ull : 1ull) * device->multiprocessors;
-  if (tiles > 0 && 2 * tiles <= room) {
-    cut.stepsOfPart = parts(parts(steps, room / tiles), segmentSteps) * segmentSteps;
-    cut.parts = parts(steps, cut.stepsOfPart);
-  }
-  return cut;
+  return best;
 }
 
 enum { W, X, Out, RowCount, Arguments };
