@@ -383,10 +383,11 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
   }
 }
 
-#define KERNEL(width, type, warps, fragments, keys, blocks)                                   \
-  GLOBAL(32 * warps, blocks) void attention_tiled_##width##_##type(const AttentionTiledParameters p) { \
-    SHARED_ARENA(arena);                                                                      \
-    attend<AttentionTiled_##type, width, warps, fragments, keys>(p, arena);                   \
+#define KERNEL(width, type, queries, warps, fragments, keys, blocks)                                                    \
+  GLOBAL(32 * warps, blocks) void attention_tiled_##width##_##type##_##queries(const AttentionTiledParameters p) { \
+    static_assert(queries == warps * fragments * AttentionTiledFragment);                                               \
+    SHARED_ARENA(arena);                                                                                                \
+    attend<AttentionTiled_##type, width, warps, fragments, keys>(p, arena);                                             \
   }
 ATTENTION_TILED_KERNELS(KERNEL)
 #undef KERNEL

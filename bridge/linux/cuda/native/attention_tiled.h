@@ -31,23 +31,27 @@ enum {
 };
 
 /**
- * All kernels: LINE(width, type of caches, warps, fragments, keys, blocks). A block has tiles of `keys` keys, and of warps x fragments
- * x 16 queries. With more fragments a warp uses what it reads of a key for more queries, and takes registers for what it sums. So
- * many blocks have their registers on one multiprocessor.
+ * All kernels: LINE(width, type of caches, queries, warps, fragments, keys, blocks), the narrow ones first, and of these those with
+ * few queries. A block has tiles of `keys` keys, and of `queries`, which are warps x fragments x 16. With more fragments a warp uses
+ * what it reads of a key for more queries, and takes registers for what it sums. So many blocks have their registers on one
+ * multiprocessor.
  */
 #define ATTENTION_TILED_KERNELS(LINE) \
-  LINE(64, f32, 4, 1, 64, 3)          \
-  LINE(64, f16, 4, 1, 64, 3)          \
-  LINE(64, q8_0, 4, 1, 64, 3)         \
-  LINE(96, f32, 4, 1, 64, 2)          \
-  LINE(96, f16, 4, 1, 64, 2)          \
-  LINE(96, q8_0, 4, 1, 64, 2)         \
-  LINE(128, f32, 4, 1, 64, 2)         \
-  LINE(128, f16, 4, 1, 64, 2)         \
-  LINE(128, q8_0, 4, 1, 64, 2)        \
-  LINE(256, f32, 4, 1, 32, 2)         \
-  LINE(256, f16, 4, 1, 32, 2)         \
-  LINE(256, q8_0, 4, 1, 32, 2)
+  LINE(64, f32, 64, 4, 1, 64, 3)      \
+  LINE(64, f16, 64, 4, 1, 64, 3)      \
+  LINE(64, q8_0, 64, 4, 1, 64, 3)     \
+  LINE(64, f32, 128, 4, 2, 64, 2)     \
+  LINE(64, f16, 128, 4, 2, 64, 2)     \
+  LINE(64, q8_0, 128, 4, 2, 64, 2)    \
+  LINE(96, f32, 64, 4, 1, 64, 2)      \
+  LINE(96, f16, 64, 4, 1, 64, 2)      \
+  LINE(96, q8_0, 64, 4, 1, 64, 2)     \
+  LINE(128, f32, 64, 4, 1, 64, 2)     \
+  LINE(128, f16, 64, 4, 1, 64, 2)     \
+  LINE(128, q8_0, 64, 4, 1, 64, 2)    \
+  LINE(256, f32, 64, 4, 1, 32, 2)     \
+  LINE(256, f16, 64, 4, 1, 32, 2)     \
+  LINE(256, q8_0, 64, 4, 1, 32, 2)
 
 #ifdef __cplusplus
 #define ATTENTION_TILED_CONSTANT constexpr

@@ -15,13 +15,16 @@ typedef struct Arguments {
 /* What is bound to a dispatch (shaders/attention_tiled.metal). */
 enum { Query, KeyCache, ValueCache, Positions, Sequences, BlockTables, Out, RowCount, Constants, BufferCount };
 
+/* Blocks of a multiprocessor from which on their number does not matter. */
+enum { BusyBlocks = 4 };
+
 typedef struct Kernel {
   const char *name;
-  uint32_t type, width, warps, fragments, keys;
+  uint32_t type, width, queries, warps, fragments, keys;
 } Kernel;
 
-#define KERNEL(width, type, warps, fragments, keys, blocks) \
-  {"attention_tiled_" #width "_" #type, AttentionTiled_##type, width, warps, fragments, keys},
+#define KERNEL(width, type, queries, warps, fragments, keys, blocks) \
+  {"attention_tiled_" #width "_" #type "_" #queries, AttentionTiled_##type, width, queries, warps, fragments, keys},
 static const Kernel kernels[] = {ATTENTION_TILED_KERNELS(KERNEL)};
 #undef KERNEL
 
@@ -74,19 +77,23 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
   if (command->threads[0] != (uint64_t)arguments.kvHeads * group[0] || command->threads[2] != 1) return 0;
   const uint64_t queries = command->threads[1] * (group[0] / 32 * 8);
 
-  const Kernel *kernel = kernels;
-  const Kernel *const end = kernels + sizeof kernels / sizeof *kernels;
-  while (kernel < end && (kernel->type != type || kernel->width < arguments.headDim)) kernel++;
-  if (kernel == end) return 0;
+  const Kernel *kernel = NULL;
+  for (uint32_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
+    const Kernel *other = &kernels[i];
+    if (other->type != type || other->width < arguments.headDim || (kernel && kernel->width < other->width)) continue;
+    /* Tiles of more queries, where these are still enough for all multiprocessors, several times, so that they end together. */
+    const uint64_t blocks = (queries + other->queries - 1) / other->queries * arguments.kvHeads;
+    if (kernel == NULL || blocks >= BusyBlocks * (uint64_t)device->multiprocessors) kernel = other;
+  }
+  if (kernel == NULL) return 0;
   const AttentionTiledShared shared =
       attentionTiledShared(kernel->type, kernel->width, kernel->warps, kernel->fragments, kernel->keys);
-  const uint32_t tileQueries = kernel->warps * kernel->fragments * AttentionTiledFragment;
-  const uint64_t tiles = (queries + tileQueries - 1) / tileQueries;
+  const uint64_t tiles = (queries + kernel->queries - 1) / kernel->queries;
   if (tiles == 0 || tiles * arguments.kvHeads > INT32_MAX || shared.bytes > device->sharedBytes) return 0;
 
   /* Where few blocks would be, several share out the keys, as far as the cache can have some for them. */
   const uint64_t capacity = (uint64_t)arguments.blocksPerSequence * arguments.blockSize;
-  const uint64_t most = (capacity < arguments.window ? capacity : arguments.window) * (queries < tileQueries ? queries : tileQueries);
+  const uint64_t most = (capacity < arguments.window ? capacity : arguments.window) * (queries < kernel->queries ? queries : kernel->queries);
   const uint32_t blocks = (uint32_t)tiles * arguments.kvHeads;
   uint64_t splits = blocks >= device->multiprocessors ? 1 : (device->multiprocessors + blocks - 1) / blocks;
   if (splits > most / (2 * kernel->keys)) splits = most / (2 * kernel->keys);
@@ -122,7 +129,7 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
       .sharedBytes = shared.bytes,
       .scratchBytes = splits > 1 ? 4ull * blocks : 0,
       .scratchOffset = offsetof(AttentionTiledParameters, counters),
-      .partialBytes = splits > 1 ? 4ull * blocks * splits * tileQueries * (kernel->width + 2) : 0,
+      .partialBytes = splits > 1 ? 4ull * blocks * splits * kernel->queries * (kernel->width + 2) : 0,
       .partialOffset = offsetof(AttentionTiledParameters, partials),
       .overlaps = true,
       .parameterBytes = sizeof parameters,
