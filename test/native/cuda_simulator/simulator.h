@@ -18,7 +18,7 @@
 #define GLOBAL(threads, blocksPerSM) static
 #define SHARED_ARENA(name) unsigned char *const name = simulatedArena()
 #define CONSTANT_TABLE static const
-#define UNROLL _Pragma("unroll")
+#define UNROLL /* it would take compilers long, and gain nothing */
 
 /* ---- simulator.cc ----------------------------------------------------------------------------------------------------- */
 
