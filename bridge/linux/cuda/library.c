@@ -44,7 +44,7 @@ bool cudaLibraryPrepare(uint32_t device, const DriverFunction *function, uint32_
   (void)device;
   const CudaFunction *f = function->implementation;
   if (f->waitsForUse) {
-    cudaFunctionBegin(function);
+    if (!cudaKernelsIsOwn(f->kernels, f->index) || !cudaNativeExpect(f->device, function->name)) cudaFunctionBegin(function);
     return true;
   }
   const CudaCode *code = prepared(function, message);

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { MostExpected = 64 };
+
 /* Of a device: what was found when it was asked for first. */
 typedef struct NativeLibrary {
   bool isKnown;
@@ -73,13 +75,15 @@ bool cudaNativeOpen(CudaDevice *device, bool *isThere, char **message) {
   return !problem;
 }
 
+static void beginExpected(void);
+
 static void *openInBackground(void *context) {
   sigset_t handled; /* the host's signals are for its own threads */
   sigfillset(&handled);
   pthread_sigmask(SIG_BLOCK, &handled, NULL);
   bool isThere;
   char *message = NULL; /* whoever asks is told */
-  cudaNativeOpen(context, &isThere, &message);
+  if (cudaNativeOpen(context, &isThere, &message)) beginExpected();
   free(message);
   return NULL;
 }
@@ -179,6 +183,107 @@ void cudaNativeBegin(const CudaDevice *device, const CudaNativeLaunch *launch) {
   const DriverFunction *function = findKernel(device, launch->kernel);
   if (function) cudaFunctionBegin(function);
 }
+
+/* ---- in advance ----------------------------------------------------------------------------------------------------- */
+
+/* Which kernels may stand in for shaders whose names begin so; NULL where none do. What a shader's name has behind that, the
+ * type of weights, of keys and values, is a part of the kernel's name, too. */
+typedef struct Family {
+  const char *shader, *kernel;
+} Family;
+
+static const Family families[] = {{"matvec_fused_", "matvec_"},
+                                  {"matvec_rows_", NULL},
+                                  {"matvec_tiled_", NULL},
+                                  {"matvec_experts_", NULL},
+                                  {"matvec_", "matvec_"},
+                                  {"matmul_", "matmul_"},
+                                  {"attention_tiled_", "attention_tiled_"},
+                                  {"attention_reduce", NULL},
+                                  {"attention_", "attention_row_"},
+                                  {"add_rmsnorm_f32", "norm_rows_"},
+                                  {"rmsnorm_f32", "norm_rows_"},
+                                  {"rope_half_f32", "rope_store_half_"},
+                                  {"rope_interleaved_f32", "rope_store_interleaved_"},
+                                  {"kv_store_", "rope_store_"},
+                                  {"sample_f32", "sample_row"},
+                                  {"", NULL}};
+
+/* Whether `part` is in a kernel's name, with "_" before and "_" or "@" behind; so is nothing. */
+static bool hasPart(const char *name, const char *part) {
+  const size_t length = strlen(part);
+  for (const char *at = name; length > 0 && (at = strstr(at, part)); at++)
+    if (at > name && at[-1] == '_' && (at[length] == '_' || at[length] == '@')) return true;
+  return length == 0;
+}
+
+static const Family *familyOf(const char *shader) {
+  const Family *family = families;
+  while (strncmp(shader, family->shader, strlen(family->shader)) != 0) family++;
+  return family;
+}
+
+/* Begins what may stand in for a shader. False where there is nothing. The library is known. */
+static bool beginFamily(const CudaDevice *device, const char *shader) {
+  const Family *family = familyOf(shader);
+  const DriverLibrary *library = family->kernel ? libraries[device->index].library : NULL;
+  bool isThere = false;
+  for (uint32_t i = 0; library && i < library->functionCount; i++) {
+    const char *name = library->functions[i].name;
+    char kernel[128];
+    if (strncmp(name, family->kernel, strlen(family->kernel)) != 0 || !hasPart(name, shader + strlen(family->shader))) continue;
+    snprintf(kernel, sizeof kernel, "%.*s", (int)strcspn(name, "@"), name);
+    const DriverFunction *function = findKernel(device, kernel); /* of which there may be several, for targets */
+    if (function) cudaFunctionBegin(function);
+    isThere = true;
+  }
+  return isThere;
+}
+
+/* Shaders whose stand-ins are wanted before the library is known. */
+static pthread_mutex_t expectedLock = PTHREAD_MUTEX_INITIALIZER;
+static struct Expected {
+  const CudaDevice *device;
+  char shader[64];
+} expected[MostExpected];
+static uint32_t expectedCount;
+
+static bool takeExpected(struct Expected *out) {
+  pthread_mutex_lock(&expectedLock);
+  const bool isThere = expectedCount > 0;
+  if (isThere) *out = expected[--expectedCount];
+  pthread_mutex_unlock(&expectedLock);
+  return isThere;
+}
+
+/* Nobody who is about to open the library is waited for. */
+static bool isKnownNow(const CudaDevice *device) {
+  if (pthread_mutex_trylock(&lock) != 0) return false;
+  const bool isKnown = libraries[device->index].isKnown;
+  pthread_mutex_unlock(&lock);
+  return isKnown;
+}
+
+static void beginExpected(void) {
+  struct Expected next;
+  while (takeExpected(&next)) beginFamily(next.device, next.shader);
+}
+
+bool cudaNativeExpect(CudaDevice *device, const char *shader) {
+  if (cudaNativeUse() == CudaNativeOff || !familyOf(shader)->kernel) return false;
+  if (isKnownNow(device)) return beginFamily(device, shader);
+  pthread_mutex_lock(&expectedLock);
+  const bool isNoted = expectedCount < MostExpected;
+  if (isNoted) {
+    expected[expectedCount].device = device;
+    snprintf(expected[expectedCount++].shader, sizeof expected->shader, "%s", shader);
+  }
+  pthread_mutex_unlock(&expectedLock);
+  if (isKnownNow(device)) beginExpected();
+  return isNoted;
+}
+
+/* ---- setting up ----------------------------------------------------------------------------------------------------- */
 
 bool cudaNativeKernel(CudaDevice *device, CudaNativeLaunch *launch, CudaKernelNode *out, void **parameter, char **message) {
   const DriverFunction *function = findKernel(device, launch->kernel);

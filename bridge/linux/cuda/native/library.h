@@ -31,6 +31,10 @@ void cudaNativePlaceMemory(CudaNativeLaunch *launch, CudaAddress scratch, CudaAd
 /** Sets up a launch. *out and *parameter refer to `launch`. The device is entered. False with a malloc'ed *message. */
 bool cudaNativeKernel(CudaDevice *device, CudaNativeLaunch *launch, CudaKernelNode *out, void **parameter, char **message);
 
+/** Begins to compile the kernels that may stand in for one of the library's own shaders, once they are there. False where
+ * none may. */
+bool cudaNativeExpect(CudaDevice *device, const char *shader);
+
 /** For tests: other plans, and a slice (../slice.h) of kernels for them, in place of the library's own. NULL for these again.
  * Nothing of a device may be under way. */
 void cudaNativeReplace(CudaNativePlan *const *plans, const char *slice, size_t length);
