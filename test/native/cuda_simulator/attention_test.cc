@@ -252,6 +252,8 @@ static const Shape shapes[] = {
     {true, 2, 2, 64, 1, 700, 1, 32, 24, none, 0, 64, false, 1, 1, 1, Shape::Nothing}, // several steps of each warp, and stages
     {false, 2, 2, 64, 1, 1000, 1, 32, 32, none, 0, 64, false, 1, 1, 1, Shape::Nothing},
     {true, 2, 1, 64, 1, 40000, 1, 40, 1001, 33, 0, 64, true, 1, 64, 132, Shape::Nothing},
+    {true, 8, 1, 64, 1, 2100, 1, 32, 80, none, 0, 64, false, 1, 16, 132, Shape::Nothing}, // many blocks, as many as they like
+    {false, 7, 1, 64, 1, 1500, 1, 32, 50, none, 0, 64, false, 1, 16, 20, Shape::Nothing}, // and fewer
     {true, 6, 2, 64, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Biases},
     {false, 4, 2, 96, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Norms},
     {true, 4, 1, 128, 1, 150, 1, 32, 8, none, 0, 128, true, 1, 4, 20, Shape::Norms},

@@ -49,56 +49,55 @@ DEVICE JoinedSums joinWarps(const unsigned char *rings, u32 ringBytes, u32 warps
   return joined;
 }
 
-/** out = what the blocks of a tile of heads have summed, over their totals. `weights`: [AttentionRowQueries][splits], shared. */
+/** out = what the blocks of a tile of heads have summed, over their totals. A thread has four dimensions of a query, and of those with
+ * the same every so-manieth block. */
 template <u32 HeadDim>
-DEVICE void joinBlocks(const CudaAttentionRow &p, u64 tile, u32 used, u32 group, float *out, float *weights) {
-  constexpr u32 ahead = 8; // partials that are asked for before the first is used
+DEVICE void joinBlocks(const CudaAttentionRow &p, u64 tile, u32 used, u32 group, float *out, unsigned char *arena) {
+  constexpr u32 ahead = 16; // partials that are asked for before the first is used
+  static_assert(AttentionRowWarps == AttentionRowQueries && AttentionRowMostSplits == 32);
+  float *const weights = (float *)arena; // [AttentionRowQueries][AttentionRowMostSplits]
+  f32x4 *const parts = (f32x4 *)(weights + AttentionRowQueries * AttentionRowMostSplits); // [AttentionRowThreads]
   const Partials<HeadDim> partials(p, tile);
   const u32 thread = threadIndex(), warp = warpIndex(), lane = laneIndex();
+  const u32 items = group * (HeadDim / 4), sharing = items < AttentionRowThreads ? AttentionRowThreads / items : 1;
+  const u32 part = items < AttentionRowThreads ? thread / items : 0, firstItem = thread - part * items;
+  const bool hasItem = part < sharing;
   f32x4 some[ahead];
   const auto load = [&](u32 item, u32 first) {
     const float *from = partials.values + (u64)(item / (HeadDim / 4)) * HeadDim + item % (HeadDim / 4) * 4;
     UNROLL for (u32 i = 0; i < ahead; i++) {
-      if (first + i >= used) continue;
-      some[i] = __builtin_bit_cast(f32x4, loadShared16(from + (u64)(first + i) * AttentionRowQueries * HeadDim));
+      const u32 s = first + i * sharing;
+      if (s < used) some[i] = __builtin_bit_cast(f32x4, loadShared16(from + (u64)s * AttentionRowQueries * HeadDim));
     }
   };
-  if (thread < group * (HeadDim / 4)) load(thread, 0);
+  if (hasItem) load(firstItem, part);
 
-  static_assert(AttentionRowWarps == AttentionRowQueries);
-  f32x2 mine[AttentionRowMostSplits / 32];
-  float highest = maskedScore, total = 0.0f;
-  UNROLL for (u32 i = 0; i < AttentionRowMostSplits / 32; i++) {
-    const u32 s = lane + 32 * i;
-    mine[i] = f32x2{maskedScore, 0.0f};
-    if (32 * i < used && s < used) {
-      const float *from = (const float *)&partials.heights[(u64)s * AttentionRowQueries + warp];
-      mine[i] = f32x2{loadShared(from), loadShared(from + 1)};
-    }
-    highest = maximum(highest, mine[i].x);
+  f32x2 mine = {maskedScore, 0.0f};
+  if (lane < used) {
+    const float *from = (const float *)&partials.heights[(u64)lane * AttentionRowQueries + warp];
+    mine = f32x2{loadShared(from), loadShared(from + 1)};
   }
-  highest = reduceMaxWarp(highest);
-  UNROLL for (u32 i = 0; i < AttentionRowMostSplits / 32; i++) {
-    mine[i].x = fastExp2(mine[i].x - highest);
-    total += mine[i].x * mine[i].y;
-  }
-  const float reciprocal = fastReciprocal(reduceAddWarp(total));
-  UNROLL for (u32 i = 0; i < AttentionRowMostSplits / 32; i++) {
-    const u32 s = lane + 32 * i;
-    if (s < used) weights[warp * AttentionRowMostSplits + s] = mine[i].x * reciprocal;
-  }
+  const float weight = fastExp2(mine.x - reduceMaxWarp(mine.x));
+  weights[warp * AttentionRowMostSplits + lane] = weight * fastReciprocal(reduceAddWarp(weight * mine.y));
   syncThreads();
 
-  for (u32 item = thread; item < group * (HeadDim / 4); item += AttentionRowThreads) {
-    const u32 query = item / (HeadDim / 4), dimension = item % (HeadDim / 4) * 4;
-    const float *of = weights + query * AttentionRowMostSplits;
+  for (u32 item = firstItem; item < items && hasItem; item += AttentionRowThreads) {
+    const float *of = weights + item / (HeadDim / 4) * AttentionRowMostSplits;
     f32x4 sum = {0, 0, 0, 0};
-    for (u32 first = 0; first < used; first += ahead) {
-      if (first > 0 || item != thread) load(item, first);
+    for (u32 first = part; first < used; first += ahead * sharing) {
+      if (first != part || item != firstItem) load(item, first);
       UNROLL for (u32 i = 0; i < ahead; i++) {
-        if (first + i < used) sum += of[first + i] * some[i];
+        const u32 s = first + i * sharing;
+        if (s < used) sum += of[s] * some[i];
       }
     }
-    as<f32x4>(&out[query * HeadDim + dimension]) = sum;
+    if (sharing == 1) as<f32x4>(&out[item * 4]) = sum;
+    else parts[thread] = sum;
   }
+  if (sharing == 1) return;
+  syncThreads();
+  if (thread >= items) return;
+  f32x4 sum = parts[thread];
+  for (u32 i = 1; i < sharing; i++) sum += parts[thread + i * items];
+  as<f32x4>(&out[thread * 4]) = sum;
 }

@@ -36,14 +36,16 @@ struct KeyRange {
   u32 used;               // blocks of each tile of heads
 };
 
-/** Few steps are shared out by the least that is worth a block; many evenly to all blocks. */
+/** Few steps are shared out by the least that is worth a block, and more by a step for each warp, since fewer blocks are joined
+ * sooner; many evenly to all blocks. What one block can do at once needs no joining. */
 template <u32 keys> DEVICE KeyRange rangeOf(const CudaAttentionRow &p, u32 position, u32 split) {
+  constexpr u32 least = AttentionRowLeastKeys / keys;
   KeyRange range;
   range.end = position + 1;
   range.begin = range.end - minimum(range.end, p.window);
   const u32 first = range.begin / keys, steps = (range.end - 1) / keys - first + 1;
-  // What one block can do at once needs no joining.
-  const u32 each = steps <= AttentionRowWarps ? (u32)AttentionRowWarps : AttentionRowLeastKeys / keys;
+  const bool isSmall = steps > AttentionRowWarps && steps <= least * AttentionRowSmallJoin;
+  const u32 each = isSmall ? least : (u32)AttentionRowWarps;
   const u32 blocks = (steps + each - 1) / each;
   const bool isFew = blocks <= p.splits;
   const auto border = [&](u32 i) { // of part i and the one before it
@@ -113,7 +115,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   static_assert(Rows::keys == attentionRowKeys(sizeof(typename Rows::Element)));
   static_assert(Rows::stageBytes == attentionRowStage(HeadDim, sizeof(typename Rows::Element)));
   static_assert(sizeof(Sums) == attentionRowSums(HeadDim) && sizeof(Sums) % 16 == 0);
-  static_assert(sizeof(float) * AttentionRowQueries * AttentionRowMostSplits <= AttentionRowWarps * sizeof(Sums));
+  static_assert(4 * AttentionRowQueries * AttentionRowMostSplits + 16 * AttentionRowThreads <= AttentionRowWarps * sizeof(Sums));
   const u32 thread = threadIndex(), warp = warpIndex(), lane = laneIndex();
   const u32 row = blockIndexZ(), split = blockIndexX();
   const u32 kvHead = p.tiles == 1 ? blockIndexY() : blockIndexY() / p.tiles, tile = blockIndexY() - kvHead * p.tiles;
@@ -214,12 +216,11 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   }
   if (!isAlone) {
     if (!arriveLast(p.counters + head, range.used * p.tiles, places.isLast)) return;
-    float *const weights = (float *)rings;
     ROLLED for (u32 i = 0; i < p.tiles; i++) {
       if (i > 0) syncThreads();
       const u32 from = i * AttentionRowQueries;
       joinBlocks<HeadDim>(p, head * p.tiles + i, range.used, minimum(groupHeads - from, (u32)AttentionRowQueries),
-                          p.out + ((u64)row * p.heads + kvHead * groupHeads + from) * HeadDim, weights);
+                          p.out + ((u64)row * p.heads + kvHead * groupHeads + from) * HeadDim, rings);
     }
   }
 

@@ -16,7 +16,8 @@ enum {
   AttentionRowTable = 8192,   /* blocks of a sequence, at most, whose table is read into shared memory */
   AttentionRowMostStages = 3, /* steps of a warp that are asked for before they are used */
   AttentionRowLeastKeys = 64, /* that are worth a block */
-  AttentionRowMostSplits = 64,
+  AttentionRowSmallJoin = 16,   /* blocks that are joined as soon as fewer */
+  AttentionRowMostSplits = 32,
   AttentionRowNoShift = 32    /* blockShift: blockSize is no power of two */
 };
 
