@@ -53,7 +53,7 @@ DEVICE JoinedSums joinWarps(const unsigned char *rings, u32 ringBytes, u32 warps
  * the same every so-manieth block. */
 template <u32 HeadDim>
 DEVICE void joinBlocks(const CudaAttentionRow &p, u64 tile, u32 used, u32 group, float *out, unsigned char *arena) {
-  constexpr u32 ahead = 16; // partials that are asked for before the first is used
+  constexpr u32 ahead = 8; // partials that are asked for before the first is used
   static_assert(AttentionRowWarps == AttentionRowQueries && AttentionRowMostSplits == 32);
   float *const weights = (float *)arena; // [AttentionRowQueries][AttentionRowMostSplits]
   f32x4 *const parts = (f32x4 *)(weights + AttentionRowQueries * AttentionRowMostSplits); // [AttentionRowThreads]

@@ -317,9 +317,9 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   // As many stages as the longest row has steps for, and the device has room for.
   const uint32_t stage = attentionRowStage(headDim, elementBytes), sums = attentionRowSums(headDim);
   const uint64_t table = row.blocksPerSequence <= AttentionRowTable ? row.blocksPerSequence * sizeof(uint32_t) : 0;
-  const uint64_t fixed = attentionRowPlaces(headDim) + table, steps = keys / stepKeys / splits / AttentionRowWarps + 1;
-  row.stages = steps < AttentionRowMostStages ? (uint32_t)steps : AttentionRowMostStages;
-  while (row.stages > 1 && fixed + (uint64_t)row.stages * stage * AttentionRowWarps > device->sharedBytes) row.stages--;
+  const uint64_t fixed = attentionRowPlaces(headDim) + table, steps = (keys / stepKeys / splits + AttentionRowWarps - 1) / AttentionRowWarps;
+  row.stages = steps >= AttentionRowMostStages ? AttentionRowMostStages : 1;
+  if (fixed + (uint64_t)row.stages * stage * AttentionRowWarps > device->sharedBytes) row.stages = 1;
   row.ringBytes = row.stages * stage > sums ? row.stages * stage : sums;
   const uint64_t shared = fixed + (uint64_t)row.ringBytes * AttentionRowWarps;
   if (shared > device->sharedBytes) return 0;

@@ -102,7 +102,6 @@ template <typename Rows, u32 HeadDim> DEVICE void prefetchRow(const CudaAttentio
 /** Waits for what was asked for first of `stages` stages, keys or values. */
 DEVICE void waitForStage(u32 stages) {
   if (stages == 1) copyAsyncWait<1>();
-  else if (stages == 2) copyAsyncWait<3>();
   else copyAsyncWait<2 * AttentionRowMostStages - 1>();
 }
 
@@ -240,18 +239,19 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   }
 }
 
-#define ATTENTION_ROW(headDim, name, Rows)                                                                       \
-  GLOBAL(AttentionRowThreads, 1) void attention_row_##headDim##_##name(const CudaAttentionRow p) {               \
+/* Two blocks of those that need no more registers find room, so that one does beside the kernel in front of it. */
+#define ATTENTION_ROW(headDim, name, Rows, blocks)                                                               \
+  GLOBAL(AttentionRowThreads, blocks) void attention_row_##headDim##_##name(const CudaAttentionRow p) {          \
     SHARED_ARENA(arena);                                                                                         \
     attentionRow<Rows<headDim>, headDim>(p, arena);                                                              \
   }
-ATTENTION_ROW(32, f16, HalfRows)
-ATTENTION_ROW(64, f16, HalfRows)
-ATTENTION_ROW(96, f16, HalfRows)
-ATTENTION_ROW(128, f16, HalfRows)
-ATTENTION_ROW(256, f16, HalfRows)
-ATTENTION_ROW(32, f32, FloatRows)
-ATTENTION_ROW(64, f32, FloatRows)
-ATTENTION_ROW(96, f32, FloatRows)
-ATTENTION_ROW(128, f32, FloatRows)
-ATTENTION_ROW(256, f32, FloatRows)
+ATTENTION_ROW(32, f16, HalfRows, 2)
+ATTENTION_ROW(64, f16, HalfRows, 2)
+ATTENTION_ROW(96, f16, HalfRows, 2)
+ATTENTION_ROW(128, f16, HalfRows, 2)
+ATTENTION_ROW(256, f16, HalfRows, 1)
+ATTENTION_ROW(32, f32, FloatRows, 2)
+ATTENTION_ROW(64, f32, FloatRows, 2)
+ATTENTION_ROW(96, f32, FloatRows, 2)
+ATTENTION_ROW(128, f32, FloatRows, 2)
+ATTENTION_ROW(256, f32, FloatRows, 1)

@@ -14,7 +14,7 @@ enum {
   AttentionRowWarps = AttentionRowThreads / 32,
   AttentionRowQueries = 8,    /* heads of a block: columns of a matrix instruction */
   AttentionRowTable = 8192,   /* blocks of a sequence, at most, whose table is read into shared memory */
-  AttentionRowMostStages = 3, /* steps of a warp that are asked for before they are used */
+  AttentionRowMostStages = 2, /* steps of a warp that are asked for before they are used: 64 KB or more of a block */
   AttentionRowLeastKeys = 64, /* that are worth a block */
   AttentionRowSmallJoin = 16,   /* blocks that are joined as soon as fewer */
   AttentionRowMostSplits = 32,
