@@ -148,7 +148,7 @@ struct Step {
     const SimulatedBuffer<float> &result = placement == InPlace ? query : out;
     attention.bind(6, s.splits > 1 ? partials : result);
     attention.constant(7, attentionArgs);
-    if (placement != Apart) attention.command.unwritten = 7 << 3, store.command.unwritten = 1 << 2;
+    if (placement != Apart) attention.command.unwritten = 7 << 3, store.command.unwritten = turnQuery.command.unwritten = 1 << 2;
     attention.dispatch(32 * s.heads, s.rows, s.splits, 32, 1, 1);
     reduce.bind(0, partials), reduce.bind(1, positions), reduce.bind(2, result);
     reduce.constant(3, reduceArgs);

@@ -312,8 +312,9 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   row.splits = (uint32_t)splits;
   row.splitShare = splits == 1 ? UINT32_MAX : (uint32_t)((((uint64_t)1 << 32) + splits - 1) / splits);
 
-  const uint32_t words = 7u << 3; // positions, sequences and block tables
-  row.readsEarly = (run.attention->unwritten & words) == words && (!run.store || (run.store->unwritten >> 2 & 1));
+  const uint32_t words = 7u << 3; // positions, sequences and block tables; slots, frequencies
+  row.readsEarly = (run.attention->unwritten & words) == words && (!run.store || (run.store->unwritten >> 2 & 1)) &&
+                   (!run.turnQuery || (run.turnQuery->unwritten >> 2 & 1));
   // As many stages as the longest row has steps for, and the device has room for.
   const uint32_t stage = attentionRowStage(headDim, elementBytes), sums = attentionRowSums(headDim);
   const uint64_t table = row.blocksPerSequence <= AttentionRowTable ? row.blocksPerSequence * sizeof(uint32_t) : 0;

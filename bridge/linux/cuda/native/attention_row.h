@@ -42,7 +42,7 @@ typedef struct CudaAttentionRow {
   uint32_t blockSize, blockShift, blocksPerSequence;
   uint32_t window;
   uint32_t splits;              /* blocks of a tile of heads, which share out the keys */
-  uint32_t readsEarly;          /* no earlier kernel writes positions, sequences, blockTables or slots */
+  uint32_t readsEarly;          /* no kernel writes frequencies, positions, sequences, blockTables or slots */
   uint32_t stages;
   uint32_t ringBytes;           /* of a warp */
   uint32_t splitShare;          /* 2^32 / splits, rounded up; 0xffffffff for one */
