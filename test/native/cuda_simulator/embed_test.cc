@@ -85,7 +85,8 @@ struct Packer {
 };
 
 static void findsRows() {
-  const char *names[] = {"embed_f32", "embed_f16", "embed_bf16", "embed_q8_0", "embed_q4_0", "embed_q4_k", "embed_q5_k", "embed_q6_k"};
+  const char *names[] = {"embed_f32",  "embed_f16",  "embed_bf16", "embed_q8_0",
+                         "embed_q4_0", "embed_q4_k", "embed_q5_k", "embed_q6_k"};
   for (u32 type = 0; type < 8; type++) {
     for (u32 chooses = 0; chooses < 2; chooses++) {
       const u32 n = 512, vocab = 5, rows = 6, places = 3, none = 0xffffffff;
@@ -96,7 +97,8 @@ static void findsRows() {
       SimulatedBuffer<u32> tokens(rows), plain(rows), chosen(3 * places);
       SimulatedBuffer<float> out(rows * n);
       chosen[0] = 2, chosen[3] = none, chosen[6] = 4;
-      const u32 given[rows] = {3, FromChosen, FromChosen + 2, FromChosen + 1, FromChosen + 3, 5}, meant[rows] = {3, 2, 4, none, none, 5};
+      const u32 given[rows] = {3, FromChosen, FromChosen + 2, FromChosen + 1, FromChosen + 3, 5};
+      const u32 meant[rows] = {3, 2, 4, none, none, 5};
       for (u32 r = 0; r < rows; r++) tokens[r] = chooses ? given[r] : meant[r];
       const EmbedArgs args = {n, vocab};
       const ChosenArgs chosenArgs = {places};
@@ -106,7 +108,8 @@ static void findsRows() {
       embed.bind(0, table), embed.bind(1, chooses ? plain : tokens), embed.bind(2, out), embed.constant(3, args);
       embed.dispatch(type < 3 ? n : n / 16, rows, 1, 256, 1, 1);
       const CudaNativeCommand commands[] = {choose.command, embed.command};
-      CHECK_NUMBER(simulatePlan(cudaEmbedPlan, &simulatedH200, commands + !chooses, 1 + chooses, kernels, numbers.next()), 1 + chooses);
+      const u32 count = 1 + chooses;
+      CHECK_NUMBER(simulatePlan(cudaEmbedPlan, &simulatedH200, commands + !chooses, count, kernels, numbers.next()), count);
       for (u32 r = 0; r < rows; r++) {
         if (chooses) CHECK_NUMBER(plain[r], meant[r]);
         for (u32 i = 0; i < n; i++) {

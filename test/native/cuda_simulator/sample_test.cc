@@ -134,8 +134,8 @@ static void choosesByTheRule() {
       choices[rows++] = choiceOf(0.3, 0, 0.9999999, 0, random);
     }
     for (u32 first = 0; first < (n < 1000 ? rows : 8); first += 8) {
-      SimulatedBuffer<float> logits(8 * (u64)n);
-      for (u32 i = 0; i < 8 * n; i++) logits[i] = first == 8 ? (float)(i32)(2 * normal()) * 0.5f : 2 * normal(); // many are equal
+      SimulatedBuffer<float> logits(8 * (u64)n); // of the second rows many are equal
+      for (u32 i = 0; i < 8 * n; i++) logits[i] = first == 8 ? (float)(i32)(2 * normal()) / 2 : 2 * normal();
       for (u32 i = 7; i < n && first == 16; i += 3) logits[i] = -__builtin_inff();
       check("choices", n, logits, choices + first, 8);
     }

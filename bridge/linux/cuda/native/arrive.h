@@ -1,6 +1,6 @@
 /*
- * arrive.h: blocks of one launch that wait for each other. All threads of a block call these, and what a block wrote before is there for
- * those that come behind.
+ * arrive.h: blocks of one launch that wait for each other. All threads of a block call these, and what a block wrote before is
+ * there for those that come behind.
  */
 #ifndef BUN_METAL_CUDA_NATIVE_ARRIVE_H
 #define BUN_METAL_CUDA_NATIVE_ARRIVE_H

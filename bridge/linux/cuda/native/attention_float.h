@@ -1,10 +1,10 @@
 /*
  * attention_float.h: attention over a cache of floats, by a warp. Part of attention_row.cu.
  *
- * Scores: with g = lane / 4, t = lane % 4, a lane loads 16 bytes of key g of each tile of 8, dimensions 16 j + 4 t .., and
- * multiplies them by those of all queries. What four lanes have of a key is added so that each ends with the scores of queries
- * 2 t and 2 t + 1. Sums: a lane loads 4 dimensions of a value (in heads of 64, half of the lanes one, the other half another), and
- * adds them to its sums of all queries; weights go through the warp's own shared memory.
+ * Scores: with g = lane / 4, t = lane % 4, a lane loads 16 bytes of key g of 8, dimensions 16 j + 4 t .., and multiplies them
+ * by those of all queries. What four lanes have of a key is added so that each ends with the scores of queries 2 t and 2 t +
+ * 1. Sums: a lane loads 4 dimensions of a value (in heads of 64, half of the lanes one, the other half another), and adds them
+ * to its sums of all queries; weights go through the warp's own shared memory.
  */
 
 template <u32 HeadDim> struct FloatRows {

@@ -6,12 +6,12 @@
  * scores = queries x keys^T: m16n8k16, once for each tile and 16 dimensions. The rows of the first factor are the parts of the
  * queries, of which each has 11 bits: rows 0 to 7 the upper ones, 8 to 15 the lower ones, so that a lane's d[0] + d[2] and
  * d[1] + d[3] are what query g scores with keys 2 t and 2 t + 1 of the tile. Queries are scaled by a power of two, so that
- * their largest is near 2^14: nothing overflows, and what is lost is 2^-22 of each number, or 2^-39 of the largest.
- * A lane loads 16 bytes of key g, dimensions 32 j + 8 t .., which are two steps of the product, as the order of its terms is free.
+ * their largest is near 2^14: nothing overflows, and what is lost is 2^-22 of each number, or 2^-39 of the largest. A lane
+ * loads 16 bytes of key g, dimensions 32 j + 8 t .., which are two steps of the product, as the order of its terms is free.
  *
  * sums^T = values^T x weights^T: m16n8k16, once for each 16 dimensions. The second factor is what the scores' lanes have:
- * query g, keys 2 t, 2 t + 1 of both tiles, again in two parts, scaled by 2^15. A lane loads 16 bytes of each of these four keys,
- * dimensions 64 j + 8 g .., and brings the same dimension of two keys together by permutation of bytes.
+ * query g, keys 2 t, 2 t + 1 of both tiles, again in two parts, scaled by 2^15. A lane loads 16 bytes of each of these four
+ * keys, dimensions 64 j + 8 g .., and brings the same dimension of two keys together by permutation of bytes.
  */
 
 template <u32 HeadDim> struct HalfRows {
@@ -193,7 +193,8 @@ template <u32 HeadDim> struct HalfRows {
     }
     UNROLL for (u32 i = 0; i < tiles; i++) {
       const bool isTail = i >= 4 * valueLoads;
-      const u32 dimension = isTail ? 64 * valueLoads + lane / 4 * 4 + 2 * (i - 4 * valueLoads) : i / 4 * 64 + lane / 4 * 8 + i % 4 * 2;
+      const u32 tail = 64 * valueLoads + lane / 4 * 4 + 2 * (i - 4 * valueLoads);
+      const u32 dimension = isTail ? tail : i / 4 * 64 + lane / 4 * 8 + i % 4 * 2;
       as<f32x2>(&sums.values[lane % 4 * 2][dimension]) = f32x2{o[i][0], o[i][2]};
       as<f32x2>(&sums.values[lane % 4 * 2 + 1][dimension]) = f32x2{o[i][1], o[i][3]};
     }

@@ -3,8 +3,8 @@
  * attention_row.cu.
  *
  * All sums are of weights 2^(score - highest), so that parts are joined as sum = sum_i 2^(highest_i - highest) sum_i.
- * Partials: of each tile of heads and each block [splits][AttentionRowQueries] of [headDim] sums, then [splits][AttentionRowQueries] of
- * (highest, total).
+ * Partials: of each tile of heads and each block [splits][AttentionRowQueries] of [headDim] sums, then
+ * [splits][AttentionRowQueries] of (highest, total).
  */
 
 /** The sums of a warp. */
@@ -49,8 +49,8 @@ DEVICE JoinedSums joinWarps(const unsigned char *rings, u32 ringBytes, u32 warps
   return joined;
 }
 
-/** out = what the blocks of a tile of heads have summed, over their totals. A thread has four dimensions of a query, and of those with
- * the same every so-manieth block. */
+/** out = what the blocks of a tile of heads have summed, over their totals. A thread has four dimensions of a query; where
+ * there are threads left, several share out the blocks of the same. */
 template <u32 HeadDim>
 DEVICE void joinBlocks(const CudaAttentionRow &p, u64 tile, u32 used, u32 group, float *out, unsigned char *arena) {
   constexpr u32 ahead = 8; // partials that are asked for before the first is used

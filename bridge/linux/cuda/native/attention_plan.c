@@ -62,6 +62,9 @@ static bool isAttention(const CudaNativeCommand *command) {
   return strcmp(name, "attention_f16") == 0 || strcmp(name, "attention_f32") == 0;
 }
 
+/* Of the cache: what comes behind the last "_" of attention_* and kv_store_*. */
+static const char *formatOf(const CudaNativeCommand *command) { return strrchr(command->function->name, '_') + 1; }
+
 /* Which of some commands writes what is read at an address; NULL if none does. */
 static const CudaNativeCommand *writerOf(const CudaNativeCommand *commands, uint32_t count, uint32_t output, uint64_t address) {
   for (uint32_t i = 0; i < count; i++)
@@ -116,11 +119,11 @@ static bool takesAttention(const Run *run, CudaAttentionRow *row, uint32_t *rows
       args->blocksPerSequence == 0 || args->window == 0 || args->heads > UINT16_MAX)
     return false;
   for (*variant = 0; *variant < Variants; ++*variant)
-    if (variants[*variant].headDim == args->headDim && strcmp(command->function->name + 10, variants[*variant].format) == 0) break;
+    if (variants[*variant].headDim == args->headDim && strcmp(formatOf(command), variants[*variant].format) == 0) break;
   if (*variant == Variants) return false;
   const uint64_t rowCount = groupsAlong(command, 1);
-  if (groupsAlong(command, 0) != args->heads || rowCount == 0 || rowCount > MostRows || command->threadsPerThreadgroup[1] != 1 ||
-      command->threadsPerThreadgroup[2] != 1 || groupsAlong(command, 2) != args->splits)
+  if (groupsAlong(command, 0) != args->heads || rowCount == 0 || rowCount > MostRows ||
+      groupsAlong(command, 2) != args->splits || command->threadsPerThreadgroup[1] != 1 || command->threadsPerThreadgroup[2] != 1)
     return false;
   *rows = (uint32_t)rowCount;
 
@@ -167,7 +170,7 @@ static bool takesStore(const Run *run, CudaAttentionRow *row) {
   const struct AttentionArgs *args = attention->constants[7];
   const struct RowArgs *own = command->constants[5];
   const uint64_t n = (uint64_t)args->kvHeads * args->headDim;
-  if (!own || own->n != n || strcmp(command->function->name + strlen("kv_store_"), attention->function->name + 10) != 0 ||
+  if (!own || own->n != n || strcmp(formatOf(command), formatOf(attention)) != 0 ||
       command->buffers[3] != attention->buffers[1] || command->buffers[4] != attention->buffers[2] ||
       groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < n || groupsAlong(command, 1) != 1 ||
       command->threadsPerThreadgroup[1] != 1)
@@ -184,8 +187,10 @@ static bool turns(const CudaNativeCommand *command, const struct AttentionArgs *
   if (!args || args->heads != heads || args->headDim != attention->headDim) return false;
   if (args->rotaryDims > args->headDim || args->rotaryDims % 2 != 0) return false;
   const uint64_t pairs = (uint64_t)heads * args->headDim / 2;
-  return groupsAlong(command, 0) * command->threadsPerThreadgroup[0] >= pairs && groupsAlong(command, 1) == 1 &&
-         command->threadsPerThreadgroup[1] == 1 && bound(command, 0, pairs * 8).address && bound(command, 3, pairs * 8).address &&
+  if (groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < pairs || groupsAlong(command, 1) != 1 ||
+      command->threadsPerThreadgroup[1] != 1)
+    return false;
+  return bound(command, 0, pairs * 8).address && bound(command, 3, pairs * 8).address &&
          bound(command, 2, args->rotaryDims / 2 * sizeof(float)).address;
 }
 
@@ -251,8 +256,8 @@ static bool takesNorms(const Run *run, CudaAttentionRow *row) {
   return true;
 }
 
-/* Whether what blocks write is nothing that others may still read: all but the last of a head's only read, so that its own query
- * and key may lie where what is made of them goes. */
+/* Whether what blocks write is nothing that others may still read: all but the last of a head's only read, so that its own
+ * query and key may lie where what is made of them goes. */
 static bool isInOrder(const CudaAttentionRow *row, uint32_t rows, uint32_t headDim, CudaAttentionRow *out) {
   const uint64_t queries = (uint64_t)rows * row->heads * headDim * sizeof(float), keys = row->kvHeads * headDim * sizeof(float);
   const Range query = {(uint64_t)row->query, queries}, result = {(uint64_t)row->out, queries};
@@ -274,15 +279,14 @@ static bool isInOrder(const CudaAttentionRow *row, uint32_t rows, uint32_t headD
   if (row->biasedValue && (overlap(value, query) || overlap(value, key))) return false;
   if (overlap(turnedQuery, query) && !isSame(turnedQuery, query)) return false;
   if (overlap(turnedKey, key) && !isSame(turnedKey, key)) return false;
-  if (overlap(turnedQuery, key) || overlap(turnedQuery, value) || overlap(turnedQuery, turnedKey) || overlap(turnedKey, query) ||
-      overlap(turnedKey, value) || overlap(turnedKey, result))
-    return false;
+  if (overlap(turnedQuery, key) || overlap(turnedQuery, value) || overlap(turnedQuery, turnedKey)) return false;
+  if (overlap(turnedKey, query) || overlap(turnedKey, value) || overlap(turnedKey, result)) return false;
   if (isSame(turnedQuery, result)) out->turnedQuery = NULL;
   else if (overlap(turnedQuery, result) || row->tiles > 1) return false; // the last block has the queries of its own tile
   return true;
 }
 
-/* ---- the launch ----------------------------------------------------------------------------------------------------------- */
+/* ---- the launch ---------------------------------------------------------------------------------------------------------- */
 
 uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
                            CudaNativeLaunch *out) {
@@ -318,7 +322,8 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   // As many stages as the longest row has steps for, and the device has room for.
   const uint32_t stage = attentionRowStage(headDim, elementBytes), sums = attentionRowSums(headDim);
   const uint64_t table = row.blocksPerSequence <= AttentionRowTable ? row.blocksPerSequence * sizeof(uint32_t) : 0;
-  const uint64_t fixed = attentionRowPlaces(headDim) + table, steps = (keys / stepKeys / splits + AttentionRowWarps - 1) / AttentionRowWarps;
+  const uint64_t fixed = attentionRowPlaces(headDim) + table;
+  const uint64_t steps = (keys / stepKeys / splits + AttentionRowWarps - 1) / AttentionRowWarps; // of a warp
   row.stages = steps >= AttentionRowMostStages ? AttentionRowMostStages : 1;
   if (fixed + (uint64_t)row.stages * stage * AttentionRowWarps > device->sharedBytes) row.stages = 1;
   row.ringBytes = row.stages * stage > sums ? row.stages * stage : sums;

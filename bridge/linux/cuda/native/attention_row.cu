@@ -1,13 +1,14 @@
 /*
  * attention_row.cu: attention of single rows: of one to all keys before it, for a generated token.
  *
- * A block has up to eight query heads of one key head, so that keys are read once for all of them, and a part of the keys; its warps share
- * those out. What blocks have summed goes through memory: the last block of a key head puts it together (attention_join.h).
- * That one also writes what the commands before attention would have written, when nobody reads their inputs any more, which may lie in
- * the same place: the turned query and key, the value with its bias, and both in the cache. Until then blocks have those of their own.
+ * A block has up to eight query heads of one key head, so that keys are read once for all of them, and a part of the keys; its
+ * warps share those out. What blocks have summed goes through memory: the last block of a key head puts it together
+ * (attention_join.h). That one also writes what the commands before attention would have written, when nobody reads their
+ * inputs any more, which may lie in the same place: the turned query and key, the value with its bias, and both in the cache.
+ * Until then blocks have those of their own.
  *
- * Grids are for the longest sequence that there can be. How many blocks of a key head take part is seen on the device, by the row's
- * position; the others end.
+ * Grids are for the longest sequence that there can be. How many blocks of a key head take part is seen on the device, by the
+ * row's position; the others end.
  */
 #include "attention_row.h"
 #include "arrive.h"
@@ -25,7 +26,15 @@ static constexpr float log2OfE = 1.44269504088896340736f;
 
 /** cap tanh(x / cap) */
 DEVICE float softCap(float x, float cap) {
-  const float a = __builtin_fabsf(x * fastReciprocal(cap)), e = fastExp2(-2.0f * log2OfE * a);
+  const float y = x / cap, a = __builtin_fabsf(y), z = y * y;
+  if (a < 0.625f) { // of the Cephes library (Moshier, 1989)
+    float p = multiplyAdd(-5.70498872745e-3f, z, 2.06390887954e-2f);
+    p = multiplyAdd(p, z, -5.37397155531e-2f);
+    p = multiplyAdd(p, z, 1.33314422036e-1f);
+    p = multiplyAdd(p, z, -3.33332819422e-1f);
+    return cap * multiplyAdd(p * z, y, y);
+  }
+  const float e = fastExp2(-2.0f * log2OfE * a);
   return __builtin_copysignf(cap * ((1.0f - e) * fastReciprocal(1.0f + e)), x);
 }
 
@@ -114,10 +123,12 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   static_assert(Rows::keys == attentionRowKeys(sizeof(typename Rows::Element)));
   static_assert(Rows::stageBytes == attentionRowStage(HeadDim, sizeof(typename Rows::Element)));
   static_assert(sizeof(Sums) == attentionRowSums(HeadDim) && sizeof(Sums) % 16 == 0);
-  static_assert(4 * AttentionRowQueries * AttentionRowMostSplits + 16 * AttentionRowThreads <= AttentionRowWarps * sizeof(Sums));
+  constexpr u32 joining = 4 * AttentionRowQueries * AttentionRowMostSplits + 16 * AttentionRowThreads;
+  static_assert(joining <= AttentionRowWarps * sizeof(Sums));
   const u32 thread = threadIndex(), warp = warpIndex(), lane = laneIndex();
   const u32 row = blockIndexZ(), split = blockIndexX();
-  const u32 kvHead = p.tiles == 1 ? blockIndexY() : blockIndexY() / p.tiles, tile = blockIndexY() - kvHead * p.tiles;
+  const u32 kvHead = p.tiles == 1 ? blockIndexY() : blockIndexY() / p.tiles;
+  const u32 tile = blockIndexY() - kvHead * p.tiles;
   const u32 groupHeads = p.groupHeads, firstOfTile = tile * AttentionRowQueries;
   const u32 group = minimum(groupHeads - firstOfTile, (u32)AttentionRowQueries);
   const u64 firstHead = (u64)row * p.heads + kvHead * groupHeads + firstOfTile;

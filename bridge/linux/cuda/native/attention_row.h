@@ -1,8 +1,8 @@
 /*
  * attention_row.h: parameters of attention_row.cu, which attention_plan.c fills.
  *
- * A launch is for some rows, one by one, or for a single row with what comes before its attention: biases and norms of its query
- * and key, the turning of these, and the storing of key and value. Names and meanings are those of the shaders.
+ * A launch is for some rows, one by one, or for a single row with what comes before its attention: biases and norms of its
+ * query and key, the turning of these, and the storing of key and value. Names and meanings are those of the shaders.
  */
 #ifndef BUN_METAL_CUDA_NATIVE_ATTENTION_ROW_H
 #define BUN_METAL_CUDA_NATIVE_ATTENTION_ROW_H
@@ -70,7 +70,8 @@ AttentionRowInline uint32_t attentionRowStage(uint32_t headDim, uint32_t element
 
 /** What AttentionPlaces are. */
 AttentionRowInline uint32_t attentionRowPlaces(uint32_t headDim) {
-  const uint32_t floats = (AttentionRowQueries + 2) * headDim * 4, halves = AttentionRowQueries * (headDim + 32) * 4 + headDim * 4;
+  const uint32_t floats = (AttentionRowQueries + 2) * headDim * 4;
+  const uint32_t halves = AttentionRowQueries * (headDim + 32) * 4 + headDim * 4;
   return floats + halves + AttentionRowQueries * 4 + 16 + AttentionRowWarps * 17 * AttentionRowQueries * 4;
 }
 

@@ -1,6 +1,6 @@
 /*
- * embed.cu: rows of a table by tokens, and before that the tokens that were chosen on the device: the first two waits of a token. A thread
- * makes one number, as what is read is little.
+ * embed.cu: rows of a table by tokens, and before that the tokens that were chosen on the device: the first two waits of a
+ * token. A thread makes one number, as what is read is little.
  */
 #include "embed.h"
 #include "intrinsics.h"

@@ -1,4 +1,4 @@
-/* embed.h: parameters of embed.cu, which embed_plan.c fills. Names and meanings are those of shaders/gather.metal and sample.metal. */
+/* embed.h: parameters of embed.cu, which embed_plan.c fills. Names and meanings are those of the shaders. */
 #ifndef BUN_METAL_CUDA_NATIVE_EMBED_H
 #define BUN_METAL_CUDA_NATIVE_EMBED_H
 

@@ -25,15 +25,14 @@ static bool overlap(uint64_t a, uint64_t aLength, uint64_t b, uint64_t bLength) 
 /* Rows of a dispatch that has a threadgroup of one thread for each. */
 static bool choosesTokens(const CudaNativeCommand *command, uint64_t rows) {
   const struct ChosenArgs *args = command->constants[3];
-  if (strcmp(command->function->name, "chosen_tokens") != 0 || !args || command->threads[0] != 1 || command->threads[1] != rows ||
-      command->threadsPerThreadgroup[1] != 1)
-    return false;
+  if (!args || command->threads[0] != 1 || command->threads[1] != rows || command->threadsPerThreadgroup[1] != 1) return false;
   return command->buffers[0] && command->bufferLengths[0] >= rows * 4 && command->buffers[1] &&
          command->bufferLengths[1] >= (uint64_t)args->places * ChosenBytes && command->buffers[2] &&
          command->bufferLengths[2] >= rows * 4;
 }
 
-uint32_t cudaEmbedPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
+uint32_t cudaEmbedPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
+                       CudaNativeLaunch *out) {
   (void)device;
   const bool chooses = count > 1 && strcmp(commands->function->name, "chosen_tokens") == 0;
   const CudaNativeCommand *embeds = commands + chooses;
@@ -45,9 +44,10 @@ uint32_t cudaEmbedPlan(const CudaNativeDevice *device, const CudaNativeCommand *
   const uint32_t each = types[type].elements > 1 ? 16 : 1; /* numbers of a thread of the original */
   if (rows == 0 || rows > MostRows || embeds->threadsPerThreadgroup[1] != 1 || embeds->threads[0] * each < args->n) return 0;
   const uint64_t outBytes = rows * args->n * 4, tableBytes = row * args->vocab;
-  if (!embeds->buffers[0] || embeds->bufferLengths[0] < tableBytes || !embeds->buffers[1] || embeds->bufferLengths[1] < rows * 4 ||
-      !embeds->buffers[2] || embeds->bufferLengths[2] < outBytes || embeds->buffers[0] % (types[type].elements > 1 ? 1 : types[type].bytes) != 0)
-    return 0;
+  const uint64_t lengths[] = {tableBytes, rows * 4, outBytes};
+  for (int i = 0; i < 3; i++)
+    if (!embeds->buffers[i] || embeds->bufferLengths[i] < lengths[i]) return 0;
+  if (types[type].elements == 1 && embeds->buffers[0] % types[type].bytes != 0) return 0;
   CudaEmbed embed = {
       .table = (const void *)embeds->buffers[0],
       .tokens = (const uint32_t *)embeds->buffers[1],
@@ -63,8 +63,8 @@ uint32_t cudaEmbedPlan(const CudaNativeDevice *device, const CudaNativeCommand *
     const uint64_t choiceBytes = (uint64_t)chosen->places * ChosenBytes;
     /* Blocks read tokens and choices while others write. */
     if (overlap(tokens, rows * 4, plain, rows * 4) || overlap(choices, choiceBytes, plain, rows * 4) ||
-        overlap(tokens, rows * 4, (uint64_t)embed.out, outBytes) || overlap(choices, choiceBytes, (uint64_t)embed.out, outBytes) ||
-        overlap(plain, rows * 4, (uint64_t)embed.out, outBytes) || overlap((uint64_t)embed.table, tableBytes, plain, rows * 4))
+        overlap(tokens, rows * 4, embeds->buffers[2], outBytes) || overlap(choices, choiceBytes, embeds->buffers[2], outBytes) ||
+        overlap(plain, rows * 4, embeds->buffers[2], outBytes) || overlap(embeds->buffers[0], tableBytes, plain, rows * 4))
       return 0;
     embed.tokens = (const uint32_t *)tokens;
     embed.chosen = (const uint32_t *)choices;

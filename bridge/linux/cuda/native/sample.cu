@@ -1,10 +1,11 @@
 /*
- * sample.cu: the choice of a token, as sample_f32 of shaders/sample.metal makes it, by many blocks. All that a choice depends on is
- * whole numbers, and sums of them come out the same in any order.
+ * sample.cu: the choice of a token, as sample_f32 of shaders/sample.metal makes it, by many blocks. All that a choice depends
+ * on is whole numbers, and sums of them come out the same in any order.
  *
- * Each block has a range of a row's logits in registers. The best of all is what the last block finds in what they found. For other choices
- * they wait for each other, and then know the highest logit. Without top-k and top-p each sums up its weights, and the one in
- * whose range the random part of all falls finds the token. Else they list those logits that can matter, and the last block sorts them.
+ * Each block has a range of a row's logits in registers. The best of all is what the last block finds in what they found. For
+ * other choices they wait for each other, and then know the highest logit. Without top-k and top-p each sums up its weights,
+ * and the one in whose range the random part of all falls finds the token. Else they list those logits that can matter, and
+ * the last block sorts them.
  */
 #include "sample.h"
 #include "arrive.h"
@@ -399,8 +400,8 @@ GLOBAL(SampleThreads, 1) void sample_row(const CudaSample p) {
   const u32 row = blockIndexY(), block = blockIndexX(), blocks = blockCountX(), rows = blockCountY();
   SampleBest *const bests = p.bests + (u64)row * blocks;
   const float *const logits = p.logits + (u64)row * p.n;
-  SampleRow self = {p, *(SampleSpace *)arena, row, block, blocks, logits, p.list + (u64)row * p.n, p.counters + row * SampleCounters,
-                    bests, (u64 *)(p.bests + (u64)rows * blocks) + (u64)row * blocks, {}, block * p.each, 0, {}, 0.0f};
+  SampleRow self = {p, *(SampleSpace *)arena, row, block, blocks, logits, p.list + (u64)row * p.n,
+                    p.counters + row * SampleCounters, bests, (u64 *)(p.bests + (u64)rows * blocks) + (u64)row * blocks, {}, block * p.each, 0, {}, 0.0f};
   self.end = minimum(self.begin + p.each, p.n);
   waitForPrevious();
   allowNext();
@@ -418,7 +419,8 @@ GLOBAL(SampleThreads, 1) void sample_row(const CudaSample p) {
   arriveAll(&self.counters[SampleCounterBests], blocks);
   const Best best = self.bestOfAll();
   self.highest = floatOf(SampleRow::bitsOfOrder(best.order));
-  const bool isRanked = self.choice.topK > 0 && self.choice.topK < p.n, isWeighed = (self.choice.topP[0] | self.choice.topP[1]) != 0;
+  const bool isRanked = self.choice.topK > 0 && self.choice.topK < p.n;
+  const bool isWeighed = (self.choice.topP[0] | self.choice.topP[1]) != 0;
   if (self.isFaulty(best)) {
     if (block == 0) self.chooseBest(best);
     if (arriveLast(&self.counters[SampleCounterEnd], blocks, self.space.isLast)) self.clearCounters();

@@ -1,6 +1,6 @@
 /*
- * sample_weights.h: the arithmetic of a choice, in whole numbers, as shaders/sample.metal and src/sample/weights.ts have it. Part of
- * sample.cu.
+ * sample_weights.h: the arithmetic of a choice, in whole numbers, as shaders/sample.metal and src/sample/weights.ts have it.
+ * Part of sample.cu.
  */
 
 static constexpr u32 unitRate = 0x3fb8aa3b; // log2(e)
