@@ -7,7 +7,7 @@
 
 extern "C" CudaNativePlan cudaAttentionTiledPlan;
 
-#define SIMULATED_TILED(width, type, queries, warps, fragments, keys, blocks) SIMULATED(attention_tiled_##width##_##type##_##queries),
+#define SIMULATED_TILED(width, type, queries, ...) SIMULATED(attention_tiled_##width##_##type##_##queries),
 static const SimulatedKernel kernels[] = {ATTENTION_TILED_KERNELS(SIMULATED_TILED)};
 
 static Random numbers;
@@ -103,7 +103,7 @@ struct Errors {
  * caches that is rounded (0 of F16), a score errs by about sqrt(unit^2 + eta^2) of the root of its terms' squares, and a product of
  * weight and value by sqrt(unit^2 + eta^2) of itself. Twice that, added over the keys as if they all erred alike.
  */
-static Errors compare(u32 type, const Shape &shape, u32 window, const SimulatedBuffer<float> &keys, const SimulatedBuffer<float> &values,
+static Errors compare(u32 type, const Shape &shape, const SimulatedBuffer<float> &keys, const SimulatedBuffer<float> &values,
                       const SimulatedBuffer<u32> &tables, u32 blocksPerSequence) {
   const u32 heads = shape.heads, kvHeads = shape.kvHeads, headDim = shape.headDim, rows = shape.rows.count;
   const StoredCache keyCache(type, keys), valueCache(type, values);
@@ -118,7 +118,7 @@ static Errors compare(u32 type, const Shape &shape, u32 window, const SimulatedB
     float scale, softCap;
     u32 window, splits;
   } arguments = {heads,          kvHeads, headDim, shape.blockSize, blocksPerSequence, 1 / sqrtf((float)headDim),
-                 shape.softCap, window,  1};
+                 shape.softCap, shape.window, 1};
   const char *const types[] = {"f32", "f16", "q8_0"};
   const u32 width = headDim <= 64 ? 64 : headDim <= 128 ? 128 : 256, simdGroups = width == 256 ? 2 : 4;
   char name[64];
@@ -145,7 +145,7 @@ static Errors compare(u32 type, const Shape &shape, u32 window, const SimulatedB
         continue;
       }
       const float *query = q.items + ((u64)r * heads + h) * headDim;
-      const u32 end = shape.rows.rows[r].position + 1, begin = end - (end < window ? end : window);
+      const u32 end = shape.rows.rows[r].position + 1, begin = end - (end < shape.window ? end : shape.window);
       const auto at = [&](u32 p) {
         const u64 slot = (u64)tables[shape.rows.rows[r].sequence * blocksPerSequence + p / shape.blockSize] * shape.blockSize +
                          p % shape.blockSize;
@@ -218,7 +218,7 @@ static void judge(u32 type, const Shape &shape) {
     const u64 slot = (u64)tables[last / shape.blockSize] * shape.blockSize + last % shape.blockSize;
     for (u64 i = 0; i < slotFloats; i++) keys[slot * slotFloats + i] = INFINITY;
   }
-  const Errors errors = compare(type, shape, shape.window, keys, values, tables, blocksPerSequence);
+  const Errors errors = compare(type, shape, keys, values, tables, blocksPerSequence);
   if (!(errors.worst <= 1)) {
     checkFailures++;
     printf("%s, type %u: an error is %g of what is allowed\n", shape.name, type, errors.worst);
@@ -300,6 +300,47 @@ static void infinities() {
   }
 }
 
+/* What the kernels were not written for is the shader's: buffers that are not there, or not aligned, and arguments that are no heads. */
+static void declines() {
+  struct {
+    u32 heads, kvHeads, headDim, blockSize, blocksPerSequence;
+    float scale, softCap;
+    u32 window, splits;
+  } arguments = {4, 2, 64, 16, 4, 0.125f, 0, 0xffffffff, 1};
+  SimulatedBuffer<float> numbers(64 * 1024);
+  SimulatedCommand command("attention_tiled_64_f32");
+  for (u32 i = 0; i < 8; i++) command.bind(i, numbers);
+  command.constant(8, arguments);
+  command.dispatch(2 * 128, 4, 1, 128, 1, 1);
+  CudaNativeLaunch launch = {};
+  const auto isTaken = [&] { return cudaAttentionTiledPlan(&simulatedH200, &command.command, 1, &launch) == 1; };
+  CHECK(isTaken());
+  for (u32 i = 0; i < 8; i++) {
+    command.command.buffers[i] = 0;
+    CHECK(!isTaken());
+    command.bind(i, numbers);
+  }
+  for (u32 i = 0; i < 3; i++) {
+    command.bind(i, numbers, 1); /* four bytes further */
+    CHECK(!isTaken());
+    command.bind(i, numbers);
+  }
+  arguments.headDim = 60;
+  CHECK(!isTaken());
+  arguments.headDim = 264;
+  CHECK(!isTaken());
+  arguments.headDim = 64, arguments.kvHeads = 3;
+  CHECK(!isTaken());
+  arguments.kvHeads = 0;
+  CHECK(!isTaken());
+  arguments.kvHeads = 2, arguments.blockSize = 0;
+  CHECK(!isTaken());
+  arguments.blockSize = 16;
+  CHECK(isTaken());
+  command.command.constants[8] = nullptr;
+  CHECK(!isTaken());
+}
+
 int main(int argc, char **argv) {
   numbers.state = argc > 1 ? strtoull(argv[1], nullptr, 10) : (u64)time(nullptr);
   printf("seed %llu\n", (unsigned long long)numbers.state);
@@ -310,5 +351,6 @@ int main(int argc, char **argv) {
   RUN_CASE(sequences);
   RUN_CASE(magnitudes);
   RUN_CASE(infinities);
+  RUN_CASE(declines);
   return finishCases();
 }

@@ -1,4 +1,5 @@
-/* Normalisation, activation, and turning and storing of keys, of rows of any number on CUDA devices: plans and kernels, against float64. */
+/* Normalisation, activation, and the turning and storing of keys, of many rows on CUDA devices: plans and kernels, against
+ * float64. */
 #include "run.h"
 
 #include "cuda/native/activation.cu"
@@ -11,7 +12,8 @@ extern "C" CudaNativePlan cudaActivationPlan, cudaNormPlan, cudaRopeStorePlan;
 
 #define SIMULATED_NORM(threads, fours) SIMULATED(norm_rows_##threads##_##fours),
 #define SIMULATED_STORE(layout, type) SIMULATED(rope_store_##layout##_##type),
-static const SimulatedKernel kernels[] = {SIMULATED(activation_silu_mul), SIMULATED(activation_gelu_mul), NORM_KERNELS(SIMULATED_NORM) ROPE_STORE_KERNELS(SIMULATED_STORE)};
+static const SimulatedKernel kernels[] = {SIMULATED(activation_silu_mul), SIMULATED(activation_gelu_mul),
+                                          NORM_KERNELS(SIMULATED_NORM) ROPE_STORE_KERNELS(SIMULATED_STORE)};
 
 static Random numbers;
 
@@ -133,7 +135,8 @@ static void checkStored(u32 type, const SimulatedBuffer<u8> &cache, u64 at, cons
 
 static void turn(const Turn &t) {
   const u32 q = t.heads * t.headDim, k = t.kvHeads * t.headDim, slotCount = t.rows + 3;
-  SimulatedBuffer<float> query((u64)t.rows * q), turnedQuery(query.count), key((u64)t.rows * k), turnedKey(key.count), value(key.count);
+  SimulatedBuffer<float> query((u64)t.rows * q), turnedQuery(query.count);
+  SimulatedBuffer<float> key((u64)t.rows * k), turnedKey(key.count), value(key.count);
   SimulatedBuffer<float> frequencies(t.headDim / 2);
   SimulatedBuffer<u32> positions(t.rows), slots(t.rows);
   const u64 cacheBytes = (u64)slotCount * k * (t.type == RopeStore_f32 ? 128 : t.type == RopeStore_f16 ? 64 : 34) / 32;
@@ -164,7 +167,8 @@ static void turn(const Turn &t) {
     float magnitude;
   } queryArguments = {t.heads, t.headDim, t.headDim, magnitude}, keyArguments = {t.kvHeads, t.headDim, t.headDim, magnitude};
   const char *const types[] = {"kv_store_f32", "kv_store_f16", "kv_store_q8_0"};
-  SimulatedCommand turnQuery(t.isHalf ? "rope_half_f32" : "rope_interleaved_f32"), turnKey(turnQuery.function.name), store(types[t.type]);
+  SimulatedCommand turnQuery(t.isHalf ? "rope_half_f32" : "rope_interleaved_f32"), turnKey(turnQuery.function.name);
+  SimulatedCommand store(types[t.type]);
   SimulatedBuffer<float> &outQuery = t.inPlace ? query : turnedQuery, &outKey = t.inPlace ? key : turnedKey;
   turnQuery.bind(0, query), turnQuery.bind(1, positions), turnQuery.bind(2, frequencies), turnQuery.bind(3, outQuery);
   turnQuery.constant(4, queryArguments), turnQuery.dispatch((q / 2 + 255) / 256 * 256, t.rows, 1, 256, 1, 1);

@@ -1,6 +1,6 @@
 /*
- * activation.cu: silu(gate) * up and gelu(gate) * up, as shaders/elementwise.metal, of many rows: sixteen bytes at a time, and all that
- * a thread reads asked for at once.
+ * activation.cu: silu(gate) * up and gelu(gate) * up, as shaders/elementwise.metal, of many rows: sixteen bytes at a time, and all
+ * that a thread reads asked for at once.
  */
 #include "intrinsics.h"
 

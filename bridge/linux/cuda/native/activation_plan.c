@@ -7,7 +7,8 @@
 /* What is bound to a dispatch (shaders/elementwise.metal); n of a row. */
 enum { Gate, Up, Out, Constants };
 
-uint32_t cudaActivationPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
+uint32_t cudaActivationPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
+                            CudaNativeLaunch *out) {
   (void)device, (void)count;
   const CudaNativeCommand *command = commands;
   const bool isSilu = strcmp(command->function->name, "silu_mul_f32") == 0;

@@ -32,8 +32,8 @@ enum {
 
 /**
  * All kernels: LINE(width, type of caches, queries, warps, fragments, keys, blocks), the narrow ones first, and of these those with
- * few queries. A block has tiles of `keys` keys, and of `queries`, which are warps x fragments x 16. With more fragments a warp uses
- * what it reads of a key for more queries, and takes registers for what it sums. So many blocks have their registers on one
+ * few queries. A block has tiles of `keys` keys, and of `queries`, which are warps x fragments x 16. With more fragments a warp
+ * uses what it reads of a key for more queries, and takes registers for what it sums. So many blocks have their registers on one
  * multiprocessor.
  */
 #define ATTENTION_TILED_KERNELS(LINE) \

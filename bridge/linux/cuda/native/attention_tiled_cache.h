@@ -4,8 +4,8 @@
  * Caches of F16 are copied as they are. What others have is copied as it is, too, and made into halves from there: times powers of
  * two, one for the keys and one for the values that a block has met so far, which bring the largest number of the first tile to
  * 2^8 .. 2^9. A larger one that does not stay below 2^15 changes the power, and with it what is summed already. So a number of F32
- * is rounded by up to 2^-11 of itself or 2^-33 of the largest so far, whichever is more; one of Q8_0, whose scale is a half, too, by
- * 2^-26 of the largest. Infinities and NaN are no largest numbers: they stay what they are.
+ * is rounded by up to 2^-11 of itself or 2^-33 of the largest so far, whichever is more; one of Q8_0, whose scale is a half,
+ * too, by 2^-26 of the largest. Infinities and NaN are no largest numbers: they stay what they are.
  */
 #ifndef BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_CACHE_H
 #define BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_CACHE_H
@@ -207,7 +207,8 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
   bool isMeasured = false;
   i32 keyExponent = 0, valueExponent = 0; // what is stored is 2^exponent times what is staged
 
-  DEVICE_MEMBER ConvertedCache(const AttentionTiledParameters &p, u32 kvHead, unsigned char *arena, const AttentionTiledShared &shared)
+  DEVICE_MEMBER ConvertedCache(const AttentionTiledParameters &p, u32 kvHead, unsigned char *arena,
+                               const AttentionTiledShared &shared)
       : stored(p, kvHead), tiles(arena), raw(arena + shared.raw), flags((u32 *)(arena + shared.flags)), warp(warpIndex()) {}
 
   DEVICE_MEMBER void copy(const u32 *slots, u32 count, u32) const {

@@ -93,7 +93,8 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
 
   /* Where few blocks would be, several share out the keys, as far as the cache can have some for them. */
   const uint64_t capacity = (uint64_t)arguments.blocksPerSequence * arguments.blockSize;
-  const uint64_t most = (capacity < arguments.window ? capacity : arguments.window) * (queries < kernel->queries ? queries : kernel->queries);
+  const uint64_t seen = capacity < arguments.window ? capacity : arguments.window;
+  const uint64_t most = seen * (queries < kernel->queries ? queries : kernel->queries);
   const uint32_t blocks = (uint32_t)tiles * arguments.kvHeads;
   uint64_t splits = blocks >= device->multiprocessors ? 1 : (device->multiprocessors + blocks - 1) / blocks;
   if (splits > most / (2 * kernel->keys)) splits = most / (2 * kernel->keys);

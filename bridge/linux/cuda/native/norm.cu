@@ -1,6 +1,6 @@
 /*
- * norm.cu: rows times one over the root of their mean square, as shaders/norm.metal, for rows of any number. All that a thread has of
- * a row is asked for at once, sixteen bytes at a time, and stays in registers.
+ * norm.cu: rows times one over the root of their mean square, as shaders/norm.metal, for rows of any number. All that a thread has
+ * of a row is asked for at once, sixteen bytes at a time, and stays in registers.
  */
 #include "intrinsics.h"
 

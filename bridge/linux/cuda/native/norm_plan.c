@@ -41,7 +41,8 @@ uint32_t cudaNormPlan(const CudaNativeDevice *device, const CudaNativeCommand *c
   memcpy(&arguments, command->constants[constants], sizeof arguments);
   /* The original's grid: a threadgroup for each row. */
   const uint64_t rows = command->threads[1];
-  if (command->threads[0] != command->threadsPerThreadgroup[0] || command->threadsPerThreadgroup[1] != 1 || command->threads[2] != 1) return 0;
+  const uint32_t *group = command->threadsPerThreadgroup;
+  if (command->threads[0] != group[0] || group[1] != 1 || command->threads[2] != 1) return 0;
   if (rows == 0 || rows > INT32_MAX || arguments.n == 0 || arguments.n % 4 != 0) return 0;
   if (!areRows(command, constants, 4ull * arguments.n)) return 0;
 

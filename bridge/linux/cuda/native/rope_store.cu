@@ -100,7 +100,8 @@ template <bool IsHalf, u32 Type> DEVICE void turnAndStore(const RopeStoreParamet
           unit.first = f32x4{x[0] * d[0].x - x[1] * d[0].y, x[0] * d[0].y + x[1] * d[0].x, x[2] * d[1].x - x[3] * d[1].y,
                              x[2] * d[1].y + x[3] * d[1].x};
         }
-        float *to = unit.section == Queries ? (float *)p.turnedQuery + (u64)row * p.heads * p.headDim : (float *)p.turnedKey + keyRow;
+        const u64 queryRow = (u64)row * p.heads * p.headDim;
+        float *to = unit.section == Queries ? (float *)p.turnedQuery + queryRow : (float *)p.turnedKey + keyRow;
         if (isOne) *(f32x4 *)(to + unit.a) = unit.first;
         if (IsHalf && isOne) *(f32x4 *)(to + unit.b) = unit.second;
       }

@@ -59,7 +59,8 @@ static bool isTurn(const CudaNativeCommand *command, const char *name, uint64_t 
          isSameOrElsewhere((Range){command->buffers[RopeX], bytes}, (Range){command->buffers[RopeOut], bytes});
 }
 
-uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
+uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
+                           CudaNativeLaunch *out) {
   (void)device;
   if (count < 3 || commands[1].waits || !commands[2].waits) return 0;
   const CudaNativeCommand *store = &commands[2];
@@ -85,7 +86,8 @@ uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeComma
   const uint64_t keyBytes = 4ull * rows * keyArguments->heads * keyArguments->headDim;
   if (row == NULL || row->n != keyArguments->heads * keyArguments->headDim || store->threads[1] != rows) return 0;
   if (key->buffers[RopeOut] != store->buffers[StoreKeys] || !isBound(store, StoreValues, keyBytes, 16)) return 0;
-  if (!isBound(store, StoreSlots, 4 * rows, 4) || !isBound(store, StoreKeyCache, 4, 16) || !isBound(store, StoreValueCache, 4, 16)) return 0;
+  if (!isBound(store, StoreSlots, 4 * rows, 4)) return 0;
+  if (!isBound(store, StoreKeyCache, 4, 16) || !isBound(store, StoreValueCache, 4, 16)) return 0;
 
   /* What is written must be nothing that another block still reads. */
   const uint64_t queryBytes = 4ull * rows * queryArguments->heads * queryArguments->headDim;
