@@ -132,7 +132,8 @@ static Errors compare(u32 type, const Shape &shape, const SimulatedBuffer<float>
   command.command.unwritten = numbers.below(2) ? 0xffffffff : 0;
   /* A GPU that the tiles of queries keep busy, or one on which several blocks share out the keys of each. */
   CudaNativeDevice device = simulatedH200;
-  device.multiprocessors = shape.isShared ? 5 * kvHeads * (queries / 64 + 1) : shape.isWide ? 0 : kvHeads * (queries / 64 + 1);
+  const u32 blocks = kvHeads * ((queries + 63) / 64);
+  device.multiprocessors = shape.isShared ? 5 * blocks : shape.isWide ? 1 : blocks;
   CHECK_NUMBER(simulatePlan(cudaAttentionTiledPlan, &device, &command.command, 1, kernels, numbers.next()), 1);
 
   const double unit = 0x1p-11, each = type == AttentionTiled_f16 ? unit : unit * sqrt(2);
@@ -262,6 +263,9 @@ static void takesManyQueries() {
   for (u32 type = AttentionTiled_f32; type <= AttentionTiled_q8_0; type++) {
     Shape shape = {"many queries", 4, 2, 64, 16, range(100, 70) + range(0, 9, 1), 60};
     shape.isWide = true;
+    judge(type, shape);
+    shape.headDim = 128;
+    shape.rows = range(40, 67);
     judge(type, shape);
   }
 }

@@ -267,14 +267,9 @@ DEVICE void attend(const AttentionTiledParameters &p, unsigned char *arena) {
 
   float *weights = (float *)arena;
   weighPartials(partials, used, weights);
-  for (u32 cell = thread; cell < TileQueries * Width / 4; cell += Threads) {
-    const u32 query = cell / (Width / 4), dimension = cell % (Width / 4) * 4;
-    if (firstQuery + query >= count || dimension >= p.headDim) continue;
-    const f32x4 sum = joinPartials(partials, used, weights, query, dimension);
-    float *out = (float *)p.out + placeOf(firstQuery + query) + dimension;
-    *(f32x2 *)out = f32x2{sum.x, sum.y};
-    *(f32x2 *)(out + 2) = f32x2{sum.z, sum.w};
-  }
+  joinPartials(partials, used, weights, p.headDim, [&](u32 query) {
+    return firstQuery + query < count ? (float *)p.out + placeOf(firstQuery + query) : nullptr;
+  });
 }
 
 #define KERNEL(width, type, queries, warps, fragments, keys, blocks)                                                    \

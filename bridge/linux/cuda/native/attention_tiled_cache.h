@@ -36,6 +36,7 @@ template <u32 Width, u32 Warps, u32 Keys> struct Cache<AttentionTiled_f16, Width
   /** Asks for the keys in `slots`, of which there are `count`, and their values. What is behind them, and behind a head, is 0. */
   DEVICE_MEMBER void copy(const u32 *slots, u32 count, u32 stage) const {
     constexpr u32 Lanes = Chunks % 8 == 0 ? 8 : 4; // of a key
+    static_assert(Keys % (Threads / Lanes) == 0);
     const u32 own = threadIndex() / Lanes, first = threadIndex() % Lanes * 16;
     unsigned char *to = tiles + 2 * stage * Tile + own * Stride * 2 + first;
     UNROLL for (u32 key = 0; key < Keys; key += Threads / Lanes) {
@@ -66,6 +67,8 @@ template <u32 Width, u32 Threads, u32 Keys> struct StoredFloats {
   DEVICE_MEMBER StoredFloats(const AttentionTiledParameters &p, u32 kvHead)
       : keyCache((const float *)p.keys + kvHead * p.headDim), valueCache((const float *)p.values + kvHead * p.headDim),
         slotFloats(p.kvHeads * p.headDim), headDim(p.headDim) {}
+
+  static_assert(Keys % Rows == 0 && Width % Step == 0);
 
   DEVICE_MEMBER static u32 ownKey() { return threadIndex() / Lanes; }
   DEVICE_MEMBER static u32 ownDimension() { return threadIndex() % Lanes * 4; }
@@ -119,6 +122,7 @@ template <u32 Width, u32 Threads, u32 Keys> struct StoredBlocks {
   static constexpr u32 Stride = Width + AttentionTiledPad, BlockBytes = 34, Head = (Width / 32 * BlockBytes + 2 + 3) / 4 * 4;
   static constexpr u32 CopyLanes = 4;                                                     // of a key
   static constexpr u32 Lanes = Width % 64 == 0 ? 4 : 2, Step = Lanes * 16, Rows = Threads / Lanes; // a lane has half blocks
+  static_assert(Keys % (Threads / CopyLanes) == 0 && Width % Step == 0);
   static constexpr float LargestQuant = 128.0f;
   const unsigned char *keyCache, *valueCache;
   u32 headOffset, slotBytes, headBytes, headDim;

@@ -15,8 +15,6 @@ typedef struct Arguments {
 /* What is bound to a dispatch (shaders/attention_tiled.metal). */
 enum { Query, KeyCache, ValueCache, Positions, Sequences, BlockTables, Out, RowCount, Constants, BufferCount };
 
-/* Blocks of a multiprocessor from which on their number does not matter. */
-enum { BusyBlocks = 4 };
 
 typedef struct Kernel {
   const char *name;
@@ -78,17 +76,19 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
   const uint64_t queries = command->threads[1] * (group[0] / 32 * 8);
 
   const Kernel *kernel = NULL;
+  uint64_t tiles = 0;
   for (uint32_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
     const Kernel *other = &kernels[i];
     if (other->type != type || other->width < arguments.headDim || (kernel && kernel->width < other->width)) continue;
-    /* Tiles of more queries, where these are still enough for all multiprocessors, several times, so that they end together. */
-    const uint64_t blocks = (queries + other->queries - 1) / other->queries * arguments.kvHeads;
-    if (kernel == NULL || blocks >= BusyBlocks * (uint64_t)device->multiprocessors) kernel = other;
+    /* Tiles of more queries, where these are fewer, and still enough for nearly all multiprocessors. */
+    const uint64_t others = (queries + other->queries - 1) / other->queries;
+    if (kernel && (others == tiles || 4 * others * arguments.kvHeads < 3ull * device->multiprocessors)) continue;
+    kernel = other;
+    tiles = others;
   }
   if (kernel == NULL) return 0;
   const AttentionTiledShared shared =
       attentionTiledShared(kernel->type, kernel->width, kernel->warps, kernel->fragments, kernel->keys);
-  const uint64_t tiles = (queries + kernel->queries - 1) / kernel->queries;
   if (tiles == 0 || tiles * arguments.kvHeads > INT32_MAX || shared.bytes > device->sharedBytes) return 0;
 
   /* Where few blocks would be, several share out the keys, as far as the cache can have some for them. */
@@ -96,7 +96,7 @@ uint32_t cudaAttentionTiledPlan(const CudaNativeDevice *device, const CudaNative
   const uint64_t seen = capacity < arguments.window ? capacity : arguments.window;
   const uint64_t most = seen * (queries < kernel->queries ? queries : kernel->queries);
   const uint32_t blocks = (uint32_t)tiles * arguments.kvHeads;
-  uint64_t splits = blocks >= device->multiprocessors ? 1 : (device->multiprocessors + blocks - 1) / blocks;
+  uint64_t splits = device->multiprocessors / blocks;
   if (splits > most / (2 * kernel->keys)) splits = most / (2 * kernel->keys);
   if (splits > AttentionTiledMaxSplits) splits = AttentionTiledMaxSplits;
   if (splits == 0) splits = 1;
