@@ -37,7 +37,7 @@ template <u32 outputs> DEVICE void clear(TileSums<outputs> &sums) {
 template <typename Weights, u32 outputs>
 DEVICE void copyStep(const WeightSource<Weights, outputs> &weights, const MatmulParameters &p, const Tile &tile, u32 step) {
   if (step < tile.steps) {
-    copyRows<Weights::RowPlanes>(p, tile, step);
+    copyRows<Weights>(p, tile, step);
     copyWeights(weights, p, tile, step);
   }
   copyAsyncCommit();
@@ -46,7 +46,7 @@ DEVICE void copyStep(const WeightSource<Weights, outputs> &weights, const Matmul
 /** Begins the products of a step, by four warps together. */
 template <typename Weights, u32 outputs>
 DEVICE void multiplyStep(TileSums<outputs> &sums, const WeightSource<Weights, outputs> &weights, const Tile &tile, u32 step) {
-  const u8 *const x = rowsPlace<Weights::RowPlanes>(tile, step), *const w = weightsPlace(weights, tile, step, 0);
+  const u8 *const x = rowsPlace<Weights>(tile, step), *const w = weightsPlace(weights, tile, step, 0);
   groupBegin();
   multiplyGroup<Weights::IsBfloat>(sums, x, w);
   if constexpr (Weights::RowPlanes == 2) multiplyGroup<Weights::IsBfloat>(sums, x + RowTileBytes, w);
@@ -63,23 +63,24 @@ DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outp
   const TileLane<outputs> lane = tileLane<outputs>();
   float largest = 0;
   clear(sums);
-  UNROLL for (u32 step = 0; step < Stages - 1; step++) copyStep(weights, p, tile, step);
-  copyAsyncWait<Stages - 2>();
+  constexpr u32 ahead = Stages<Weights> - 1;
+  UNROLL for (u32 step = 0; step < ahead; step++) copyStep(weights, p, tile, step);
+  copyAsyncWait<ahead - 1>();
   syncThreads();
   prepareWeights(weights, p, tile, 0, power, largest);
 
   _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
-    copyAsyncWait<Stages - 2>();
+    copyAsyncWait<ahead - 1>();
     fenceShared();
     syncThreads();
     if constexpr (HasGroupProducts) {
       multiplyStep(sums, weights, tile, step);
-      copyStep(weights, p, tile, step + Stages - 1);
+      copyStep(weights, p, tile, step + ahead);
       groupWait<0>();
       continue;
     }
-    copyStep(weights, p, tile, step + Stages - 1);
-    const u8 *const x = rowsPlace<rowPlanes>(tile, step), *const w = weightsPlace(weights, tile, step, 0);
+    copyStep(weights, p, tile, step + ahead);
+    const u8 *const x = rowsPlace<Weights>(tile, step), *const w = weightsPlace(weights, tile, step, 0);
     UNROLL for (u32 part = 0; part < MatmulTileDepth / 16; part++) {
       multiplyTiles<Weights::IsBfloat>(sums, lane, x, w, part);
       if (rowPlanes == 2) multiplyTiles<Weights::IsBfloat>(sums, lane, x + RowTileBytes, w, part);
@@ -99,7 +100,7 @@ enum Barriers : u32 { Multiplying = 1, Preparing = 2, Prepared = 3, Multiplied =
 
 /** Prepares all steps, two ahead of those that multiply at most. Returns what no weight that this thread sees is larger than. */
 template <typename Weights, u32 outputs> DEVICE float prepareTile(const MatmulParameters &p, const Tile &tile, float power) {
-  static_assert(!HasGroupProducts || Stages >= 4, "x of a step is copied two steps ahead, while that of two is multiplied");
+  static_assert(Stages<Weights> >= 4, "x of a step is copied two steps ahead, while that of two is multiplied");
   WeightSource<Weights, outputs> weights;
   startWeights(weights, p, tile);
   float largest = 0;
@@ -109,10 +110,10 @@ template <typename Weights, u32 outputs> DEVICE float prepareTile(const MatmulPa
     copyAsyncWait<1>();
     if (step < 2) syncThreads(Preparing, MatmulThreads);
     else syncThreads(Multiplied + step % 2, 2 * MatmulThreads);
-    copyStep(weights, p, tile, step + 2);
     prepareWeights(weights, p, tile, step, power, largest);
-    fenceShared();
+    fenceShared(); /* it waits for copies, too: of these, new ones are not among them yet */
     arriveThreads(Prepared + step % 2, 2 * MatmulThreads);
+    copyStep(weights, p, tile, step + 2);
   }
   copyAsyncWait<0>();
   return largest;
@@ -130,10 +131,6 @@ template <typename Weights, u32 outputs> DEVICE void multiplyTile(const Tile &ti
   }
   groupWait<0>();
 }
-
-/** Whether a kernel's blocks have threads that prepare. */
-template <typename Weights> constexpr bool HasPreparers = HasGroupProducts && Weights::IsPrepared;
-template <typename Weights> constexpr u32 BlockThreads = HasPreparers<Weights> ? 2 * MatmulThreads : MatmulThreads;
 
 constexpr float FirstPower = 0x1p4f;
 
@@ -237,7 +234,7 @@ DEVICE void makeOutputs(const MatmulParameters &p, u8 *arena, u32 rows, u32 *cou
   tile.steps = minimum(p.stepsOfPart, p.depth / MatmulTileDepth - tile.firstStep);
   u8 *const tiles = arena + MatmulControlBytes;
   tile.rowsStaged = tiles + (MatmulTileAlignment - (u32)(u64)tiles) % MatmulTileAlignment;
-  tile.weightsStaged = tile.rowsStaged + Stages * Weights::RowPlanes * RowTileBytes;
+  tile.weightsStaged = tile.rowsStaged + Stages<Weights> * Weights::RowPlanes * RowTileBytes;
   waitForRows(blockIndexX(), counters);
 
   TileSums<outputs> sums;
@@ -310,7 +307,8 @@ template <typename Weights, u32 outputs> DEVICE void matmul(const MatmulParamete
 
 MATMUL(f32, FloatWeights, 64, 1)
 MATMUL(bf16, CopiedWeights<true>, 64, 1)
-MATMUL_BOTH(f16, CopiedWeights<false>)
+MATMUL(f16, CopiedWeights<false>, 64, 2)
+MATMUL(f16, CopiedWeights<false>, 128, HasGroupProducts ? 2 : 1)
 MATMUL_GROUPS(f16, CopiedWeights<false>, 256, 1)
 
 MATMUL_BOTH(q4_0, QuantisedWeights<Q4_0>)

@@ -13,7 +13,7 @@ enum {
   MatmulClaimedRows = 4,   /* rows that a block converts at a time */
   MatmulSegment = 256,     /* elements of quantised weights that are staged together; parts of k begin at multiples */
   MatmulStages = 3,        /* steps of x that are in shared memory or on their way there, */
-  MatmulGroupStages = 4,   /* and where four warps multiply together */
+  MatmulPreparedStages = 4, /* and where some threads prepare for others */
   MatmulControlBytes = 128, /* the first bytes of shared memory; then tiles */
   MatmulTileAlignment = 1024,
   /** Counters in scratch memory: rows claimed, blocks that have ended; then one for each tile of rows, one for each tile. */

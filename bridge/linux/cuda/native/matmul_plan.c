@@ -44,7 +44,7 @@ static bool hasPreparers(const CudaNativeDevice *device, const Type *type) {
 
 /** Shared memory of a block; matmul.cu says what is in it. */
 static uint32_t sharedBytes(const CudaNativeDevice *device, const Type *type, uint32_t outputs) {
-  const uint32_t rowBytes = 2 * MatmulTileDepth, stages = hasGroups(device) ? MatmulGroupStages : MatmulStages;
+  const uint32_t rowBytes = 2 * MatmulTileDepth, stages = hasPreparers(device, type) ? MatmulPreparedStages : MatmulStages;
   uint32_t weights;
   if (type->elements > 1)
     weights = 2 * outputs * (rowBytes + MATMUL_PITCH(MatmulSegment / type->elements * type->bytes)) + 16;
@@ -60,52 +60,54 @@ typedef struct Cut {
 } Cut;
 
 /**
- * How long a step of k takes with a tile of each size, as measured on an H200, in hundredths of one of 128 outputs, and with two of
- * the smallest at once, which a multiprocessor has where all threads multiply.
+ * How long a step of k takes with a tile of each size, as measured on an H200, in hundredths of one of 128 outputs; and with two
+ * tiles on one multiprocessor, where it has room for two blocks.
  */
 typedef struct StepCosts {
-  uint32_t one[3], pair;
+  uint32_t one[3], pair[3];
 } StepCosts;
-static const StepCosts copiedCosts = {{80, 100, 175}, 105}, preparedCosts = {{75, 100, 0}, 0}, warpCosts = {{67, 100, 0}, 100};
+static const StepCosts copiedCosts = {{80, 100, 178}, {120, 180, 0}}, preparedCosts = {{75, 100, 0}, {0, 0, 0}},
+                       warpCosts = {{67, 100, 0}, {100, 0, 0}};
 
 /** How long it takes to join the sums of parts, which one block of each tile does. */
-static uint64_t joinCost(const Cut *cut) { return cut->parts > 1 ? 100ull * (4 + ((uint64_t)cut->parts << cut->size)) : 0; }
+static uint64_t joinCost(const Cut *cut) { return cut->parts > 1 ? 1000 + 40 * ((uint64_t)cut->parts << cut->size) : 0; }
 
-static bool areTwo(const CudaNativeDevice *device, const Type *type, uint32_t size) {
-  return size == 0 && !hasPreparers(device, type);
+static const StepCosts *costsOf(const CudaNativeDevice *device, const Type *type) {
+  return hasPreparers(device, type) ? &preparedCosts : hasGroups(device) ? &copiedCosts : &warpCosts;
 }
-static uint64_t stepCost(const CudaNativeDevice *device, const Type *type, uint32_t size, uint64_t blocks) {
-  const StepCosts *costs = hasPreparers(device, type) ? &preparedCosts : hasGroups(device) ? &copiedCosts : &warpCosts;
-  const uint64_t most = device->multiprocessors;
-  if (!areTwo(device, type, size)) return costs->one[size] * ((blocks + most - 1) / most);
-  const uint64_t rest = blocks % (2 * most);
-  return blocks / (2 * most) * costs->pair + (rest == 0 ? 0 : rest <= most ? costs->one[size] : costs->pair);
+/** `pair` is 0 where a multiprocessor has no room for two. */
+static uint64_t stepCost(const CudaNativeDevice *device, uint32_t one, uint32_t pair, uint64_t blocks) {
+  const uint64_t most = device->multiprocessors, rest = blocks % (2 * most);
+  if (pair == 0) return one * ((blocks + most - 1) / most);
+  return blocks / (2 * most) * pair + (rest == 0 ? 0 : rest <= most ? one : pair);
 }
 
-/** Cuts the work for tiles of a size. k is cut, too, where there is room for twice as many blocks, into parts of four steps at
- * least. Returns how long it takes, or UINT64_MAX where such tiles cannot be. */
+/** Cuts the work for tiles of a size; and k, if it may be, and there is room for twice as many blocks, into parts of four steps
+ * at least. Returns how long it takes, or UINT64_MAX where such tiles cannot be. */
 static uint64_t cutForSize(const CudaNativeDevice *device, const Type *type, const MatmulParameters *p, uint32_t jobs,
-                           uint32_t size, Cut *cut) {
+                           uint32_t size, bool cutsDepth, Cut *cut) {
   const uint32_t outputs = 64u << size, steps = p->depth / MatmulTileDepth, segmentSteps = MatmulSegment / MatmulTileDepth;
   if (!type->kernels[size] || sharedBytes(device, type, outputs) > device->sharedBytes) return UINT64_MAX;
   if (outputs > 128 && !hasGroups(device)) return UINT64_MAX; /* only four warps together have the registers */
   *cut = (Cut){.size = size, .rowTiles = parts(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
   for (uint32_t i = 0; i < jobs; i++) cut->outputTiles += parts(p->jobs[i].n, outputs);
   const uint64_t tiles = (uint64_t)cut->rowTiles * cut->outputTiles;
-  const uint64_t room = (areTwo(device, type, size) ? 2ull : 1ull) * device->multiprocessors;
-  if (2 * tiles <= room) {
+  const StepCosts *costs = costsOf(device, type);
+  const uint32_t pair = 2 * (sharedBytes(device, type, outputs) + 1024) <= device->sharedBytes + 1024 ? costs->pair[size] : 0;
+  const uint64_t room = (pair > 0 ? 2ull : 1ull) * device->multiprocessors;
+  if (cutsDepth && 2 * tiles <= room) {
     cut->stepsOfPart = parts(parts(steps, room / tiles), segmentSteps) * segmentSteps;
     cut->parts = parts(steps, cut->stepsOfPart);
   }
-  return stepCost(device, type, size, tiles * cut->parts) * cut->stepsOfPart + joinCost(cut);
+  return stepCost(device, costs->one[size], pair, tiles * cut->parts) * cut->stepsOfPart + joinCost(cut);
 }
 
 static Cut cutWork(const CudaNativeDevice *device, const Type *type, const MatmulParameters *p, uint32_t jobs) {
   Cut best = {0};
   uint64_t least = UINT64_MAX;
-  for (uint32_t size = 3; size-- > 0;) {
+  for (uint32_t choice = 6; choice-- > 0;) {
     Cut cut;
-    const uint64_t taken = cutForSize(device, type, p, jobs, size, &cut);
+    const uint64_t taken = cutForSize(device, type, p, jobs, choice / 2, choice % 2 == 0, &cut);
     if (taken >= least) continue;
     least = taken;
     best = cut;

@@ -6,7 +6,10 @@
  * where a plane of a step is then. 256 threads do that: all, or those that do not multiply.
  */
 
-constexpr u32 Stages = HasGroupProducts ? MatmulGroupStages : MatmulStages;
+/** Whether a kernel's blocks have threads that prepare for those that multiply. */
+template <typename Weights> constexpr bool HasPreparers = HasGroupProducts && Weights::IsPrepared;
+template <typename Weights> constexpr u32 BlockThreads = HasPreparers<Weights> ? 2 * MatmulThreads : MatmulThreads;
+template <typename Weights> constexpr u32 Stages = HasPreparers<Weights> ? MatmulPreparedStages : MatmulStages;
 
 DEVICE u32 workerIndex() { return threadIndex() % MatmulThreads; }
 
@@ -22,13 +25,14 @@ struct Tile {
 
 /* ---- converted x: all planes of a step are one piece of memory --------------------------------------------------- */
 
-template <u32 planes> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) {
-  return tile.rowsStaged + step % Stages * (planes * RowTileBytes);
+template <typename Weights> DEVICE u8 *rowsPlace(const Tile &tile, u32 step) {
+  return tile.rowsStaged + step % Stages<Weights> * (Weights::RowPlanes * RowTileBytes);
 }
-template <u32 planes> DEVICE void copyRows(const MatmulParameters &p, const Tile &tile, u32 step) {
-  const u8 *const from = convertedTile<planes>(p, tile.firstRow / MatmulTileRows, tile.firstStep + step) + 16 * workerIndex();
-  u8 *const to = rowsPlace<planes>(tile, step) + 16 * workerIndex();
-  UNROLL for (u32 i = 0; i < planes * RowTileBytes; i += 16 * MatmulThreads) copyAsync16(to + i, from + i);
+template <typename Weights> DEVICE void copyRows(const MatmulParameters &p, const Tile &tile, u32 step) {
+  const u32 rowTile = tile.firstRow / MatmulTileRows, place = 16 * workerIndex();
+  const u8 *const from = convertedTile<Weights::RowPlanes>(p, rowTile, tile.firstStep + step) + place;
+  u8 *const to = rowsPlace<Weights>(tile, step) + place;
+  UNROLL for (u32 i = 0; i < Weights::RowPlanes * RowTileBytes; i += 16 * MatmulThreads) copyAsync16(to + i, from + i);
 }
 
 /* ---- matrices of 16-bit elements, as they are -------------------------------------------------------------------- */
@@ -77,7 +81,7 @@ DEVICE void startWeights(WeightSource<CopiedWeights<isBfloat>, outputs> &source,
 }
 template <bool isBfloat, u32 outputs>
 DEVICE u8 *weightsPlace(const WeightSource<CopiedWeights<isBfloat>, outputs> &, const Tile &tile, u32 step, u32) {
-  return tile.weightsStaged + step % Stages * (outputs * TileRowBytes);
+  return tile.weightsStaged + step % MatmulStages * (outputs * TileRowBytes);
 }
 template <bool isBfloat, u32 outputs>
 DEVICE void copyWeights(const WeightSource<CopiedWeights<isBfloat>, outputs> &source, const MatmulParameters &p, const Tile &tile,
@@ -176,7 +180,7 @@ template <typename Type, u32 outputs>
 DEVICE void copyWeights(const WeightSource<QuantisedWeights<Type>, outputs> &source, const MatmulParameters &, const Tile &tile,
                         u32 step) {
   constexpr u32 segmentSteps = QuantisedWeights<Type>::SegmentSteps, first = HasGroupProducts ? 2 : 1;
-  static_assert(HasGroupProducts || Stages == 3, "a segment must not be copied before the last but one is used up");
+  static_assert(HasGroupProducts || MatmulStages == 3, "a segment must not be copied before the last but one is used up");
   const u32 part = (step - first) % segmentSteps, next = (step - first) / segmentSteps + 1;
   if (step == 0) {
     _Pragma("unroll 1") for (u32 i = 0; i < 3; i++) copySegment(source, tile, 0, i);
