@@ -66,8 +66,15 @@ for part in $parts; do
       done ;;
     kernels)
       # Those of bridge/linux/cuda/native, by the tests that they have where there is no GPU.
-      ptx=$(ls build/cuda/native/test/*.ptx build/cuda/native/sm_*/*.ptx 2>/dev/null | paste -sd: -)
+      # Tests that are called *_groups are of kernels for compute capability 9.0 alone.
       for program in "$out"/native/cuda_simulator_*; do
+        target=sm_80
+        case $program in
+          *_groups)
+            target=sm_90a
+            "$bun" run src/cli/main.ts devices | grep -q "^$device .*sm_90)" || continue ;;
+        esac
+        ptx=$(ls build/cuda/native/test/*.ptx build/cuda/native/$target/*.ptx 2>/dev/null | paste -sd: -)
         run "kernels/${program##*cuda_simulator_}" env CUDA_SIMULATOR=gpu CUDA_SIMULATOR_PTX="$ptx" "$program"
       done ;;
     test) run test "$bun" test --timeout 600000 $tests ;;
