@@ -1,10 +1,10 @@
 /*
  * matvec.h: what the plan and the kernels of matvec.cu share.
  *
- * A unit of work is a slice of MatvecTileRows rows of weights: the same MatvecType.elements elements of each. A warp copies units
- * into a ring of its own, in shared memory, and multiplies them with the slice of x that all warps of the block share, a record
- * of MatvecType.record bytes. The units of a block follow each other by slice, matrix (two where outputs are gated) and tile, and
- * are dealt out to its warps in equal, consecutive parts.
+ * Rows of weights are cut into slices of 64, 128 or 256 elements, and matrices into tiles of MatvecTileRows rows: a unit of work
+ * is a slice of a tile. A warp copies units into a ring of its own, in shared memory, and multiplies them with the slices of x
+ * that all warps of the block share: a record for each. The units of a block follow each other by slice, matrix (two where outputs
+ * are gated) and tile, and are dealt out to its warps in equal, consecutive parts.
  */
 #ifndef BUN_METAL_CUDA_NATIVE_MATVEC_H
 #define BUN_METAL_CUDA_NATIVE_MATVEC_H

@@ -144,7 +144,8 @@ static bool isAligned(const WeightType *type, uint64_t rowBytes) { return type->
 
 /** Kernels load four activations at once, but for those that take floats which begin anywhere. */
 static bool canLoad(const Product *product) {
-  return (product->x | product->norm) % 16 == 0 || (product->type->blockElements == 1 && !isAligned(product->type, product->rowBytes));
+  const bool isAny = product->type->blockElements == 1 && !isAligned(product->type, product->rowBytes);
+  return isAny || (product->x | product->norm) % 16 == 0;
 }
 
 /** The jobs of a type. */
