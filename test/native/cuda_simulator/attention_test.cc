@@ -12,15 +12,19 @@ static const SimulatedKernel kernels[] = {
     SIMULATED(attention_row_32_f16), SIMULATED(attention_row_64_f16),  SIMULATED(attention_row_96_f16),
     SIMULATED(attention_row_128_f16), SIMULATED(attention_row_256_f16), SIMULATED(attention_row_32_f32),
     SIMULATED(attention_row_64_f32), SIMULATED(attention_row_96_f32),  SIMULATED(attention_row_128_f32),
-    SIMULATED(attention_row_256_f32)};
+    SIMULATED(attention_row_256_f32), SIMULATED(attention_row_64_q8_0), SIMULATED(attention_row_128_q8_0)};
 
 static const u32 none = 0xffffffff;
 
 static Random numbers;
 
+static const char *const formats[] = {"f32", "f16", "q8_0"};
+static const char *const stores[] = {"kv_store_f32", "kv_store_f16", "kv_store_q8_0"};
+static const char *const attentions[] = {"attention_f32", "attention_f16", "attention_q8_0"};
+
 /* What is computed, and how. */
 struct Shape {
-  bool isHalf;
+  u32 format; // index into formats
   u32 heads, kvHeads, headDim;
   u32 rows, position; // rows are at position, position - 1 ...
   u32 sequences, blockSize, blocksPerSequence;
@@ -42,8 +46,7 @@ struct Step {
   const u32 queries, keys, slotCount;
   SimulatedBuffer<float> query, turnedQuery, key, turnedKey, value, frequencies, partials, out;
   SimulatedBuffer<u32> positions, sequences, tables, slots;
-  SimulatedBuffer<u16> halfKeys, halfValues;
-  SimulatedBuffer<float> floatKeys, floatValues;
+  SimulatedBuffer<u8> keyCache, valueCache;
   SimulatedBuffer<float> rawQuery, rawKey, queryWeights, keyWeights, valueWeights; // of norms, or biases
   RmsNormArgs normArgs;
   RowArgs queryCount, keyCount;
@@ -60,14 +63,13 @@ struct Step {
         slotCount(s.sequences * s.blocksPerSequence * s.blockSize), query(s.rows * queries), turnedQuery(queries), key(keys),
         turnedKey(keys), value(keys), frequencies(s.rotaryDims / 2 + 1), partials(s.rows * s.heads * s.splits * (s.headDim + 2)),
         out(s.rows * queries), positions(s.rows), sequences(s.rows), tables(s.sequences * s.blocksPerSequence), slots(1),
-        halfKeys(s.isHalf ? (u64)slotCount * keys : 8), halfValues(s.isHalf ? (u64)slotCount * keys : 8),
-        floatKeys(s.isHalf ? 4 : (u64)slotCount * keys), floatValues(s.isHalf ? 4 : (u64)slotCount * keys),
+        keyCache(cacheBytes(s, slotCount)), valueCache(cacheBytes(s, slotCount)),
         rawQuery(queries), rawKey(keys), queryWeights(queries), keyWeights(keys), valueWeights(keys),
         beforeQuery(s.before == Shape::Norms ? "rmsnorm_f32" : "add_bias_f32"),
         beforeKey(s.before == Shape::Norms ? "rmsnorm_f32" : "add_bias_f32"), beforeValue("add_bias_f32"),
         turnQuery(s.turnsHalves ? "rope_half_f32" : "rope_interleaved_f32"),
-        turnKey(s.turnsHalves ? "rope_half_f32" : "rope_interleaved_f32"), store(s.isHalf ? "kv_store_f16" : "kv_store_f32"),
-        attention(s.isHalf ? "attention_f16" : "attention_f32"), reduce("attention_reduce"), placement(placed) {
+        turnKey(s.turnsHalves ? "rope_half_f32" : "rope_interleaved_f32"), store(stores[s.format]),
+        attention(attentions[s.format]), reduce("attention_reduce"), placement(placed) {
     fill(query, 3.0f), fill(key, 2.0f), fill(value, 1.0f);
     fill(rawQuery, 3.0f), fill(rawKey, 2.0f), fill(queryWeights, 1.0f), fill(keyWeights, 1.0f), fill(valueWeights, 0.5f);
     for (u32 i = 0; i < s.rotaryDims / 2; i++) frequencies[i] = powf(10000.0f, -2.0f * (float)i / (float)s.rotaryDims);
@@ -88,12 +90,24 @@ struct Step {
     command();
   }
 
+  static u64 cacheBytes(const Shape &s, u64 slots) {
+    const u64 count = slots * s.kvHeads * s.headDim;
+    return s.format == 2 ? count / 32 * 34 : count * (s.format == 1 ? 2 : 4);
+  }
+
   void fillSlot(u32 slot, bool isNaN) {
-    for (u64 i = (u64)slot * keys; i < (u64)(slot + 1) * keys; i++) {
-      if (shape.isHalf) halfKeys[i] = isNaN ? 0xffff : floatToHalf(2 * numbers.number());
-      else floatKeys[i] = isNaN ? floatOf(none) : 2 * numbers.number();
-      if (shape.isHalf) halfValues[i] = isNaN ? 0xffff : floatToHalf(numbers.number());
-      else floatValues[i] = isNaN ? floatOf(none) : numbers.number();
+    const u64 bytes = cacheBytes(shape, 1);
+    SimulatedBuffer<u8> *const caches[] = {&keyCache, &valueCache};
+    for (u32 c = 0; c < 2; c++) {
+      u8 *const to = caches[c]->items + slot * bytes;
+      memset(to, 0xff, bytes);
+      for (u32 i = 0; i < keys && !isNaN; i++) {
+        const float x = (c == 0 ? 2.0f : 1.0f) * numbers.number();
+        if (shape.format == 0) ((float *)to)[i] = x;
+        else if (shape.format == 1) ((u16 *)to)[i] = floatToHalf(x);
+        else if (i % 32 == 0) *(u16 *)(to + i / 32 * 34) = floatToHalf(x / 127);
+        if (shape.format == 2) to[i / 32 * 34 + 2 + i % 32] = (u8)numbers.below(256);
+      }
     }
   }
 
@@ -139,11 +153,11 @@ struct Step {
     attention.bind(0, s.rows == 1 ? q : query);
     for (u32 i = 0; i < 2; i++) {
       const u32 from = i + 3, to = i + 1;
-      if (s.isHalf) store.bind(from, i ? halfValues : halfKeys), attention.bind(to, i ? halfValues : halfKeys);
-      else store.bind(from, i ? floatValues : floatKeys), attention.bind(to, i ? floatValues : floatKeys);
+      store.bind(from, i ? valueCache : keyCache), attention.bind(to, i ? valueCache : keyCache);
     }
     store.constant(5, storeArgs);
-    store.dispatch((keys + 255) / 256 * 256, 1, 1, 256, 1, 1);
+    if (s.format == 2) store.dispatch((keys / 32 + 31) / 32 * 32, 1, 1, 32, 1, 1);
+    else store.dispatch((keys + 255) / 256 * 256, 1, 1, 256, 1, 1);
     attention.bind(3, positions), attention.bind(4, sequences), attention.bind(5, tables);
     const SimulatedBuffer<float> &result = placement == InPlace ? query : out;
     attention.bind(6, s.splits > 1 ? partials : result);
@@ -189,8 +203,20 @@ struct Step {
 
   double cached(bool isValue, u32 slot, u32 kvHead, u32 d) const {
     const u64 at = ((u64)slot * shape.kvHeads + kvHead) * shape.headDim + d;
-    if (shape.isHalf) return (double)halfToFloat(isValue ? halfValues[at] : halfKeys[at]);
-    return (double)(isValue ? floatValues[at] : floatKeys[at]);
+    const u8 *const cache = (isValue ? valueCache : keyCache).items;
+    if (shape.format == 0) return (double)((const float *)cache)[at];
+    if (shape.format == 1) return (double)halfToFloat(((const u16 *)cache)[at]);
+    const u8 *const block = cache + at / 32 * 34;
+    return (double)halfToFloat(*(const u16 *)block) * (i8)block[2 + at % 32];
+  }
+  /* Whether a stored number is what `from` [keys] has there. */
+  bool isStored(double stored, const float *from, u32 i) const {
+    if (shape.format == 0) return stored == (double)from[i];
+    if (shape.format == 1) return stored == (double)halfToFloat(floatToHalf(from[i]));
+    float largest = 0;
+    for (u32 k = i / 32 * 32; k < i / 32 * 32 + 32; k++) largest = maximum(largest, fabsf(from[k]));
+    const double scale = (double)halfToFloat(floatToHalf(largest / 127));
+    return fabs(stored - (double)from[i]) <= scale * 0.5 + (double)largest * 0x1p-11 && fabs(remainder(stored, scale)) < scale * 1e-6;
   }
 
   /* A number of the query or the key, turned. */
@@ -241,26 +267,29 @@ struct Step {
 static const double bound = 4e-6; // values are below 1
 
 static const Shape shapes[] = {
-    // heads, key heads, head, rows, position, sequences, block, blocks, window, cap, rotary, halves, magnitude, splits, processors
-    {true, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, false, 1, 16, 132, Shape::Nothing},
-    {false, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, true, 1, 16, 132, Shape::Nothing},
-    {true, 4, 1, 128, 1, 300, 2, 16, 24, 130, 5, 96, true, 1.25f, 3, 20, Shape::Nothing},
-    {false, 5, 1, 128, 1, 140, 2, 5, 40, 77, 5, 128, false, 0.5f, 2, 20, Shape::Nothing},
-    {true, 2, 2, 96, 1, 70, 1, 7, 30, none, 0, 96, true, 1, 2, 3, Shape::Nothing},
-    {false, 2, 2, 96, 1, 70, 1, 8, 30, none, 0, 64, true, 1, 2, 3, Shape::Nothing},
-    {true, 2, 1, 256, 1, 130, 1, 32, 8, 40, 1e30f, 256, false, 1, 2, 6, Shape::Nothing},
-    {false, 2, 1, 256, 1, 99, 1, 32, 8, none, 20, 256, true, 1, 2, 6, Shape::Nothing},
-    {true, 3, 1, 32, 1, 0, 1, 4, 8, none, 0, 32, true, 1, 1, 132, Shape::Nothing},
-    {false, 3, 3, 32, 1, 65, 1, 64, 2, none, 0, 0, false, 1, 1, 132, Shape::Nothing},
-    {true, 12, 1, 64, 1, 200, 1, 32, 8, none, 0, 64, false, 1, 4, 9, Shape::Nothing},
-    {true, 2, 2, 64, 1, 700, 1, 32, 24, none, 0, 64, false, 1, 1, 1, Shape::Nothing}, // several steps of each warp, and stages
-    {false, 2, 2, 64, 1, 1000, 1, 32, 32, none, 0, 64, false, 1, 1, 1, Shape::Nothing},
-    {true, 2, 1, 64, 1, 40000, 1, 40, 1001, 33, 0, 64, true, 1, 64, 132, Shape::Nothing},
-    {true, 8, 1, 64, 1, 2100, 1, 32, 80, none, 0, 64, false, 1, 16, 132, Shape::Nothing}, // many blocks, as many as they like
-    {false, 7, 1, 64, 1, 1500, 1, 32, 50, none, 0, 64, false, 1, 16, 20, Shape::Nothing}, // and fewer
-    {true, 6, 2, 64, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Biases},
-    {false, 4, 2, 96, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Norms},
-    {true, 4, 1, 128, 1, 150, 1, 32, 8, none, 0, 128, true, 1, 4, 20, Shape::Norms},
+    // format, heads, key heads, head, rows, position, sequences, block, blocks, window, cap, rotary, halves, magnitude, splits, processors
+    {1, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, false, 1, 16, 132, Shape::Nothing},
+    {0, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, true, 1, 16, 132, Shape::Nothing},
+    {1, 4, 1, 128, 1, 300, 2, 16, 24, 130, 5, 96, true, 1.25f, 3, 20, Shape::Nothing},
+    {0, 5, 1, 128, 1, 140, 2, 5, 40, 77, 5, 128, false, 0.5f, 2, 20, Shape::Nothing},
+    {1, 2, 2, 96, 1, 70, 1, 7, 30, none, 0, 96, true, 1, 2, 3, Shape::Nothing},
+    {0, 2, 2, 96, 1, 70, 1, 8, 30, none, 0, 64, true, 1, 2, 3, Shape::Nothing},
+    {1, 2, 1, 256, 1, 130, 1, 32, 8, 40, 1e30f, 256, false, 1, 2, 6, Shape::Nothing},
+    {0, 2, 1, 256, 1, 99, 1, 32, 8, none, 20, 256, true, 1, 2, 6, Shape::Nothing},
+    {1, 3, 1, 32, 1, 0, 1, 4, 8, none, 0, 32, true, 1, 1, 132, Shape::Nothing},
+    {0, 3, 3, 32, 1, 65, 1, 64, 2, none, 0, 0, false, 1, 1, 132, Shape::Nothing},
+    {1, 12, 1, 64, 1, 200, 1, 32, 8, none, 0, 64, false, 1, 4, 9, Shape::Nothing},
+    {1, 2, 2, 64, 1, 700, 1, 32, 24, none, 0, 64, false, 1, 1, 1, Shape::Nothing}, // several steps of each warp, and stages
+    {0, 2, 2, 64, 1, 1000, 1, 32, 32, none, 0, 64, false, 1, 1, 1, Shape::Nothing},
+    {1, 2, 1, 64, 1, 40000, 1, 40, 1001, 33, 0, 64, true, 1, 64, 132, Shape::Nothing},
+    {1, 8, 1, 64, 1, 2100, 1, 32, 80, none, 0, 64, false, 1, 16, 132, Shape::Nothing}, // many blocks, as many as they like
+    {0, 7, 1, 64, 1, 1500, 1, 32, 50, none, 0, 64, false, 1, 16, 20, Shape::Nothing}, // and fewer
+    {2, 8, 2, 64, 1, 300, 1, 32, 16, none, 0, 64, false, 1, 16, 132, Shape::Nothing},
+    {2, 3, 1, 128, 1, 170, 1, 24, 8, none, 0, 128, false, 1, 2, 2, Shape::Nothing},
+    {2, 2, 2, 64, 1, 190, 1, 32, 8, 160, 20, 64, true, 1, 2, 1, Shape::Nothing},
+    {1, 6, 2, 64, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Biases},
+    {0, 4, 2, 96, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Norms},
+    {1, 4, 1, 128, 1, 150, 1, 32, 8, none, 0, 128, true, 1, 4, 20, Shape::Norms},
 };
 
 static void computesWholeSteps() {
@@ -285,12 +314,12 @@ static void computesWholeSteps() {
         const float key = (isApart ? step.turnedKey : step.key)[i];
         CHECK(fabs((double)key - wantedKey[i]) < 1e-6 * (2 + fabs(wantedKey[i])));
         const double stored = step.cached(false, step.slots[0], 0, i), storedValue = step.cached(true, step.slots[0], 0, i);
-        CHECK_NUMBER(stored, shape.isHalf ? halfToFloat(floatToHalf(key)) : key);
+        CHECK(step.isStored(stored, (isApart ? step.turnedKey : step.key).items, i));
         if (shape.before == Shape::Biases) CHECK_NUMBER(step.value[i], values[i]);
-        CHECK_NUMBER(storedValue, shape.isHalf ? halfToFloat(floatToHalf(values[i])) : values[i]);
+        CHECK(step.isStored(storedValue, values.items, i));
       }
       const double error = step.difference(0, wanted, (placed == InPlace ? step.query : step.out).items);
-      if (!(error < bound)) printf("heads of %u, %s, placed %u: %g\n", shape.headDim, shape.isHalf ? "f16" : "f32", placed, error);
+      if (!(error < bound)) printf("heads of %u, %s, placed %u: %g\n", shape.headDim, formats[shape.format], placed, error);
       CHECK(error < bound);
     }
   }
@@ -298,7 +327,7 @@ static void computesWholeSteps() {
 
 /* Attention by itself, of one row or several; and with the store before it. */
 static void computesParts() {
-  const Shape several = {true, 12, 2, 64, 3, 150, 2, 16, 12, none, 0, 64, true, 1, 2, 40, Shape::Nothing};
+  const Shape several = {1, 12, 2, 64, 3, 150, 2, 16, 12, none, 0, 64, true, 1, 2, 40, Shape::Nothing};
   Step rows(several, ResultApart);
   CHECK_NUMBER(rows.run(3), 2);
   SimulatedBuffer<double> wanted(rows.queries);
@@ -306,7 +335,7 @@ static void computesParts() {
     for (u32 i = 0; i < rows.queries; i++) wanted[i] = (double)rows.query[r * rows.queries + i];
     CHECK(rows.difference(r, wanted, &rows.out[r * rows.queries]) < bound);
   }
-  const Shape single = {false, 6, 2, 64, 1, 130, 1, 16, 12, 100, 0, 64, true, 1, 1, 40, Shape::Nothing};
+  const Shape single = {0, 6, 2, 64, 1, 130, 1, 16, 12, 100, 0, 64, true, 1, 1, 40, Shape::Nothing};
   for (u32 where = 0; where < 3; where++) { // of its position, of an earlier one that is seen, and skipped
     Step step(single, ResultApart);
     if (where > 0) step.slots[0] = where == 1 ? step.slotOf(0, 57) : none;
@@ -326,8 +355,8 @@ static void computesParts() {
 
 /* Numbers as large as floats can be, infinities and NaN stay what they are, and where they are. */
 static void keepsExtremes() {
-  for (u32 isHalf = 0; isHalf < 2; isHalf++) {
-    const Shape shape = {isHalf != 0, 4, 2, 64, 1, 90, 1, 32, 8, none, 0, 64, false, 1, 2, 132, Shape::Nothing};
+  for (u32 format = 0; format < 3; format++) {
+    const Shape shape = {format, 4, 2, 64, 1, 90, 1, 32, 8, none, 0, 64, false, 1, 2, 132, Shape::Nothing};
     Step step(shape, ResultApart);
     for (u32 i = 0; i < 64; i++) step.query[i] *= i % 2 ? 0x1p-100f : 0x1p-120f; // all keys are the same to it
     for (u32 i = 64; i < 128; i++) step.query[i] *= 0x1p20f;                     // one key is all
@@ -349,7 +378,7 @@ static void keepsExtremes() {
 
 /* Memory that is shared in a way that blocks cannot keep apart, and commands that are not what they seem. */
 static void declines() {
-  const Shape shape = {true, 4, 2, 64, 1, 20, 1, 32, 8, none, 0, 64, false, 1, 2, 132, Shape::Nothing};
+  const Shape shape = {1, 4, 2, 64, 1, 20, 1, 32, 8, none, 0, 64, false, 1, 2, 132, Shape::Nothing};
   const auto takes = [&](u32 first, void (*change)(Step &)) {
     Step step(shape, ResultApart);
     change(step);
@@ -383,7 +412,7 @@ static void declines() {
   CHECK_NUMBER(takes(0, [](Step &s) { s.attention.bind(3, s.sequences); }), 0); // other positions than those it was turned by
   CHECK_NUMBER(takes(0, [](Step &s) { s.keyArgs.rotaryDims = 62; }), 0);
   CHECK_NUMBER(takes(0, [](Step &s) { s.keyArgs.magnitude = 2; }), 0);
-  CHECK_NUMBER(takes(0, [](Step &s) { s.store.bind(3, s.halfValues); }), 0);
+  CHECK_NUMBER(takes(0, [](Step &s) { s.store.bind(3, s.valueCache); }), 0);
   CHECK_NUMBER(takes(0, [](Step &s) { s.reduceArgs.window = 7; }), 0);
   CHECK_NUMBER(takes(3, [](Step &s) { s.attentionArgs.headDim = 48; }), 0);
   CHECK_NUMBER(takes(3, [](Step &s) { s.attentionArgs.kvHeads = 0; }), 0);

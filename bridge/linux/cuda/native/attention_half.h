@@ -21,11 +21,11 @@ template <u32 HeadDim> struct HalfRows {
   static constexpr bool hasTail = HeadDim % 64 != 0; // 32 dimensions: 8 bytes of a lane and a key
   static constexpr u32 tiles = HeadDim / 16;
   static constexpr u32 stageBytes = 4 * keys * HeadDim;
-  typedef u16 Element;
+  static constexpr u32 headBytes = 2 * HeadDim;
 
   unsigned char *ring;
-  const u16 *keyHead, *valueHead; // of slot 0
-  u32 slotLength;
+  const unsigned char *keyHead, *valueHead; // of slot 0
+  u32 slotBytes;
   float o[tiles][4];
   float highest, total; // of query g, in the logarithm to base 2; the total of this lane's weights
   float factor;         // of its scores
@@ -45,7 +45,7 @@ template <u32 HeadDim> struct HalfRows {
   DEVICE_MEMBER void loadKeys(u32 stage, u32 slot) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 2; i++) {
-      const u16 *from = keyHead + (u64)shuffle(slot, 8 * i + lane / 4) * slotLength + lane % 4 * 8;
+      const u16 *from = (const u16 *)(keyHead + (u64)shuffle(slot, 8 * i + lane / 4) * slotBytes) + lane % 4 * 8;
       UNROLL for (u32 j = 0; j < keyLoads; j++) copyAsync16(&keyAt(stage, i, j), from + 32 * j);
     }
   }
@@ -53,7 +53,7 @@ template <u32 HeadDim> struct HalfRows {
   DEVICE_MEMBER void loadValues(u32 stage, u32 slot) const {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 4; i++) {
-      const u16 *from = valueHead + (u64)shuffle(slot, valueKey(lane, i)) * slotLength;
+      const u16 *from = (const u16 *)(valueHead + (u64)shuffle(slot, valueKey(lane, i)) * slotBytes);
       UNROLL for (u32 j = 0; j < valueLoads; j++) copyAsync16(&valueAt(stage, i, j), from + 64 * j + lane / 4 * 8);
       if constexpr (hasTail) copyAsync8(&tailAt(stage, i), from + 64 * valueLoads + lane / 4 * 4);
     }
@@ -199,5 +199,12 @@ template <u32 HeadDim> struct HalfRows {
       as<f32x2>(&sums.values[lane % 4 * 2 + 1][dimension]) = f32x2{o[i][1], o[i][3]};
     }
   }
-  static DEVICE_MEMBER u16 stored(float x) { return floatToHalf(x); }
+  static DEVICE_MEMBER void share() {}
+  /** Writes the new key and value. All of the block come here. */
+  static DEVICE_MEMBER void store(unsigned char *key, unsigned char *value, const AttentionPlaces<HeadDim> &places) {
+    for (u32 d = threadIndex(); d < HeadDim; d += AttentionRowThreads) {
+      ((u16 *)key)[d] = places.halfKey[d];
+      ((u16 *)value)[d] = places.halfValue[d];
+    }
+  }
 };

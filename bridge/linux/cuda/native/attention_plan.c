@@ -20,6 +20,7 @@ static const struct {
     {"f16", 256, "attention_row_256_f16"}, {"f32", 32, "attention_row_32_f32"},
     {"f32", 64, "attention_row_64_f32"},   {"f32", 96, "attention_row_96_f32"},
     {"f32", 128, "attention_row_128_f32"}, {"f32", 256, "attention_row_256_f32"},
+    {"q8_0", 64, "attention_row_64_q8_0"}, {"q8_0", 128, "attention_row_128_q8_0"},
 };
 enum { Variants = sizeof variants / sizeof *variants };
 
@@ -59,11 +60,19 @@ static bool isRope(const CudaNativeCommand *command) {
 
 static bool isAttention(const CudaNativeCommand *command) {
   const char *name = command->function->name;
-  return strcmp(name, "attention_f16") == 0 || strcmp(name, "attention_f32") == 0;
+  return strcmp(name, "attention_f16") == 0 || strcmp(name, "attention_f32") == 0 || strcmp(name, "attention_q8_0") == 0;
 }
 
-/* Of the cache: what comes behind the last "_" of attention_* and kv_store_*. */
-static const char *formatOf(const CudaNativeCommand *command) { return strrchr(command->function->name, '_') + 1; }
+/* Of the cache: what comes behind attention_ and kv_store_. */
+static const char *formatOf(const CudaNativeCommand *command) {
+  return command->function->name + strlen(isAttention(command) ? "attention_" : "kv_store_");
+}
+
+/* Of a head in the cache. */
+static uint32_t headBytesOf(const char *format, uint32_t headDim) {
+  if (strcmp(format, "q8_0") == 0) return headDim / 32 * 34;
+  return strcmp(format, "f16") == 0 ? 2 * headDim : 4 * headDim;
+}
 
 /* Which of some commands writes what is read at an address; NULL if none does. */
 static const CudaNativeCommand *writerOf(const CudaNativeCommand *commands, uint32_t count, uint32_t output, uint64_t address) {
@@ -170,9 +179,10 @@ static bool takesStore(const Run *run, CudaAttentionRow *row) {
   const struct AttentionArgs *args = attention->constants[7];
   const struct RowArgs *own = command->constants[5];
   const uint64_t n = (uint64_t)args->kvHeads * args->headDim;
+  const uint32_t each = strcmp(formatOf(command), "q8_0") == 0 ? 32 : 1; // numbers of a thread
   if (!own || own->n != n || strcmp(formatOf(command), formatOf(attention)) != 0 ||
       command->buffers[3] != attention->buffers[1] || command->buffers[4] != attention->buffers[2] ||
-      groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < n || groupsAlong(command, 1) != 1 ||
+      groupsAlong(command, 0) * command->threadsPerThreadgroup[0] * each < n || groupsAlong(command, 1) != 1 ||
       command->threadsPerThreadgroup[1] != 1)
     return false;
   row->key = (const float *)bound(command, 0, n * sizeof(float)).address;
@@ -304,7 +314,7 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
       !isInOrder(&row, rows, headDim, &row))
     return 0;
 
-  const uint32_t elementBytes = strcmp(variants[variant].format, "f16") == 0 ? 2 : 4, stepKeys = attentionRowKeys(elementBytes);
+  const uint32_t headBytes = headBytesOf(variants[variant].format, headDim), stepKeys = attentionRowKeys(headBytes, headDim);
   const uint32_t heads = row.kvHeads * row.tiles;
   const uint64_t capacity = (uint64_t)row.blocksPerSequence * row.blockSize;
   const uint64_t keys = capacity < row.window ? capacity : row.window;
@@ -320,7 +330,7 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   row.readsEarly = (run.attention->unwritten & words) == words && (!run.store || (run.store->unwritten >> 2 & 1)) &&
                    (!run.turnQuery || (run.turnQuery->unwritten >> 2 & 1));
   // As many stages as the longest row has steps for, and the device has room for.
-  const uint32_t stage = attentionRowStage(headDim, elementBytes), sums = attentionRowSums(headDim);
+  const uint32_t stage = attentionRowStage(headBytes, headDim), sums = attentionRowSums(headDim);
   const uint64_t table = row.blocksPerSequence <= AttentionRowTable ? row.blocksPerSequence * sizeof(uint32_t) : 0;
   const uint64_t fixed = attentionRowPlaces(headDim) + table;
   const uint64_t steps = (keys / stepKeys / splits + AttentionRowWarps - 1) / AttentionRowWarps; // of a warp

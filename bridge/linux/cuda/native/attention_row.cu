@@ -23,6 +23,7 @@ static constexpr float log2OfE = 1.44269504088896340736f;
 #include "attention_join.h"
 #include "attention_half.h"
 #include "attention_float.h"
+#include "attention_quants.h"
 
 /** cap tanh(x / cap) */
 DEVICE float softCap(float x, float cap) {
@@ -99,8 +100,8 @@ DEVICE void stageTable(u32 *table, const u32 *blocks, u32 count) {
 }
 
 /** Brings a step's keys and values from memory to the second cache. `slot`: of key lane % keys. */
-template <typename Rows, u32 HeadDim> DEVICE void prefetchRow(const CudaAttentionRow &p, u32 slot, u32 kvHead) {
-  constexpr u32 bytes = HeadDim * sizeof(typename Rows::Element), line = 128, lanes = 32 / Rows::keys;
+template <typename Rows> DEVICE void prefetchRow(const CudaAttentionRow &p, u32 slot, u32 kvHead) {
+  constexpr u32 bytes = Rows::headBytes, line = 128, lanes = 32 / Rows::keys;
   const u64 at = ((u64)slot * p.kvHeads + kvHead) * bytes;
   for (u32 i = laneIndex() / Rows::keys * line; i < bytes; i += lanes * line) {
     prefetchL2((const char *)p.keyCache + at + i);
@@ -120,8 +121,8 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   unsigned char *const rings = arena + sizeof places;
   u32 *const table = (u32 *)(rings + AttentionRowWarps * p.ringBytes);
   static_assert(sizeof places == attentionRowPlaces(HeadDim) && sizeof places % 16 == 0);
-  static_assert(Rows::keys == attentionRowKeys(sizeof(typename Rows::Element)));
-  static_assert(Rows::stageBytes == attentionRowStage(HeadDim, sizeof(typename Rows::Element)));
+  static_assert(Rows::keys == attentionRowKeys(Rows::headBytes, HeadDim));
+  static_assert(Rows::stageBytes == attentionRowStage(Rows::headBytes, HeadDim));
   static_assert(sizeof(Sums) == attentionRowSums(HeadDim) && sizeof(Sums) % 16 == 0);
   constexpr u32 joining = 4 * AttentionRowQueries * AttentionRowMostSplits + 16 * AttentionRowThreads;
   static_assert(joining <= AttentionRowWarps * sizeof(Sums));
@@ -155,14 +156,14 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   PairsOfRows<HeadDim> pairs;
   // Keys and values come nearer while the kernel in front of this one may still run.
   for (u32 i = 0, ahead = range.firstStep + warp; i < p.stages && ahead < range.endStep; i++, ahead += AttentionRowWarps)
-    prefetchRow<Rows, HeadDim>(p, slotOfStep(ahead), kvHead);
+    prefetchRow<Rows>(p, slotOfStep(ahead), kvHead);
   pairs.begin(p, position);
   if (p.readsEarly) waitForPrevious();
   Rows rows;
   rows.ring = rings + warp * p.ringBytes;
-  rows.keyHead = (const typename Rows::Element *)p.keyCache + kvHead * HeadDim;
-  rows.valueHead = (const typename Rows::Element *)p.valueCache + kvHead * HeadDim;
-  rows.slotLength = p.kvHeads * HeadDim;
+  rows.keyHead = (const unsigned char *)p.keyCache + kvHead * Rows::headBytes;
+  rows.valueHead = (const unsigned char *)p.valueCache + kvHead * Rows::headBytes;
+  rows.slotBytes = p.kvHeads * Rows::headBytes;
   u32 step = range.firstStep + warp, asked = step;
   const auto ask = [&](u32 stage) { // for the next step, if there is one
     const u32 stepSlots = asked < range.endStep ? slotOfStep(asked) : 0;
@@ -187,9 +188,11 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const u32 stepSlots = newSlot != 0xffffffff ? slotOfStep(step) : 0;
     const bool hasNew = newSlot != 0xffffffff && ballot(stepSlots == newSlot) != 0;
     waitForStage(p.stages);
+    Rows::share();
     if (hasNew) rows.replaceKeys(stage, stepSlots, newSlot, places);
     float scores[Rows::scoreCount];
     rows.scoreKeys(stage, places, scores);
+    Rows::share();
     const u32 nextSlots = ask(stage);
     UNROLL for (u32 i = 0; i < Rows::scoreCount; i++) {
       float score = scores[i] * scale;
@@ -200,8 +203,10 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     typename Rows::Weights weights;
     rows.weigh(scores, weights, places.weights[warp][0]);
     waitForStage(p.stages);
+    Rows::share();
     if (hasNew) rows.replaceValues(stage, stepSlots, newSlot, places);
     rows.addValues(stage, weights, places.weights[warp][0]);
+    Rows::share();
     askValues(stage, nextSlots);
     stage = stage + 1 < p.stages ? stage + 1 : 0;
   }
@@ -243,11 +248,10 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const float key = places.turned[AttentionRowQueries][d];
     if (p.turnedKey != nullptr) p.turnedKey[(u64)kvHead * HeadDim + d] = key;
     if (p.biasedValue != nullptr) p.biasedValue[(u64)kvHead * HeadDim + d] = places.value[d];
-    if (newSlot == 0xffffffff) continue;
-    const u64 at = ((u64)newSlot * p.kvHeads + kvHead) * HeadDim + d;
-    ((typename Rows::Element *)p.keyCache)[at] = Rows::stored(key);
-    ((typename Rows::Element *)p.valueCache)[at] = Rows::stored(places.value[d]);
   }
+  if (newSlot == 0xffffffff) return;
+  const u64 at = ((u64)newSlot * p.kvHeads + kvHead) * Rows::headBytes;
+  Rows::store((unsigned char *)p.keyCache + at, (unsigned char *)p.valueCache + at, places);
 }
 
 /* Two blocks of those that need no more registers find room, so that one does beside the kernel in front of it. */
@@ -266,3 +270,5 @@ ATTENTION_ROW(64, f32, FloatRows, 2)
 ATTENTION_ROW(96, f32, FloatRows, 2)
 ATTENTION_ROW(128, f32, FloatRows, 2)
 ATTENTION_ROW(256, f32, FloatRows, 1)
+ATTENTION_ROW(64, q8_0, QuantRows, 1)
+ATTENTION_ROW(128, q8_0, QuantRows, 1)

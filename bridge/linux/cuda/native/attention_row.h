@@ -59,13 +59,14 @@ typedef struct CudaAttentionRow {
 #define AttentionRowInline static inline
 #endif
 
-/** Keys of a step. */
-AttentionRowInline uint32_t attentionRowKeys(uint32_t elementBytes) { return elementBytes == 4 ? 8 : 16; }
+/** Keys of a step, by the bytes of a head in the cache. */
+AttentionRowInline uint32_t attentionRowKeys(uint32_t headBytes, uint32_t headDim) { return headBytes == 2 * headDim ? 16 : 8; }
 
 /** Bytes of the keys and values of a step. Values of 96 floats are loaded by lanes of which some do what others do. */
-AttentionRowInline uint32_t attentionRowStage(uint32_t headDim, uint32_t elementBytes) {
-  const uint32_t each = attentionRowKeys(elementBytes) * elementBytes;
-  return each * headDim + each * (elementBytes == 2 || headDim >= 128 ? headDim : headDim <= 64 ? 64 : 128);
+AttentionRowInline uint32_t attentionRowStage(uint32_t headBytes, uint32_t headDim) {
+  const uint32_t keys = attentionRowKeys(headBytes, headDim);
+  if (headBytes != 4 * headDim || headDim % 64 == 0) return 2 * keys * headBytes;
+  return keys * headBytes + keys * 4 * (headDim < 64 ? 64 : 128);
 }
 
 /** What AttentionPlaces are. */
