@@ -61,7 +61,8 @@ struct Step {
   Step(const Shape &s, Placement placed)
       : shape(s), queries(s.heads * s.headDim), keys(s.kvHeads * s.headDim),
         slotCount(s.sequences * s.blocksPerSequence * s.blockSize), query(s.rows * queries), turnedQuery(queries), key(keys),
-        turnedKey(keys), value(keys), frequencies(s.rotaryDims / 2 + 1), partials(s.rows * s.heads * s.splits * (s.headDim + 2)),
+        turnedKey(keys), value(keys), frequencies(s.rotaryDims / 2 + 1),
+        partials(s.rows * s.heads * s.splits * (s.headDim + 2)),
         out(s.rows * queries), positions(s.rows), sequences(s.rows), tables(s.sequences * s.blocksPerSequence), slots(1),
         keyCache(cacheBytes(s, slotCount)), valueCache(cacheBytes(s, slotCount)),
         rawQuery(queries), rawKey(keys), queryWeights(queries), keyWeights(keys), valueWeights(keys),
@@ -216,7 +217,8 @@ struct Step {
     float largest = 0;
     for (u32 k = i / 32 * 32; k < i / 32 * 32 + 32; k++) largest = maximum(largest, fabsf(from[k]));
     const double scale = (double)halfToFloat(floatToHalf(largest / 127));
-    return fabs(stored - (double)from[i]) <= scale * 0.5 + (double)largest * 0x1p-11 && fabs(remainder(stored, scale)) < scale * 1e-6;
+    const bool isNear = fabs(stored - (double)from[i]) <= scale * 0.5 + (double)largest * 0x1p-11;
+    return isNear && fabs(remainder(stored, scale)) < scale * 1e-6;
   }
 
   /* A number of the query or the key, turned. */
@@ -267,7 +269,8 @@ struct Step {
 static const double bound = 4e-6; // values are below 1
 
 static const Shape shapes[] = {
-    // format, heads, key heads, head, rows, position, sequences, block, blocks, window, cap, rotary, halves, magnitude, splits, processors
+    // format, heads, key heads, head, rows, position, sequences, block, blocks, window, cap, rotary, halves, magnitude, splits,
+    // processors, what comes before
     {1, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, false, 1, 16, 132, Shape::Nothing},
     {0, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, true, 1, 16, 132, Shape::Nothing},
     {1, 4, 1, 128, 1, 300, 2, 16, 24, 130, 5, 96, true, 1.25f, 3, 20, Shape::Nothing},

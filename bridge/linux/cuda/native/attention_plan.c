@@ -132,7 +132,8 @@ static bool takesAttention(const Run *run, CudaAttentionRow *row, uint32_t *rows
   if (*variant == Variants) return false;
   const uint64_t rowCount = groupsAlong(command, 1);
   if (groupsAlong(command, 0) != args->heads || rowCount == 0 || rowCount > MostRows ||
-      groupsAlong(command, 2) != args->splits || command->threadsPerThreadgroup[1] != 1 || command->threadsPerThreadgroup[2] != 1)
+      groupsAlong(command, 2) != args->splits || command->threadsPerThreadgroup[1] != 1 ||
+      command->threadsPerThreadgroup[2] != 1)
     return false;
   *rows = (uint32_t)rowCount;
 

@@ -1,8 +1,8 @@
 /*
  * attention_quants.h: a cache of blocks of Q8_0, for attention in floats. Part of attention_row.cu.
  *
- * Blocks are aligned to two bytes, and heads of whole pairs of blocks to four: these are copied as words, all lanes together, and
- * taken apart where they are used.
+ * Blocks are aligned to two bytes, and heads of whole pairs of blocks to four: these are copied as words, all lanes together,
+ * and taken apart where they are used.
  */
 
 template <u32 HeadDim> struct QuantCache : FloatLanes<HeadDim> {
