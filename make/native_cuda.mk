@@ -8,6 +8,7 @@ SIMULATOR_CXXFLAGS := -std=gnu++20 -O1 -g -fno-exceptions -fno-rtti -fno-threads
 SIMULATOR_OBJECTS := $(foreach n,simulator matrices gpu,$(OUT)/obj/$(SIMULATOR)/$(n).o)
 NATIVE_TESTS += $(SIMULATOR_TESTS)
 native-tests: $(SIMULATOR_TESTS)
+$(SIMULATOR_OBJECTS): SIMULATOR_CXXFLAGS += -O2
 
 $(OUT)/obj/$(SIMULATOR)/%.o: $(SIMULATOR)/%.cc make/native_cuda.mk
 	@echo "  compile $<"

@@ -4,10 +4,9 @@
 /* ---- half and bfloat ---------------------------------------------------------------------------------------------------------- */
 
 float simulatedHalfToFloat(u16 h) {
-  const u32 exponent = h >> 10 & 31, fraction = h & 1023;
-  double d = exponent == 0 ? ldexp(fraction, -24) : ldexp(1024 + fraction, (int)exponent - 25);
-  if (exponent == 31) d = fraction ? NAN : INFINITY;
-  return (float)(h >> 15 ? -d : d);
+  const u32 sign = (u32)(h >> 15) << 31, exponent = h >> 10 & 31, fraction = h & 1023;
+  if (exponent == 0) return floatOf(sign | bitsOf((float)fraction * 0x1p-24f));
+  return floatOf(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13);
 }
 
 /* A number of so many bits of exponent and fraction, rounded to the nearest, ties to even. */
@@ -64,6 +63,19 @@ struct Product {
   bool isBfloat;
 };
 
+/* Adds a b to what the lanes have of d, of type T, by sums of type Sum. */
+template <typename T, typename Sum, u32 depth, typename Factor>
+static void accumulate(void **lanes, const Factor (&a)[16][depth], const Factor (&b)[depth][8]) {
+  Sum d[16][8];
+  for (u32 l = 0; l < 32; l++)
+    for (u32 i = 0; i < 4; i++) d[l / 4 + (i & 2 ? 8 : 0)][2 * (l % 4) + (i & 1)] = (Sum)((T *)((Product *)lanes[l])->d)[i];
+  for (u32 row = 0; row < 16; row++)
+    for (u32 k = 0; k < depth; k++)
+      for (u32 column = 0; column < 8; column++) d[row][column] += (Sum)(a[row][k] * b[k][column]);
+  for (u32 l = 0; l < 32; l++)
+    for (u32 i = 0; i < 4; i++) ((T *)((Product *)lanes[l])->d)[i] = (T)d[l / 4 + (i & 2 ? 8 : 0)][2 * (l % 4) + (i & 1)];
+}
+
 static i32 byteOf(u32 word, u32 k, bool isUnsigned) { return isUnsigned ? (i32)(u8)(word >> (8 * k)) : (i32)(i8)(word >> (8 * k)); }
 
 static void multiplyBytes(void **lanes) {
@@ -81,15 +93,7 @@ static void multiplyBytes(void **lanes) {
       b[16 + 4 * t + k][g] = byteOf(p->b[1], k, kind == SimulatedS8U8);
     }
   }
-  for (u32 l = 0; l < 32; l++) {
-    i32 *d = (i32 *)((Product *)lanes[l])->d;
-    for (u32 i = 0; i < 4; i++) {
-      const u32 row = l / 4 + (i & 2 ? 8 : 0), column = 2 * (l % 4) + (i & 1);
-      u32 sum = (u32)d[i]; /* wraps */
-      for (u32 k = 0; k < 32; k++) sum += (u32)(a[row][k] * b[k][column]);
-      d[i] = (i32)sum;
-    }
-  }
+  accumulate<i32, u32, 32>(lanes, a, b); /* sums wrap */
 }
 
 void simulatedMmaBytes(i32 *d, const u32 *a, const u32 *b, SimulatedBytes kind) {
@@ -117,15 +121,7 @@ static void multiplyFloats(void **lanes) {
       b[8 + 2 * t + k][g] = floatAt(p->b[1], k, isBfloat);
     }
   }
-  for (u32 l = 0; l < 32; l++) {
-    float *d = (float *)((Product *)lanes[l])->d;
-    for (u32 i = 0; i < 4; i++) {
-      const u32 row = l / 4 + (i & 2 ? 8 : 0), column = 2 * (l % 4) + (i & 1);
-      double sum = (double)d[i];
-      for (u32 k = 0; k < 16; k++) sum += a[row][k] * b[k][column];
-      d[i] = (float)sum;
-    }
-  }
+  accumulate<float, double, 16>(lanes, a, b);
 }
 
 void simulatedMmaFloats(float *d, const u32 *a, const u32 *b, bool isBfloat) {

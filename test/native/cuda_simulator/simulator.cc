@@ -34,8 +34,11 @@ struct Thread {
   jmp_buf context;
   ucontext_t start;
   const char *at; /* where it waits */
-  SimulatedCombine *combine;
   void *lane;
+  /* Of the first of a warp, for all of it: how many lanes have come, and where they are. */
+  u32 arrived;
+  const char *warpAt;
+  SimulatedCombine *combine;
   u32 barrier;
   Copy copies[MostCopies];
   u32 copyCount, groups;
@@ -192,19 +195,18 @@ void simulatedBarrier(u32 index, u32 threads, bool waits) {
 void simulatedCollective(const char *name, SimulatedCombine *combine, void *lane) {
   Thread *thread = run.current;
   Thread *warp = &thread->block->threads[thread->place.thread / 32 * 32];
-  thread->combine = combine;
   thread->lane = lane;
-  u32 arrived = 1;
-  for (u32 i = 0; i < 32; i++) {
-    if (&warp[i] == thread || warp[i].state != AtWarp) continue;
-    if (strcmp(warp[i].at, name) != 0 || warp[i].combine != combine)
-      simulatedFailure("it is at %s while thread %u of its warp is at %s", name, warp[i].place.thread, warp[i].at);
-    arrived++;
+  if (warp->arrived == 0) {
+    warp->warpAt = name;
+    warp->combine = combine;
+  } else if (warp->combine != combine || (warp->warpAt != name && strcmp(warp->warpAt, name) != 0)) {
+    simulatedFailure("it is at %s while others of its warp are at %s", name, warp->warpAt);
   }
-  if (arrived < 32) {
+  if (++warp->arrived < 32) {
     leave(AtWarp, name);
     return;
   }
+  warp->arrived = 0;
   void *lanes[32];
   for (u32 i = 0; i < 32; i++) lanes[i] = warp[i].lane;
   combine(lanes);
@@ -294,7 +296,7 @@ static void startBlock(u64 number) {
                      {(u32)(number % grid[0]), (u32)(number / grid[0] % grid[1]), (u32)(number / grid[0] / grid[1])},
                      {grid[0], grid[1], grid[2]}};
     thread->block = block;
-    thread->copyCount = thread->groups = 0;
+    thread->copyCount = thread->groups = thread->arrived = 0;
     thread->state = Fresh;
     run.runnable[run.runnableCount++] = thread;
   }
