@@ -3,6 +3,7 @@
 #define CUDA_FIXTURE_HAS_OWN_SHADERS
 #import "cuda_steps.h"
 
+#include "cuda/native/copy.h"
 #include "cuda/native/library.h"
 #include "cuda/slice.h"
 
@@ -65,7 +66,23 @@ static unsigned nativeRan;
 static char latestNative[64];
 static FakeKernel latestNativeKernel;
 
+static void runCopies(const FakeKernel *kernel) {
+  CopyParameters parameters;
+  CHECK_NUMBER(kernel->size, sizeof parameters);
+  memcpy(&parameters, kernel->parameter, sizeof parameters);
+  for (unsigned i = 0; i < kernel->grid[1]; i++) {
+    const CopyRange *range = &parameters.ranges[i];
+    unsigned char *to = memoryAt(range->to), *from = memoryAt(range->from);
+    CHECK(to && from && memoryAt(range->to + range->bytes - 1) && memoryAt(range->from + range->bytes - 1));
+    if (to && from) memcpy(to, from, range->bytes);
+  }
+}
+
 static int runEither(const FakeKernel *kernel) {
+  if (strcmp(kernel->name, "copy_words") == 0) {
+    runCopies(kernel);
+    return 0;
+  }
   if (strncmp(kernel->name, "steps", 5) != 0) return runKernel(kernel);
   CHECK_NUMBER(kernel->size, sizeof(NativeSteps));
   NativeSteps parameters;
@@ -92,31 +109,29 @@ static int runEither(const FakeKernel *kernel) {
   return 0;
 }
 
-/* The kernels of the test, for two targets; nothing in them runs. */
-static MslText newSlice(void) {
-  enum { Kernels = 3 };
-  static const char *const texts[] = {
-      ".target sm_80\n.address_size 64\n", ".target sm_90a\n.address_size 64\n", ".target sm_80\n.address_size 64\n",
-      ".visible .entry steps_80(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n",
-      ".visible .entry steps_90(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n",
-      (".visible .entry steps_early(\n.param .align 8 .b8 p[216]\n)\n{\n.pragma \"griddepcontrol.launch_dependents\";\n"
-       ".pragma \"griddepcontrol.wait\";\nret;\n}\n")};
-  static const char *const names[] = {"steps@80", "steps@90a", "early@80"};
-  static const char *const entries[] = {"steps_80", "steps_90", "steps_early"};
-  _Static_assert(sizeof(NativeSteps) == 216, "as the entries have it");
-  CudaSlice slice = {0};
+/* The kernels of the test, for two targets; nothing in them runs. The last one, if it is wanted, copies. */
+static MslText newSlice(bool hasCopies) {
+  enum { Kernels = 4 };
+  static const char *const texts[Kernels][4] = {
+      {"steps@80", "steps_80", ".target sm_80\n", ".visible .entry steps_80(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n"},
+      {"steps@90a", "steps_90", ".target sm_90a\n", ".visible .entry steps_90(\n.param .align 8 .b8 p[216]\n)\n{\nret;\n}\n"},
+      {"early@80", "steps_early", ".target sm_80\n",
+       ".visible .entry steps_early(\n.param .align 8 .b8 p[216]\n)\n{\n.pragma \"griddepcontrol.launch_dependents\";\n"
+       ".pragma \"griddepcontrol.wait\";\nret;\n}\n"},
+      {"copy_words@80", "copy_words", ".target sm_80\n",
+       ".visible .entry copy_words(\n.param .align 8 .b8 p[192]\n)\n{\nret;\n}\n"}};
+  _Static_assert(sizeof(NativeSteps) == 216 && sizeof(CopyParameters) == 192, "as the entries have it");
+  CudaSlice slice = {.kernelCount = hasCopies ? Kernels : Kernels - 1};
   MslText out = {0};
-  for (uint32_t i = 0; i < 2 * Kernels; i++) cudaSliceText(&slice.pieces, texts[i], strlen(texts[i]));
-  slice.pieceCount = 2 * Kernels;
-  for (uint32_t i = 0; i < Kernels; i++) {
-    cudaSliceText(&slice.kernels, names[i], strlen(names[i]));
-    cudaSliceText(&slice.kernels, entries[i], strlen(entries[i]));
+  for (uint32_t i = 0; i < slice.kernelCount; i++) {
+    for (int k = 0; k < 2; k++) cudaSliceText(&slice.kernels, texts[i][k], strlen(texts[i][k]));
     for (int k = 0; k < 4; k++) cudaSliceNumber(&slice.kernels, 0);
     cudaSliceNumber(&slice.kernels, 2);
-    cudaSliceNumber(&slice.kernels, i);
-    cudaSliceNumber(&slice.kernels, Kernels + i);
+    for (uint32_t k = 0; k < 2; k++) {
+      cudaSliceText(&slice.pieces, texts[i][2 + k], strlen(texts[i][2 + k]));
+      cudaSliceNumber(&slice.kernels, slice.pieceCount++);
+    }
   }
-  slice.kernelCount = Kernels;
   CHECK(cudaSliceWrite(&out, ".version 7.8\n", &slice));
   cudaSliceFree(&slice);
   return out;
@@ -249,6 +264,34 @@ static void plansKnowWhatNobodyWrites(void) {
   runSteps(&steps, all);
   CHECK_NUMBER(calls("cuGraphInstantiateWithFlags") - made, 1);
   freeSteps(&steps);
+}
+
+static CudaNativePlan *const plans[] = {planSteps, NULL};
+static MslText kernelsOfTest;
+
+/* What all graphs begin with. Without such a kernel, as in the other cases, it is a node of the driver's own. */
+static void wordsAreBroughtByAKernel(void) {
+  MslText slice = newSlice(true);
+  cudaNativeReplace(plans, slice.bytes, slice.length);
+  Steps steps = newNativeSteps(3, 0);
+  mostTaken[1] = 1;
+  overlaps = true;
+  const unsigned copies = calls("cuGraphAddMemcpyNode");
+  for (unsigned i = 0; i < 3; i++) encodeStep(&steps, i, i, 2, 0, true);
+  for (uint32_t word = 1; word < 3; word++) {
+    ((uint32_t *)[steps.words contents])[0] = word;
+    for (unsigned i = 0; i < 3; i++) numbersOf(&steps)[i] = i;
+    runSteps(&steps, NSMakeRange(0, 3));
+    for (unsigned i = 0; i < 3; i++) CHECK_NUMBER(numbersOf(&steps)[i], 2 * i + word);
+  }
+  const char *names[MostCommands];
+  CHECK_NUMBER(graphNodes(names, MostCommands), 4);
+  CHECK_TEXT(names[0], "copy_words");
+  for (unsigned i = 1; i < 4; i++) CHECK(follows(0, i) && !beginsEarly(i));
+  CHECK_NUMBER(calls("cuGraphAddMemcpyNode"), copies);
+  freeSteps(&steps);
+  cudaNativeReplace(plans, kernelsOfTest.bytes, kernelsOfTest.length);
+  mslTextFree(&slice);
 }
 
 /* ---- changes --------------------------------------------------------------------------------------------------------- */
@@ -432,7 +475,7 @@ static void failuresAreErrorsOfTheirWork(void) {
 }
 
 static void damagedKernelsAreErrors(void) {
-  MslText slice = newSlice();
+  MslText slice = newSlice(false);
   slice.bytes[slice.length / 2] ^= 0x55;
   cudaNativeReplace((CudaNativePlan *const[]){planSteps, NULL}, slice.bytes, slice.length / 2);
   Steps steps = newNativeSteps(2, 1);
@@ -484,9 +527,8 @@ static void settingsLeaveStandInsOut(void) {
 int main(void) {
   if (!openCuda()) return 1;
   onKernel(runEither);
-  MslText slice = newSlice();
-  static CudaNativePlan *const plans[] = {planSteps, NULL};
-  cudaNativeReplace(plans, slice.bytes, slice.length);
+  kernelsOfTest = newSlice(false);
+  cudaNativeReplace(plans, kernelsOfTest.bytes, kernelsOfTest.length);
   if (getenv("BUN_METAL_CUDA_NATIVE") || getenv("FAKE_CUDA_MAJOR")) {
     if (getenv("BUN_METAL_CUDA_NATIVE")) RUN_CASE(settingsLeaveStandInsOut);
     else RUN_CASE(kernelsAreThoseOfTheNewestTarget);
@@ -495,6 +537,7 @@ int main(void) {
     RUN_CASE(runsAreOneNodeInTheirPlace);
     RUN_CASE(kernelsAreThoseOfTheNewestTarget);
     RUN_CASE(chainsOverlap);
+    RUN_CASE(wordsAreBroughtByAKernel);
     RUN_CASE(plansKnowWhatNobodyWrites);
     RUN_CASE(changesAreSeenByPlans);
     RUN_CASE(constantsThatChangeAreNoneForPlans);
@@ -506,6 +549,6 @@ int main(void) {
     RUN_CASE(damagedKernelsAreErrors);
   }
   cudaNativeReplace(NULL, NULL, 0);
-  mslTextFree(&slice);
+  mslTextFree(&kernelsOfTest);
   return closeCuda();
 }

@@ -179,6 +179,8 @@ static const DriverFunction *findKernel(const CudaDevice *device, const char *na
   return found;
 }
 
+bool cudaNativeHas(const CudaDevice *device, const char *kernel) { return findKernel(device, kernel) != NULL; }
+
 void cudaNativeBegin(const CudaDevice *device, const CudaNativeLaunch *launch) {
   const DriverFunction *function = findKernel(device, launch->kernel);
   if (function) cudaFunctionBegin(function);

@@ -22,6 +22,8 @@ bool cudaNativeDescribe(const DriverCommand *command, const CudaDispatch *dispat
 /** Asks all plans: how many of the commands the launch in *out does. */
 uint32_t cudaNativeOffer(const CudaDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out);
 
+/** Whether there is a kernel of that name, of stand-ins that are used. */
+bool cudaNativeHas(const CudaDevice *device, const char *kernel);
 /** Begins to compile the kernel of a launch that will be made. */
 void cudaNativeBegin(const CudaDevice *device, const CudaNativeLaunch *launch);
 
