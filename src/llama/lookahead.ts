@@ -43,6 +43,8 @@ export class Lookahead implements Disposable {
   #flights: Flight[] = [];
   /** Choices of flights that came to nothing: the random numbers of the next ones. */
   #unused: Uint32Array[] = [];
+  /** Choices of flights that are over, to be drawn anew. */
+  readonly #over: Uint32Array[] = [];
   #lastEnd = 0; // milliseconds
 
   /** @param last The last position whose token's step may be needed. */
@@ -73,6 +75,7 @@ export class Lookahead implements Disposable {
       this.#submit(FROM_CHOSEN + this.#model.place(sequence, this.#nextPosition - 1));
     }
     const landed = await flight.landed;
+    this.#over.push(flight.choice);
     if (typeof landed === "number") return { token: this.#model.read(flight.place), seconds: landed };
     this.#giveUp();
     if (sequence.length > position) sequence.rewind(position);
@@ -102,7 +105,7 @@ export class Lookahead implements Disposable {
   }
 
   #draw(): Uint32Array {
-    const words = new Uint32Array(CHOICE_WORDS);
+    const words = this.#over.pop() ?? new Uint32Array(CHOICE_WORDS);
     this.#sampler.encode(words);
     return words;
   }

@@ -110,6 +110,7 @@ export class Plan implements Disposable {
         `Cannot set rows "${name}" to "${count}": it must be a whole number from 0 to ${rows.max}`,
       );
     }
+    if (setting.isSet && this.#words[rows.word] === count) return this;
     setting.isSet = true;
     this.#words[rows.word] = count;
     for (const { word, factor } of derived) this.#words[word] = count * factor;
