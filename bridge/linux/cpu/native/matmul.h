@@ -47,10 +47,12 @@ enum : uint32_t {
   PieceOutputs = 256,
   EnoughPieces = 8,
   WholeBlockOutputs = PanelRows, // rows stay together down to so many outputs
+  FetchesWeights = true,         // which are made fast, and so waited for
 #else
   PieceOutputs = 128,
   EnoughPieces = 32,   // with fewer, pieces are made smaller
   WholeBlockOutputs = PieceOutputs / 2, // rows stay together down to so many outputs
+  FetchesWeights = false,
 #endif
   EnoughPerThread = 4,
   PiecePanels = PieceOutputs / PanelRows,
@@ -111,33 +113,38 @@ INLINE void fetch(const char *memory, uint64_t bytes) {
   for (uint64_t line = 0; line < bytes; line += 64) __builtin_prefetch(memory + line, 0, 2);
 }
 
-/** Activations of a block of rows in the slice that follows, and which of the panels' equal shares of them is fetched. */
-struct NextSlice {
-  const char *memory; // NULL: it is the last one
-  uint32_t share, shares;
+/** What is fetched while a panel is multiplied: equal shares of the activations that follow, and the weights of the next panel. */
+struct Following {
+  const char *activations = NULL; // of the next slice; NULL: there is none
+  uint32_t share = 0, shares;     // of them, which this panel's is
+  const LaneRows *weights = NULL; // of the next panel; NULL: they are not fetched
+  uint64_t weightsAt = 0;         // in their rows
+  uint32_t weightBytes;
 
-  /** Of `rows` rows from row `first` on. */
-  METHOD void fetch_rows(uint32_t first, uint32_t rows, uint64_t rowBytes) const {
-    if (!memory) return;
+  /** Activations of `rows` rows from row `first` on, of `all`, and as large a part of the weights. */
+  METHOD void fetch_rows(uint32_t first, uint32_t rows, uint32_t all, uint64_t rowBytes) const {
+    for (uint32_t i = weights ? PanelRows * first / all : PanelRows; i < PanelRows && i < PanelRows * (first + rows) / all; i++)
+      fetch((const char *)weights[i / Lanes].rows[i % Lanes] + weightsAt, weightBytes);
+    if (!activations) return;
     const uint64_t bytes = rows * rowBytes / shares;
-    fetch(memory + first * rowBytes + share * bytes, bytes);
+    fetch(activations + first * rowBytes + share * bytes, bytes);
   }
 };
 
 /** A panel times all rows of a block. The last tiles are smaller ones, so that few of their rows are none. */
 template <typename Kind>
-static void multiply_rows(typename Kind::Panel &panel, const typename Kind::Slice &x, const NextSlice &next, uint32_t rows,
+static void multiply_rows(typename Kind::Panel &panel, const typename Kind::Slice &x, const Following &next, uint32_t rows,
                           uint32_t count, bool isFirst, typename Kind::Sums &sums) {
   constexpr uint32_t difference = Kind::tileRows - Kind::smallTileRows;
   const uint32_t tiles = (rows + Kind::tileRows - 1) / Kind::tileRows;
   const uint32_t spare = (tiles * Kind::tileRows - rows) / difference, small = spare < tiles ? spare : tiles;
   uint32_t row = 0;
   for (; row < (tiles - small) * Kind::tileRows; row += Kind::tileRows) {
-    next.fetch_rows(row, Kind::tileRows, Kind::rowBytes);
+    next.fetch_rows(row, Kind::tileRows, rows, Kind::rowBytes);
     Kind::template multiply<Kind::tileRows>(panel, Kind::from_row(x, row), count, isFirst, sums.from(row));
   }
   for (; row < rows; row += Kind::smallTileRows) {
-    next.fetch_rows(row, Kind::smallTileRows, Kind::rowBytes);
+    next.fetch_rows(row, Kind::smallTileRows, rows, Kind::rowBytes);
     Kind::template multiply<Kind::smallTileRows>(panel, Kind::from_row(x, row), count, isFirst, sums.from(row));
   }
   Kind::finish(panel);
@@ -174,10 +181,15 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
     const auto slice = Kind::slice_at(run->shared, filled_up<Kind>(product.rows), start / Kind::sliceLength);
     const uint32_t count = k - start < Kind::sliceLength ? uint32_t(k - start) : uint32_t(Kind::sliceLength);
     const auto following = Kind::slice_at(run->shared, filled_up<Kind>(product.rows), start / Kind::sliceLength + 1);
-    const char *next = start + count < k ? Kind::memory_of(Kind::from_row(following, row)) : NULL;
+    Following next = {.shares = panels, .weightBytes = count / Kind::elements * Kind::bytes};
+    if (start + count < k) next.activations = Kind::memory_of(Kind::from_row(following, row));
     for (uint32_t p = 0; p < panels; p++) {
+      const bool isLast = p + 1 == panels;
+      next.share = p;
+      next.weights = FetchesWeights && (!isLast || next.activations) ? weights[isLast ? 0 : p + 1] : NULL;
+      next.weightsAt = (isLast ? start + count : start) / Kind::elements * Kind::bytes;
       Kind::expand(weights[p], start, count, &memory->panel);
-      multiply_rows<Kind>(memory->panel, Kind::from_row(slice, row), {next, p, panels}, rows, count, start == 0, memory->sums[p]);
+      multiply_rows<Kind>(memory->panel, Kind::from_row(slice, row), next, rows, count, start == 0, memory->sums[p]);
     }
   }
   write_outputs<Kind>(memory, product.out + row * n, n, output, rows, panels);
