@@ -212,6 +212,8 @@ DEVICE u32x2 loadStreaming8(const void *from) { return simulatedLoad<u32x2>("loa
 DEVICE u32 loadStreaming4(const void *from) { return simulatedLoad<u32>("loadStreaming4", from); }
 DEVICE u16 loadStreaming2(const void *from) { return simulatedLoad<u16>("loadStreaming2", from); }
 DEVICE u32x4 loadCached16(const void *from) { return simulatedLoad<u32x4>("loadCached16", from); }
+DEVICE u32x4 loadOnce16(const void *from) { return simulatedLoad<u32x4>("loadOnce16", from); }
+DEVICE u32x2 loadOnce8(const void *from) { return simulatedLoad<u32x2>("loadOnce8", from); }
 DEVICE void prefetchL2(const void *from) { (void)*(const volatile u8 *)from; }
 
 /* ---- between blocks ------------------------------------------------------------------------------------------------------------- */

@@ -16,65 +16,59 @@
 
 template <u32 HeadDim> struct HalfRows {
   static constexpr u32 keys = 16;
-  static constexpr u32 keyLoads = HeadDim / 32; // of a lane and a key
+  static constexpr u32 keyLoads = HeadDim / 32;  // of a lane and a key
   static constexpr u32 valueLoads = HeadDim / 64;
   static constexpr bool hasTail = HeadDim % 64 != 0; // 32 dimensions: 8 bytes of a lane and a key
   static constexpr u32 tiles = HeadDim / 16;
-  static constexpr u32 stageBytes = 4 * keys * HeadDim;
-  static constexpr u32 headBytes = 2 * HeadDim;
+  typedef u16 Element;
 
-  unsigned char *ring;
-  const unsigned char *keyHead, *valueHead; // of slot 0
-  u32 slotBytes;
+  u32x4 k[2][keyLoads];
+  u32x4 v[4][valueLoads > 0 ? valueLoads : 1];
+  u32x2 tail[4];
+  u32 slot; // of key lane % 16
   float o[tiles][4];
   float highest, total; // of query g, in the logarithm to base 2; the total of this lane's weights
   float factor;         // of its scores
 
-  /** What this lane has asked for: nobody else reads it. */
-  DEVICE_MEMBER u32x4 &keyAt(u32 stage, u32 i, u32 j) const {
-    return ((u32x4 *)(ring + stage * stageBytes))[(i * keyLoads + j) * 32 + laneIndex()];
-  }
-  DEVICE_MEMBER u32x4 &valueAt(u32 stage, u32 i, u32 j) const {
-    return ((u32x4 *)(ring + stage * stageBytes))[(2 * keyLoads + i * valueLoads + j) * 32 + laneIndex()];
-  }
-  DEVICE_MEMBER u32x2 &tailAt(u32 stage, u32 i) const {
-    return ((u32x2 *)(ring + (stage + 1) * stageBytes - 4 * 32 * sizeof(u32x2)))[i * 32 + laneIndex()];
-  }
-
-  /** Asks for the keys of a step. `slot`: of key lane % 16. */
-  DEVICE_MEMBER void loadKeys(u32 stage, u32 slot) const {
+  /** Asks for the keys of a step. */
+  DEVICE_MEMBER void loadKeys(const CudaAttentionRow &p, u32 ownSlot, u32 kvHead) {
+    slot = ownSlot;
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 2; i++) {
-      const u16 *from = (const u16 *)(keyHead + (u64)shuffle(slot, 8 * i + lane / 4) * slotBytes) + lane % 4 * 8;
-      UNROLL for (u32 j = 0; j < keyLoads; j++) copyAsync16(&keyAt(stage, i, j), from + 32 * j);
+      const u64 row = (u64)shuffle(slot, 8 * i + lane / 4) * p.kvHeads + kvHead;
+      const u16 *from = (const u16 *)p.keyCache + row * HeadDim + lane % 4 * 8;
+      UNROLL for (u32 j = 0; j < keyLoads; j++) k[i][j] = loadOnce16(from + 32 * j);
     }
   }
   /** Asks for their values. */
-  DEVICE_MEMBER void loadValues(u32 stage, u32 slot) const {
+  DEVICE_MEMBER void loadValues(const CudaAttentionRow &p, u32 kvHead) {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 4; i++) {
-      const u16 *from = (const u16 *)(valueHead + (u64)shuffle(slot, valueKey(lane, i)) * slotBytes);
-      UNROLL for (u32 j = 0; j < valueLoads; j++) copyAsync16(&valueAt(stage, i, j), from + 64 * j + lane / 4 * 8);
-      if constexpr (hasTail) copyAsync8(&tailAt(stage, i), from + 64 * valueLoads + lane / 4 * 4);
+      const u64 row = (u64)shuffle(slot, valueKey(lane, i)) * p.kvHeads + kvHead;
+      const u16 *from = (const u16 *)p.valueCache + row * HeadDim;
+      UNROLL for (u32 j = 0; j < valueLoads; j++) v[i][j] = loadOnce16(from + 64 * j + lane / 4 * 8);
+      if constexpr (hasTail) tail[i] = loadOnce8(from + 64 * valueLoads + lane / 4 * 4);
     }
   }
   static DEVICE_MEMBER u32 valueKey(u32 lane, u32 i) { return i / 2 * 8 + lane % 4 * 2 + i % 2; }
 
   /** What is not in the cache yet. */
-  DEVICE_MEMBER void replaceKeys(u32 stage, u32 slot, u32 newSlot, const AttentionPlaces<HeadDim> &places) const {
+  DEVICE_MEMBER void replaceKeys(u32 slots, u32 newSlot, const AttentionPlaces<HeadDim> &places) {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 2; i++) {
-      if (shuffle(slot, 8 * i + lane / 4) != newSlot) continue;
-      UNROLL for (u32 j = 0; j < keyLoads; j++) keyAt(stage, i, j) = as<u32x4>(&places.halfKey[32 * j + lane % 4 * 8]);
+      const bool isNew = shuffle(slots, 8 * i + lane / 4) == newSlot;
+      UNROLL for (u32 j = 0; j < keyLoads; j++)
+        if (isNew) k[i][j] = as<u32x4>(&places.halfKey[32 * j + lane % 4 * 8]);
     }
   }
-  DEVICE_MEMBER void replaceValues(u32 stage, u32 slot, u32 newSlot, const AttentionPlaces<HeadDim> &places) const {
+  DEVICE_MEMBER void replaceValues(u32 slots, u32 newSlot, const AttentionPlaces<HeadDim> &places) {
     const u32 lane = laneIndex();
     UNROLL for (u32 i = 0; i < 4; i++) {
-      if (shuffle(slot, valueKey(lane, i)) != newSlot) continue;
+      const bool isNew = shuffle(slots, valueKey(lane, i)) == newSlot;
       UNROLL for (u32 j = 0; j < valueLoads; j++)
-          valueAt(stage, i, j) = as<u32x4>(&places.halfValue[64 * j + lane / 4 * 8]);
-      if constexpr (hasTail) tailAt(stage, i) = as<u32x2>(&places.halfValue[64 * valueLoads + lane / 4 * 4]);
+        if (isNew) v[i][j] = as<u32x4>(&places.halfValue[64 * j + lane / 4 * 8]);
+      if constexpr (hasTail)
+        if (isNew) tail[i] = as<u32x2>(&places.halfValue[64 * valueLoads + lane / 4 * 4]);
     }
   }
 
@@ -111,7 +105,7 @@ template <u32 HeadDim> struct HalfRows {
 
   static constexpr u32 scoreCount = 4;
   /** scores[i]: of query g with key scoredKey(i). */
-  DEVICE_MEMBER void scoreKeys(u32 stage, const AttentionPlaces<HeadDim> &places, float (&scores)[scoreCount]) const {
+  DEVICE_MEMBER void scoreKeys(const AttentionPlaces<HeadDim> &places, float (&scores)[scoreCount]) const {
     const u32 lane = laneIndex();
     float d[2][4] = {};
     UNROLL for (u32 j = 0; j < keyLoads; j++) {
@@ -119,9 +113,8 @@ template <u32 HeadDim> struct HalfRows {
       const u32x4 lower = as<u32x4>(&places.halves[1][lane / 4][32 * j + lane % 4 * 8]);
       const u32 early[4] = {upper.x, lower.x, upper.y, lower.y}, late[4] = {upper.z, lower.z, upper.w, lower.w};
       UNROLL for (u32 i = 0; i < 2; i++) {
-        const u32x4 k = keyAt(stage, i, j);
-        mmaF16(d[i], early, (const u32[2]){k.x, k.y});
-        mmaF16(d[i], late, (const u32[2]){k.z, k.w});
+        mmaF16(d[i], early, (const u32[2]){k[i][j].x, k[i][j].y});
+        mmaF16(d[i], late, (const u32[2]){k[i][j].z, k[i][j].w});
       }
     }
     UNROLL for (u32 i = 0; i < 4; i++) scores[i] = (d[i / 2][i % 2] + d[i / 2][i % 2 + 2]) * factor;
@@ -170,16 +163,13 @@ template <u32 HeadDim> struct HalfRows {
     mmaF16(o[tile], values, weights.parts[1]);
   }
   /** Adds the weighted values of a step. */
-  DEVICE_MEMBER void addValues(u32 stage, const Weights &weights, const float *) {
+  DEVICE_MEMBER void addValues(const Weights &weights, const float *) {
     UNROLL for (u32 j = 0; j < valueLoads; j++) {
-      u32x4 v[4];
-      UNROLL for (u32 i = 0; i < 4; i++) v[i] = valueAt(stage, i, j);
-      UNROLL for (u32 c = 0; c < 4; c++) addPair(4 * j + c, v[0][c], v[1][c], v[2][c], v[3][c], weights);
+      UNROLL for (u32 c = 0; c < 4; c++) addPair(4 * j + c, v[0][j][c], v[1][j][c], v[2][j][c], v[3][j][c], weights);
     }
     if constexpr (hasTail) {
-      u32x2 v[4];
-      UNROLL for (u32 i = 0; i < 4; i++) v[i] = tailAt(stage, i);
-      UNROLL for (u32 c = 0; c < 2; c++) addPair(4 * valueLoads + c, v[0][c], v[1][c], v[2][c], v[3][c], weights);
+      UNROLL for (u32 c = 0; c < 2; c++)
+        addPair(4 * valueLoads + c, tail[0][c], tail[1][c], tail[2][c], tail[3][c], weights);
     }
   }
   /** The warp's sums into shared memory. */
@@ -193,18 +183,11 @@ template <u32 HeadDim> struct HalfRows {
     }
     UNROLL for (u32 i = 0; i < tiles; i++) {
       const bool isTail = i >= 4 * valueLoads;
-      const u32 tail = 64 * valueLoads + lane / 4 * 4 + 2 * (i - 4 * valueLoads);
-      const u32 dimension = isTail ? tail : i / 4 * 64 + lane / 4 * 8 + i % 4 * 2;
+      const u32 tailed = 64 * valueLoads + lane / 4 * 4 + 2 * (i - 4 * valueLoads);
+      const u32 dimension = isTail ? tailed : i / 4 * 64 + lane / 4 * 8 + i % 4 * 2;
       as<f32x2>(&sums.values[lane % 4 * 2][dimension]) = f32x2{o[i][0], o[i][2]};
       as<f32x2>(&sums.values[lane % 4 * 2 + 1][dimension]) = f32x2{o[i][1], o[i][3]};
     }
   }
-  static DEVICE_MEMBER void share() {}
-  /** Writes the new key and value. All of the block come here. */
-  static DEVICE_MEMBER void store(unsigned char *key, unsigned char *value, const AttentionPlaces<HeadDim> &places) {
-    for (u32 d = threadIndex(); d < HeadDim; d += AttentionRowThreads) {
-      ((u16 *)key)[d] = places.halfKey[d];
-      ((u16 *)value)[d] = places.halfValue[d];
-    }
-  }
+  static DEVICE_MEMBER u16 stored(float x) { return floatToHalf(x); }
 };

@@ -20,7 +20,6 @@ static const struct {
     {"f16", 256, "attention_row_256_f16"}, {"f32", 32, "attention_row_32_f32"},
     {"f32", 64, "attention_row_64_f32"},   {"f32", 96, "attention_row_96_f32"},
     {"f32", 128, "attention_row_128_f32"}, {"f32", 256, "attention_row_256_f32"},
-    {"q8_0", 64, "attention_row_64_q8_0"}, {"q8_0", 128, "attention_row_128_q8_0"},
 };
 enum { Variants = sizeof variants / sizeof *variants };
 
@@ -60,18 +59,12 @@ static bool isRope(const CudaNativeCommand *command) {
 
 static bool isAttention(const CudaNativeCommand *command) {
   const char *name = command->function->name;
-  return strcmp(name, "attention_f16") == 0 || strcmp(name, "attention_f32") == 0 || strcmp(name, "attention_q8_0") == 0;
+  return strcmp(name, "attention_f16") == 0 || strcmp(name, "attention_f32") == 0;
 }
 
 /* Of the cache: what comes behind attention_ and kv_store_. */
 static const char *formatOf(const CudaNativeCommand *command) {
   return command->function->name + strlen(isAttention(command) ? "attention_" : "kv_store_");
-}
-
-/* Of a head in the cache. */
-static uint32_t headBytesOf(const char *format, uint32_t headDim) {
-  if (strcmp(format, "q8_0") == 0) return headDim / 32 * 34;
-  return strcmp(format, "f16") == 0 ? 2 * headDim : 4 * headDim;
 }
 
 /* Which of some commands writes what is read at an address; NULL if none does. */
@@ -180,10 +173,9 @@ static bool takesStore(const Run *run, CudaAttentionRow *row) {
   const struct AttentionArgs *args = attention->constants[7];
   const struct RowArgs *own = command->constants[5];
   const uint64_t n = (uint64_t)args->kvHeads * args->headDim;
-  const uint32_t each = strcmp(formatOf(command), "q8_0") == 0 ? 32 : 1; // numbers of a thread
   if (!own || own->n != n || strcmp(formatOf(command), formatOf(attention)) != 0 ||
       command->buffers[3] != attention->buffers[1] || command->buffers[4] != attention->buffers[2] ||
-      groupsAlong(command, 0) * command->threadsPerThreadgroup[0] * each < n || groupsAlong(command, 1) != 1 ||
+      groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < n || groupsAlong(command, 1) != 1 ||
       command->threadsPerThreadgroup[1] != 1)
     return false;
   row->key = (const float *)bound(command, 0, n * sizeof(float)).address;
@@ -315,7 +307,6 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
       !isInOrder(&row, rows, headDim, &row))
     return 0;
 
-  const uint32_t headBytes = headBytesOf(variants[variant].format, headDim), stepKeys = attentionRowKeys(headBytes, headDim);
   const uint32_t heads = row.kvHeads * row.tiles;
   const uint64_t capacity = (uint64_t)row.blocksPerSequence * row.blockSize;
   const uint64_t keys = capacity < row.window ? capacity : row.window;
@@ -327,18 +318,8 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   row.splits = (uint32_t)splits;
   row.splitShare = splits == 1 ? UINT32_MAX : (uint32_t)((((uint64_t)1 << 32) + splits - 1) / splits);
 
-  const uint32_t words = 7u << 3; // positions, sequences and block tables; slots, frequencies
-  row.readsEarly = (run.attention->unwritten & words) == words && (!run.store || (run.store->unwritten >> 2 & 1)) &&
-                   (!run.turnQuery || (run.turnQuery->unwritten >> 2 & 1));
-  // As many stages as the longest row has steps for, and the device has room for.
-  const uint32_t stage = attentionRowStage(headBytes, headDim), sums = attentionRowSums(headDim);
   const uint64_t table = row.blocksPerSequence <= AttentionRowTable ? row.blocksPerSequence * sizeof(uint32_t) : 0;
-  const uint64_t fixed = attentionRowPlaces(headDim) + table;
-  const uint64_t steps = (keys / stepKeys / splits + AttentionRowWarps - 1) / AttentionRowWarps; // of a warp
-  row.stages = steps >= AttentionRowMostStages ? AttentionRowMostStages : 1;
-  if (fixed + (uint64_t)row.stages * stage * AttentionRowWarps > device->sharedBytes) row.stages = 1;
-  row.ringBytes = row.stages * stage > sums ? row.stages * stage : sums;
-  const uint64_t shared = fixed + (uint64_t)row.ringBytes * AttentionRowWarps;
+  const uint64_t shared = attentionRowPlaces(headDim) + AttentionRowWarps * attentionRowSums(headDim) + table;
   if (shared > device->sharedBytes) return 0;
 
   *out = (CudaNativeLaunch){

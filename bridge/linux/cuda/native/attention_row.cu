@@ -23,7 +23,6 @@ static constexpr float log2OfE = 1.44269504088896340736f;
 #include "attention_join.h"
 #include "attention_half.h"
 #include "attention_float.h"
-#include "attention_quants.h"
 
 /** cap tanh(x / cap) */
 DEVICE float softCap(float x, float cap) {
@@ -81,48 +80,13 @@ struct BlockTable {
   }
 };
 
-/** A word of the run, which a copy has brought since this multiprocessor last read it. */
-DEVICE u32 loadWord(const u32 *from) { return bitsOf(loadShared((const float *)from)); }
-
-DEVICE void stageTable(u32 *table, const u32 *blocks, u32 count) {
-  constexpr u32 each = 4;
-  ROLLED for (u32 first = threadIndex(); first < count; first += each * AttentionRowThreads) {
-    u32 some[each];
-    UNROLL for (u32 i = 0; i < each; i++) {
-      const u32 entry = first + i * AttentionRowThreads;
-      some[i] = entry < count ? loadWord(&blocks[entry]) : 0;
-    }
-    UNROLL for (u32 i = 0; i < each; i++) {
-      const u32 entry = first + i * AttentionRowThreads;
-      if (entry < count) table[entry] = some[i];
-    }
-  }
-}
-
-/** Brings a step's keys and values from memory to the second cache. `slot`: of key lane % keys. */
-template <typename Rows> DEVICE void prefetchRow(const CudaAttentionRow &p, u32 slot, u32 kvHead) {
-  constexpr u32 bytes = Rows::headBytes, line = 128, lanes = 32 / Rows::keys;
-  const u64 at = ((u64)slot * p.kvHeads + kvHead) * bytes;
-  for (u32 i = laneIndex() / Rows::keys * line; i < bytes; i += lanes * line) {
-    prefetchL2((const char *)p.keyCache + at + i);
-    prefetchL2((const char *)p.valueCache + at + i);
-  }
-}
-
-/** Waits for what was asked for first of `stages` stages, keys or values. */
-DEVICE void waitForStage(u32 stages) {
-  if (stages == 1) copyAsyncWait<1>();
-  else copyAsyncWait<2 * AttentionRowMostStages - 1>();
-}
-
 template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttentionRow &p, unsigned char *arena) {
-  typedef WarpSums<HeadDim> Sums;
   AttentionPlaces<HeadDim> &places = *(AttentionPlaces<HeadDim> *)arena;
-  unsigned char *const rings = arena + sizeof places;
-  u32 *const table = (u32 *)(rings + AttentionRowWarps * p.ringBytes);
+  typedef WarpSums<HeadDim> Sums;
+  Sums *const sums = (Sums *)(arena + sizeof places);
+  u32 *const table = (u32 *)(sums + AttentionRowWarps);
   static_assert(sizeof places == attentionRowPlaces(HeadDim) && sizeof places % 16 == 0);
-  static_assert(Rows::keys == attentionRowKeys(Rows::headBytes, HeadDim));
-  static_assert(Rows::stageBytes == attentionRowStage(Rows::headBytes, HeadDim));
+  static_assert(Rows::keys == attentionRowKeys(sizeof(typename Rows::Element), HeadDim));
   static_assert(sizeof(Sums) == attentionRowSums(HeadDim) && sizeof(Sums) % 16 == 0);
   constexpr u32 joining = 4 * AttentionRowQueries * AttentionRowMostSplits + 16 * AttentionRowThreads;
   static_assert(joining <= AttentionRowWarps * sizeof(Sums));
@@ -133,18 +97,28 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   const u32 groupHeads = p.groupHeads, firstOfTile = tile * AttentionRowQueries;
   const u32 group = minimum(groupHeads - firstOfTile, (u32)AttentionRowQueries);
   const u64 firstHead = (u64)row * p.heads + kvHead * groupHeads + firstOfTile;
-  allowNext();
-  if (!p.readsEarly) waitForPrevious();
+  waitForPrevious();
 
   // All that does not depend on anything is asked for at once; most rows are of the first sequence.
-  const u32 position = loadWord(&p.positions[row]), sequence = loadWord(&p.sequences[row]);
-  const u32 newSlot = p.slots != nullptr ? loadWord(&p.slots[row]) : 0xffffffff; // SkippedSlot
+  const u32 position = p.positions[row], sequence = p.sequences[row];
+  const u32 newSlot = p.slots != nullptr ? p.slots[row] : 0xffffffff; // SkippedSlot
   const bool isStaged = p.blocksPerSequence <= AttentionRowTable;
-  if (isStaged) stageTable(table, p.blockTables, p.blocksPerSequence);
+  if (isStaged) {
+    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads)
+      copyAsync4(&table[i], &p.blockTables[i]);
+  }
+  copyAsyncCommit();
+  PairsOfRows<HeadDim> pairs;
+  pairs.load(p, firstHead, group, kvHead);
   const KeyRange range = rangeOf<Rows::keys>(p, position, split);
+  allowNext();
   if (split >= range.used) return;
+
   const u32 *blocks = p.blockTables + (u64)sequence * p.blocksPerSequence;
-  if (isStaged && sequence != 0) stageTable(table, blocks, p.blocksPerSequence);
+  copyAsyncWait<0>();
+  if (isStaged && sequence != 0) {
+    ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads) table[i] = blocks[i];
+  }
   syncThreads();
 
   const BlockTable slots = {blocks, isStaged ? table : nullptr, p.blockSize, p.blockShift};
@@ -153,47 +127,29 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const u32 key = step * Rows::keys + lane % Rows::keys;
     return slots.slotOf(minimum(maximum(key, range.begin), range.end - 1));
   };
-  PairsOfRows<HeadDim> pairs;
-  // Keys and values come nearer while the kernel in front of this one may still run.
-  for (u32 i = 0, ahead = range.firstStep + warp; i < p.stages && ahead < range.endStep; i++, ahead += AttentionRowWarps)
-    prefetchRow<Rows>(p, slotOfStep(ahead), kvHead);
-  pairs.begin(p, position);
-  if (p.readsEarly) waitForPrevious();
   Rows rows;
-  rows.ring = rings + warp * p.ringBytes;
-  rows.keyHead = (const unsigned char *)p.keyCache + kvHead * Rows::headBytes;
-  rows.valueHead = (const unsigned char *)p.valueCache + kvHead * Rows::headBytes;
-  rows.slotBytes = p.kvHeads * Rows::headBytes;
-  u32 step = range.firstStep + warp, asked = step;
-  const auto ask = [&](u32 stage) { // for the next step, if there is one
-    const u32 stepSlots = asked < range.endStep ? slotOfStep(asked) : 0;
-    if (asked < range.endStep) rows.loadKeys(stage, stepSlots);
-    copyAsyncCommit();
-    return stepSlots;
-  };
-  const auto askValues = [&](u32 stage, u32 stepSlots) {
-    if (asked < range.endStep) rows.loadValues(stage, stepSlots);
-    copyAsyncCommit();
-    asked += AttentionRowWarps;
-  };
-  pairs.load(p, firstHead, group, kvHead);
-  ROLLED for (u32 stage = 0; stage < p.stages; stage++) askValues(stage, ask(stage));
+  u32 step = range.firstStep + warp;
+  u32 stepSlots = step < range.endStep ? slotOfStep(step) : 0;
+  if (step < range.endStep) {
+    rows.loadKeys(p, stepSlots, kvHead);
+    rows.loadValues(p, kvHead);
+  }
   if (p.norms[0] != nullptr) pairs.normalise(p, places);
-  pairs.turn(places);
+  pairs.turn(p, position, places);
   syncThreads();
   Rows::prepare(places);
   rows.begin(places);
+  float *const own = places.weights[warp][0];
   const float scale = p.softCap > 0.0f ? p.scale : p.scale * log2OfE;
-  for (u32 stage = 0; step < range.endStep; step += AttentionRowWarps) {
-    const u32 stepSlots = newSlot != 0xffffffff ? slotOfStep(step) : 0;
+  while (step < range.endStep) {
+    const u32 next = step + AttentionRowWarps;
+    const bool hasNext = next < range.endStep;
+    const u32 nextSlots = hasNext ? slotOfStep(next) : 0;
     const bool hasNew = newSlot != 0xffffffff && ballot(stepSlots == newSlot) != 0;
-    waitForStage(p.stages);
-    Rows::share();
-    if (hasNew) rows.replaceKeys(stage, stepSlots, newSlot, places);
+    if (hasNew) rows.replaceKeys(stepSlots, newSlot, places);
     float scores[Rows::scoreCount];
-    rows.scoreKeys(stage, places, scores);
-    Rows::share();
-    const u32 nextSlots = ask(stage);
+    rows.scoreKeys(places, scores);
+    if (hasNext) rows.loadKeys(p, nextSlots, kvHead);
     UNROLL for (u32 i = 0; i < Rows::scoreCount; i++) {
       float score = scores[i] * scale;
       if (p.softCap > 0.0f) score = log2OfE * softCap(score, p.softCap);
@@ -201,18 +157,16 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
       scores[i] = key >= range.begin && key < range.end ? score : -__builtin_inff();
     }
     typename Rows::Weights weights;
-    rows.weigh(scores, weights, places.weights[warp][0]);
-    waitForStage(p.stages);
-    Rows::share();
-    if (hasNew) rows.replaceValues(stage, stepSlots, newSlot, places);
-    rows.addValues(stage, weights, places.weights[warp][0]);
-    Rows::share();
-    askValues(stage, nextSlots);
-    stage = stage + 1 < p.stages ? stage + 1 : 0;
+    rows.weigh(scores, weights, own);
+    if (hasNew) rows.replaceValues(stepSlots, newSlot, places);
+    rows.addValues(weights, own);
+    if (hasNext) rows.loadValues(p, kvHead);
+    stepSlots = nextSlots;
+    step = next;
   }
   syncWarp();
   const u32 warps = minimum(range.endStep - range.firstStep, (u32)AttentionRowWarps);
-  if (warp < warps) rows.end(*(Sums *)rows.ring);
+  if (warp < warps) rows.end(sums[warp]);
   syncThreads();
 
   const u64 head = (u64)row * p.kvHeads + kvHead;
@@ -220,7 +174,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   const Partials<HeadDim> partials(p, head * p.tiles + tile);
   for (u32 item = thread; item < group * (HeadDim / 4); item += AttentionRowThreads) {
     const u32 query = item / (HeadDim / 4), dimension = item % (HeadDim / 4) * 4;
-    const JoinedSums joined = joinWarps<HeadDim>(rings, p.ringBytes, warps, query, dimension);
+    const JoinedSums joined = joinWarps<HeadDim>((const unsigned char *)sums, sizeof *sums, warps, query, dimension);
     if (isAlone) {
       as<f32x4>(&p.out[(firstHead + query) * HeadDim + dimension]) = joined.values * fastReciprocal(joined.total);
     } else {
@@ -235,7 +189,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
       if (i > 0) syncThreads();
       const u32 from = i * AttentionRowQueries;
       joinBlocks<HeadDim>(p, head * p.tiles + i, range.used, minimum(groupHeads - from, (u32)AttentionRowQueries),
-                          p.out + ((u64)row * p.heads + kvHead * groupHeads + from) * HeadDim, rings);
+                          p.out + ((u64)row * p.heads + kvHead * groupHeads + from) * HeadDim, (unsigned char *)sums);
     }
   }
 
@@ -248,27 +202,25 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const float key = places.turned[AttentionRowQueries][d];
     if (p.turnedKey != nullptr) p.turnedKey[(u64)kvHead * HeadDim + d] = key;
     if (p.biasedValue != nullptr) p.biasedValue[(u64)kvHead * HeadDim + d] = places.value[d];
+    if (newSlot == 0xffffffff) continue;
+    const u64 at = ((u64)newSlot * p.kvHeads + kvHead) * HeadDim + d;
+    ((typename Rows::Element *)p.keyCache)[at] = Rows::stored(key);
+    ((typename Rows::Element *)p.valueCache)[at] = Rows::stored(places.value[d]);
   }
-  if (newSlot == 0xffffffff) return;
-  const u64 at = ((u64)newSlot * p.kvHeads + kvHead) * Rows::headBytes;
-  Rows::store((unsigned char *)p.keyCache + at, (unsigned char *)p.valueCache + at, places);
 }
 
-/* Two blocks of those that need no more registers find room, so that one does beside the kernel in front of it. */
-#define ATTENTION_ROW(headDim, name, Rows, blocks)                                                               \
-  GLOBAL(AttentionRowThreads, blocks) void attention_row_##headDim##_##name(const CudaAttentionRow p) {          \
+#define ATTENTION_ROW(headDim, name, Rows)                                                                       \
+  GLOBAL(AttentionRowThreads, 1) void attention_row_##headDim##_##name(const CudaAttentionRow p) {               \
     SHARED_ARENA(arena);                                                                                         \
     attentionRow<Rows<headDim>, headDim>(p, arena);                                                              \
   }
-ATTENTION_ROW(32, f16, HalfRows, 2)
-ATTENTION_ROW(64, f16, HalfRows, 2)
-ATTENTION_ROW(96, f16, HalfRows, 2)
-ATTENTION_ROW(128, f16, HalfRows, 2)
-ATTENTION_ROW(256, f16, HalfRows, 1)
-ATTENTION_ROW(32, f32, FloatRows, 2)
-ATTENTION_ROW(64, f32, FloatRows, 2)
-ATTENTION_ROW(96, f32, FloatRows, 2)
-ATTENTION_ROW(128, f32, FloatRows, 2)
-ATTENTION_ROW(256, f32, FloatRows, 1)
-ATTENTION_ROW(64, q8_0, QuantRows, 1)
-ATTENTION_ROW(128, q8_0, QuantRows, 1)
+ATTENTION_ROW(32, f16, HalfRows)
+ATTENTION_ROW(64, f16, HalfRows)
+ATTENTION_ROW(96, f16, HalfRows)
+ATTENTION_ROW(128, f16, HalfRows)
+ATTENTION_ROW(256, f16, HalfRows)
+ATTENTION_ROW(32, f32, FloatRows)
+ATTENTION_ROW(64, f32, FloatRows)
+ATTENTION_ROW(96, f32, FloatRows)
+ATTENTION_ROW(128, f32, FloatRows)
+ATTENTION_ROW(256, f32, FloatRows)

@@ -14,7 +14,6 @@ enum {
   AttentionRowWarps = AttentionRowThreads / 32,
   AttentionRowQueries = 8,    /* heads of a block: columns of a matrix instruction */
   AttentionRowTable = 8192,   /* blocks of a sequence, at most, whose table is read into shared memory */
-  AttentionRowMostStages = 2, /* steps of a warp that are asked for before they are used: 64 KB or more of a block */
   AttentionRowLeastKeys = 64, /* that are worth a block */
   AttentionRowSmallJoin = 16,   /* blocks that are joined as soon as fewer */
   AttentionRowMostSplits = 32,
@@ -42,9 +41,6 @@ typedef struct CudaAttentionRow {
   uint32_t blockSize, blockShift, blocksPerSequence;
   uint32_t window;
   uint32_t splits;              /* blocks of a tile of heads, which share out the keys */
-  uint32_t readsEarly;          /* no kernel writes frequencies, positions, sequences, blockTables or slots */
-  uint32_t stages;
-  uint32_t ringBytes;           /* of a warp */
   uint32_t splitShare;          /* 2^32 / splits, rounded up; 0xffffffff for one */
   uint32_t rotaryDims;
   uint32_t turnsHalves;         /* pairs are (p, p + rotaryDims / 2), not (2 p, 2 p + 1) */
@@ -59,14 +55,9 @@ typedef struct CudaAttentionRow {
 #define AttentionRowInline static inline
 #endif
 
-/** Keys of a step, by the bytes of a head in the cache. */
-AttentionRowInline uint32_t attentionRowKeys(uint32_t headBytes, uint32_t headDim) { return headBytes == 2 * headDim ? 16 : 8; }
-
-/** Bytes of the keys and values of a step. Values of 96 floats are loaded by lanes of which some do what others do. */
-AttentionRowInline uint32_t attentionRowStage(uint32_t headBytes, uint32_t headDim) {
-  const uint32_t keys = attentionRowKeys(headBytes, headDim);
-  if (headBytes != 4 * headDim || headDim % 64 == 0) return 2 * keys * headBytes;
-  return keys * headBytes + keys * 4 * (headDim < 64 ? 64 : 128);
+/** Keys of a step. */
+AttentionRowInline uint32_t attentionRowKeys(uint32_t elementBytes, uint32_t headDim) {
+  return elementBytes == 4 && headDim > 128 ? 8 : 16;
 }
 
 /** What AttentionPlaces are. */

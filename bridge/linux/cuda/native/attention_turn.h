@@ -8,7 +8,7 @@
 template <typename T> DEVICE T &as(void *at) { return *(T *)at; }
 template <typename T> DEVICE const T &as(const void *at) { return *(const T *)at; }
 
-/** What a block keeps in shared memory. Behind it are the warps' rings, which end as their sums, and a block table. */
+/** What a block keeps in shared memory. Behind it are the warps' sums and a block table. */
 template <u32 HeadDim> struct AttentionPlaces {
   static constexpr u32 halfRow = HeadDim + 32; // of halves: rows begin in different banks
   float turned[AttentionRowQueries + 1][HeadDim]; // the block's heads, then the key
@@ -27,23 +27,16 @@ template <u32 HeadDim> struct PairsOfRows {
   static constexpr u32 passes = (AttentionRowQueries + 1 + atOnce - 1) / atOnce;
   u32 first, a, b;
   bool turns;
-  Direction direction;
-  float value;
+  float frequency, value;
   float xa[passes], xb[passes];
 
-  /** How far this thread's pairs turn: that depends on nothing that earlier kernels write but the position. */
-  DEVICE_MEMBER void begin(const CudaAttentionRow &p, u32 position) {
+  DEVICE_MEMBER void load(const CudaAttentionRow &p, u64 firstHead, u32 group, u32 kvHead) {
     const u32 thread = threadIndex(), pair = thread % pairs;
     first = thread / pairs;
     turns = p.frequencies != nullptr && 2 * pair < p.rotaryDims;
     a = turns && p.turnsHalves ? pair : 2 * pair;
     b = turns && p.turnsHalves ? pair + p.rotaryDims / 2 : 2 * pair + 1;
-    direction = {1.0f, 0.0f};
-    if (turns) direction = directionOf((float)position * p.frequencies[pair], p.magnitude);
-  }
-
-  DEVICE_MEMBER void load(const CudaAttentionRow &p, u64 firstHead, u32 group, u32 kvHead) {
-    const u32 thread = threadIndex();
+    frequency = turns ? p.frequencies[pair] : 0.0f;
     UNROLL for (u32 i = 0; i < passes; i++) {
       const u32 row = first + i * atOnce;
       const float *x = nullptr;
@@ -93,8 +86,10 @@ template <u32 HeadDim> struct PairsOfRows {
     }
   }
 
-  DEVICE_MEMBER void turn(AttentionPlaces<HeadDim> &places) const {
+  DEVICE_MEMBER void turn(const CudaAttentionRow &p, u32 position, AttentionPlaces<HeadDim> &places) const {
     const u32 thread = threadIndex();
+    Direction direction = {1.0f, 0.0f};
+    if (turns) direction = directionOf((float)position * frequency, p.magnitude);
     const float c = direction.cosine, s = direction.sine;
     UNROLL for (u32 i = 0; i < passes; i++) {
       const u32 row = first + i * atOnce;

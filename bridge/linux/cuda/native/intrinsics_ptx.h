@@ -211,6 +211,19 @@ DEVICE u32x4 loadCached16(const void *from) {
   asm volatile("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));
   return v;
 }
+/** What is read once, and what earlier kernels may have written. */
+DEVICE u32x4 loadOnce16(const void *from) {
+  u32x4 v;
+  asm volatile("ld.global.L1::no_allocate.L2::256B.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from));
+  return v;
+}
+DEVICE u32x2 loadOnce8(const void *from) {
+  u32x2 v;
+  asm volatile("ld.global.L1::no_allocate.L2::256B.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(from));
+  return v;
+}
 /** Asks for the line at an address, which must be one that may be read. */
 DEVICE void prefetchL2(const void *from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
 
