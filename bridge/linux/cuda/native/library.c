@@ -209,14 +209,21 @@ static const Family families[] = {{"matvec_fused_", "matvec_"},
                                   {"rope_interleaved_f32", "rope_store_interleaved_"},
                                   {"kv_store_", "rope_store_"},
                                   {"sample_f32", "sample_row"},
+                                  {"embed_", "embed_tokens"},
+                                  {"chosen_tokens", "embed_tokens"},
+                                  {"silu_mul_f32", "activation_silu_mul"},
+                                  {"gelu_mul_f32", "activation_gelu_mul"},
                                   {"", NULL}};
 
-/* Whether `part` is in a kernel's name, with "_" before and "_" or "@" behind; so is nothing. */
-static bool hasPart(const char *name, const char *part) {
-  const size_t length = strlen(part);
-  for (const char *at = name; length > 0 && (at = strstr(at, part)); at++)
+/* Whether a kernel is one of the family's for a shader of which `part` is left: all of a family whose kernel's name is a whole
+ * one are, and those that have the part between "_" and "_" or "@". */
+static bool isOfFamily(const char *name, const Family *family, const char *part) {
+  const size_t start = strlen(family->kernel), length = strlen(part);
+  if (strncmp(name, family->kernel, start) != 0) return false;
+  if (length == 0 || family->kernel[start - 1] != '_') return true;
+  for (const char *at = name; (at = strstr(at, part)); at++)
     if (at > name && at[-1] == '_' && (at[length] == '_' || at[length] == '@')) return true;
-  return length == 0;
+  return false;
 }
 
 static const Family *familyOf(const char *shader) {
@@ -233,7 +240,7 @@ static bool beginFamily(const CudaDevice *device, const char *shader) {
   for (uint32_t i = 0; library && i < library->functionCount; i++) {
     const char *name = library->functions[i].name;
     char kernel[128];
-    if (strncmp(name, family->kernel, strlen(family->kernel)) != 0 || !hasPart(name, shader + strlen(family->shader))) continue;
+    if (!isOfFamily(name, family, shader + strlen(family->shader))) continue;
     snprintf(kernel, sizeof kernel, "%.*s", (int)strcspn(name, "@"), name);
     const DriverFunction *function = findKernel(device, kernel); /* of which there may be several, for targets */
     if (function) cudaFunctionBegin(function);
