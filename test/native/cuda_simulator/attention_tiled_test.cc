@@ -304,7 +304,7 @@ static void infinities() {
   }
 }
 
-/* What the kernels were not written for is the shader's: buffers that are not there, or not aligned, and arguments that are no heads. */
+/* What the kernels were not written for is the shader's: buffers that are not there or not aligned, and arguments that are no heads. */
 static void declines() {
   struct {
     u32 heads, kvHeads, headDim, blockSize, blocksPerSequence;
