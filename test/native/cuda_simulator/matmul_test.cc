@@ -10,7 +10,22 @@
  */
 #include "run.h"
 
+#ifdef SIMULATED_GROUP_PRODUCTS
+#include "cuda/native/matmul_block.h"
+/* Types differ in how weights are read, and that is the same there: some will do. */
+MATMUL(f32, FloatWeights, 64, 1)
+MATMUL(f16, CopiedWeights<false>, 128, 1)
+MATMUL_GROUPS(f16, CopiedWeights<false>, 256, 1)
+MATMUL(bf16, CopiedWeights<true>, 64, 1)
+MATMUL(q4_0, QuantisedWeights<Q4_0>, 64, 1)
+MATMUL_BOTH(q4_k, QuantisedWeights<Q4_K>)
+MATMUL(q5_0, QuantisedWeights<Q5_0>, 64, 1)
+MATMUL_BOTH(q6_k, QuantisedWeights<Q6_K>)
+MATMUL_BOTH(q8_0, QuantisedWeights<Q8_0>)
+MATMUL(mxfp4, QuantisedWeights<MXFP4>, 64, 1)
+#else
 #include "cuda/native/matmul.cu"
+#endif
 
 namespace oracle { /* its names are not those of the kernels */
 #include "../weights.h"
@@ -21,10 +36,16 @@ using oracle::WeightType;
 
 #define BOTH(name) SIMULATED(matmul_##name##_64), SIMULATED(matmul_##name##_128)
 #define SMALL(name) SIMULATED(matmul_##name##_64)
+#define LARGE(name) SIMULATED(matmul_##name##_128)
+#ifdef SIMULATED_GROUP_PRODUCTS
+static const SimulatedKernel kernels[] = {SMALL(f32),  LARGE(f16),  SIMULATED(matmul_f16_256), SMALL(bf16), SMALL(q4_0),
+                                          BOTH(q4_k), SMALL(q5_0), BOTH(q6_k),                BOTH(q8_0),  SMALL(mxfp4)};
+#else
 static const SimulatedKernel kernels[] = {SMALL(f32),  SMALL(bf16), BOTH(f16),   SIMULATED(matmul_f16_256), BOTH(q4_0),
                                           BOTH(q8_0),  BOTH(q4_k),  BOTH(q5_k),  BOTH(q6_k),                SMALL(q4_1),
                                           SMALL(q5_0), SMALL(q5_1), SMALL(q2_k), SMALL(q3_k),               SMALL(iq4_nl),
                                           SMALL(iq4_xs), SMALL(mxfp4)};
+#endif
 
 extern "C" CudaNativePlan cudaMatmulPlan;
 
