@@ -6,12 +6,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
   Buckets = 256,
   MostIdle = 512,
   MostBuilders = 16,
+  BuilderNiceness = 5,
   LogBytes = 8192,
   UnaskedBytes = 48 << 10 /* of dynamic shared memory, for which no kernel has to ask */
 };
@@ -177,6 +179,8 @@ static void *runBuilder(void *context) {
   sigset_t handled; /* the host's signals are for its own threads */
   sigfillset(&handled);
   pthread_sigmask(SIG_BLOCK, &handled, NULL);
+  /* Weights are on their way meanwhile, and nobody waits for most kernels: of this thread alone, on Linux. */
+  setpriority(PRIO_PROCESS, (id_t)gettid(), BuilderNiceness);
   pthread_mutex_lock(&lock);
   while (firstWaiting && !isEnding) {
     CudaCode *code = firstWaiting;
