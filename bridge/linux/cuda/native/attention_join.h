@@ -32,19 +32,18 @@ struct JoinedSums {
 };
 
 template <u32 HeadDim>
-DEVICE JoinedSums joinWarps(const unsigned char *rings, u32 ringBytes, u32 warps, u32 query, u32 dimension) {
-  const auto sumsOf = [&](u32 w) -> const WarpSums<HeadDim> & { return *(const WarpSums<HeadDim> *)(rings + w * ringBytes); };
+DEVICE JoinedSums joinWarps(const WarpSums<HeadDim> *sums, u32 warps, u32 query, u32 dimension) {
   JoinedSums joined = {{0, 0, 0, 0}, maskedScore, 0.0f};
   float highest[AttentionRowWarps];
   UNROLL for (u32 w = 0; w < AttentionRowWarps; w++) {
-    highest[w] = w < warps ? sumsOf(w).highest[query] : maskedScore;
+    highest[w] = w < warps ? sums[w].highest[query] : maskedScore;
     joined.highest = maximum(joined.highest, highest[w]);
   }
   UNROLL for (u32 w = 0; w < AttentionRowWarps; w++) {
     if (w >= warps) continue;
     const float weight = fastExp2(highest[w] - joined.highest);
-    joined.values += weight * as<f32x4>(&sumsOf(w).values[query][dimension]);
-    joined.total += weight * sumsOf(w).total[query];
+    joined.values += weight * as<f32x4>(&sums[w].values[query][dimension]);
+    joined.total += weight * sums[w].total[query];
   }
   return joined;
 }

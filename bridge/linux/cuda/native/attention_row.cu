@@ -174,7 +174,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   const Partials<HeadDim> partials(p, head * p.tiles + tile);
   for (u32 item = thread; item < group * (HeadDim / 4); item += AttentionRowThreads) {
     const u32 query = item / (HeadDim / 4), dimension = item % (HeadDim / 4) * 4;
-    const JoinedSums joined = joinWarps<HeadDim>((const unsigned char *)sums, sizeof *sums, warps, query, dimension);
+    const JoinedSums joined = joinWarps<HeadDim>(sums, warps, query, dimension);
     if (isAlone) {
       as<f32x4>(&p.out[(firstHead + query) * HeadDim + dimension]) = joined.values * fastReciprocal(joined.total);
     } else {
