@@ -25,8 +25,9 @@ endif
 
 # The PTX of a file: what all devices can run, or, where it is called NAME_sm90a.cu, what those of compute capability 9.0 can.
 CUDA_NATIVE_TARGETS := 80 90a
-CUDA_NATIVE_FLAGS := -x cuda --cuda-device-only -nocudainc -nocudalib -ffreestanding -nostdlibinc -Wno-unknown-cuda-version \
-                     -std=c++20 -O3 -Xclang -fcuda-short-ptr -mllvm -nvptx-short-ptr $(WARNINGS) -Ibridge/linux -MMD -MP
+# PTX 8.0 is of CUDA 12.0. Of a toolkit that is there by chance clang would take another version.
+CUDA_NATIVE_FLAGS := -x cuda --cuda-device-only -nocudainc -nocudalib --cuda-path=/nonexistent -Xclang -target-feature \
+                     -Xclang +ptx80 -ffreestanding -nostdlibinc -std=c++20 -O3 -Xclang -fcuda-short-ptr -mllvm -nvptx-short-ptr $(WARNINGS) -Ibridge/linux -MMD -MP
 define cuda_native_target
 build/cuda/native/sm_$(1)/%.ptx: bridge/linux/cuda/native/%.cu make/native_cuda.mk
 	@echo "  compile $$< (sm_$(1))"
