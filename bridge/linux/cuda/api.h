@@ -50,7 +50,8 @@ enum {
   CudaAttributeReadOnlyHostRegister = 113
 };
 
-enum { CudaFunctionMaxThreadsPerBlock = 0, CudaFunctionMaxDynamicSharedBytes = 8 };
+/* The carveout: shared memory's share of what it has in common with the first cache, in per cent of the most that it can be. */
+enum { CudaFunctionMaxThreadsPerBlock = 0, CudaFunctionMaxDynamicSharedBytes = 8, CudaFunctionSharedCarveout = 9 };
 enum { CudaHostPortable = 1, CudaHostDeviceMap = 2, CudaHostReadOnly = 8 /* of MemHostRegister alone */ };
 enum { CudaStreamNonBlocking = 1 };
 enum { CudaEventDefault = 0 };

@@ -381,8 +381,12 @@ EXPORT CudaResult cuFuncGetAttribute(int *value, int attribute, CudaKernel funct
 
 EXPORT CudaResult cuFuncSetAttribute(CudaKernel function, int attribute, int value) {
   CALL(true);
-  NEED(fakeIs(function, KindFunction) && attribute == CudaFunctionMaxDynamicSharedBytes && value <= 232448,
-       "cuFuncSetAttribute of nonsense");
+  NEED(fakeIs(function, KindFunction), "cuFuncSetAttribute of nonsense");
+  if (attribute == CudaFunctionSharedCarveout) {
+    NEED(value >= 0 && value <= 100, "a carveout that is no percentage");
+    RETURN(CudaSuccess);
+  }
+  NEED(attribute == CudaFunctionMaxDynamicSharedBytes && value <= 232448, "cuFuncSetAttribute of nonsense");
   function->dynamicShared = value;
   RETURN(CudaSuccess);
 }

@@ -273,12 +273,12 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
 
 // A block of a launch, and one of the next one, which begins before it ends, fit into a multiprocessor.
 #define MATVEC(name, alignment)                                                              \
-  GLOBAL(MatvecThreads, 2) void matvec_##name##_##alignment(const MatvecParameters p) {      \
+  GLOBAL(MatvecThreads, MatvecResident) void matvec_##name##_##alignment(const MatvecParameters p) {      \
     SHARED_ARENA(arena);                                                                     \
     matvec<Weights_##name, alignment>(p, p.parts[0], arena);                                 \
   }
 #define MATVEC_PAIR(first, firstAlignment, second, secondAlignment)                                                           \
-  GLOBAL(MatvecThreads, 2) void matvec_##first##_##firstAlignment##_##second##_##secondAlignment(const MatvecParameters p) {  \
+  GLOBAL(MatvecThreads, MatvecResident) void matvec_##first##_##firstAlignment##_##second##_##secondAlignment(const MatvecParameters p) {  \
     SHARED_ARENA(arena);                                                                                                      \
     if (blockIndexX() < p.parts[1].firstBlock) matvec<Weights_##first, firstAlignment>(p, p.parts[0], arena);                 \
     else matvec<Weights_##second, secondAlignment>(p, p.parts[1], arena);                                                     \

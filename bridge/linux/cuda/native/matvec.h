@@ -13,8 +13,9 @@
 
 enum {
   MatvecTileRows = 8,
-  MatvecWarps = 16,
+  MatvecWarps = 8,
   MatvecThreads = 32 * MatvecWarps,
+  MatvecResident = 4, /* blocks of this and of the next launch, at once on a multiprocessor */
   MatvecMostStages = 4, /* units of a warp that are on their way, or in use; 2 at least */
   MatvecMaxJobs = 4
 };

@@ -17,6 +17,8 @@ enum { OutputsPerSimdgroup = 4, SimdWidth = 32, MostRows = 65535 };
 enum { MostRowBytes = UINT32_MAX / MatvecTileRows };
 /** Keeps sums of a block in few bytes of shared memory. */
 enum { MostTilesOfBlock = 128 };
+/** As many as are worth their own copies of x: where one ends, the next launch may begin, while the other still multiplies. */
+enum { BlocksOfMultiprocessor = 2 };
 
 /** The kernels of shaders/matvec.metal and matvec_fused.metal for single rows, and where they have what. */
 typedef struct Family {
@@ -199,11 +201,15 @@ static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32
   return piecesAt + 4 * (MatvecWarps * MatvecTileRows + MatvecWarps);
 }
 
-/** How long rings may be, from the best on. */
+/** How long rings may be, and how many blocks have to find room in a multiprocessor, from the best on. */
 static const struct Way {
-  uint32_t stages;
-  bool leavesRoom;
-} ways[] = {{MatvecMostStages, true}, {3, true}, {2, true}, {MatvecMostStages, false}, {3, false}, {2, false}};
+  uint32_t stages, blocks;
+} ways[] = {{MatvecMostStages, 2 * BlocksOfMultiprocessor},
+            {3, 2 * BlocksOfMultiprocessor},
+            {2, 2 * BlocksOfMultiprocessor},
+            {MatvecMostStages, BlocksOfMultiprocessor},
+            {3, 1},
+            {2, 1}};
 
 /** So many blocks for each part as it has of all weights. */
 static uint32_t blocksOf(const Part parts[2], uint32_t i, uint32_t blocks) {
@@ -249,20 +255,20 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
         p.jobs[copy].endTile += i == 1 ? parts[0].tiles : 0;
       }
 
-  /* A block for each multiprocessor, with the same number of tiles but for one; with as long rings as leave room for a block of
-   * the next launch. Where that is for too little on its way, all the room. A multiprocessor has 1 KB of shared memory more than
-   * a block can have, and takes that from each. */
-  const uint32_t matrices = first.ending >= MatvecSilu ? 2 : 1, half = (device->sharedBytes + 1024) / 2 - 1024;
+  /* Two blocks for each multiprocessor, all with the same number of tiles but for one; with as long rings as leave room for as
+   * many of the next launch, which then begin early. Where that is for too little on its way, all the room. A multiprocessor has
+   * 1 KB of shared memory more than a block can have, and takes that from each. */
+  const uint32_t matrices = first.ending >= MatvecSilu ? 2 : 1;
   uint64_t sharedBytes = 0;
   uint32_t blocks[2] = {0, 0};
   for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     sharedBytes = 0;
     for (uint32_t j = 0; j < 2 && parts[j].type; j++) {
-      blocks[j] = blocksOf(parts, j, device->multiprocessors);
+      blocks[j] = blocksOf(parts, j, BlocksOfMultiprocessor * device->multiprocessors);
       const uint64_t bytes = planPart(&parts[j], first.k, matrices, ways[i].stages, &blocks[j], &p.parts[j]);
       if (bytes > sharedBytes) sharedBytes = bytes;
     }
-    if (sharedBytes <= (ways[i].leavesRoom ? half : device->sharedBytes)) break;
+    if (sharedBytes <= (device->sharedBytes + 1024) / ways[i].blocks - 1024) break;
   }
   if (sharedBytes > device->sharedBytes) return 0;
   p.parts[1].firstTile = parts[0].tiles, p.parts[1].firstBlock = blocks[0];
