@@ -2,8 +2,8 @@
 import { BridgeError, Device, type DeviceInfo } from "../../src/runtime/index.ts";
 
 /** Opens a device whose `info` is changed. The caller disposes it. */
-export function deviceAs(changes: Partial<DeviceInfo>): Device {
-  const device = Device.open();
+export function deviceAs(changes: Partial<DeviceInfo>, name?: string): Device {
+  const device = Device.open(name);
   Object.defineProperty(device, "info", { value: { ...device.info, ...changes } });
   return device;
 }

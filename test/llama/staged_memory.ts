@@ -13,7 +13,8 @@ function peakBytes(): number {
 
 const [path, length] = process.argv.slice(2);
 const fileSize = Number(length);
-using device = deviceAs({ weightStorage: "private" });
+// The CPU device, whose memory is the process's.
+using device = deviceAs({ weightStorage: "private" }, "cpu");
 const before = peakBytes();
 const layout = {
   chunks: [{ part: 0, offset: 0, byteLength: fileSize }],
