@@ -1,7 +1,8 @@
 /** Memory that kernels read and write. */
-import { deviceNumbers, type Handle, OutOfMemoryError, storageModes } from "../ffi/index.ts";
+import { type Handle, OutOfMemoryError, storageModes } from "../ffi/index.ts";
 import { requireBytes, requireNumber, requireSize, requireU32 } from "./check.ts";
 import type { DeviceContext } from "./context.ts";
+import { deviceMemory } from "./device_numbers.ts";
 import { Owned } from "./owned.ts";
 import { longestView, NativeViews } from "./views.ts";
 
@@ -72,7 +73,8 @@ export class Buffer extends Owned {
     if (handle === 0) {
       const error = device.bridge.failure(`Cannot make a buffer of ${byteLength} bytes on ${device.info.id}`);
       if (error.code !== "memory") throw error;
-      throw new OutOfMemoryError(error.message, { asked: byteLength, ...deviceMemory(device) });
+      const memory = deviceMemory(device.bridge, device.handle);
+      throw new OutOfMemoryError(error.message, { asked: byteLength, ...memory });
     }
     return handle;
   }
@@ -186,14 +188,4 @@ export class Buffer extends Owned {
     this.#views = views;
     return views;
   }
-}
-
-/** Bytes of the device's own memory, as of now. */
-function deviceMemory({ bridge, handle }: DeviceContext): { available: number; total: number } {
-  const numbers = new Float64Array(deviceNumbers.length).fill(Number.NaN);
-  bridge.symbols.bm_device_numbers(handle, numbers, numbers.length);
-  const [available, total] = (["availableMemory", "totalMemory"] as const).map(
-    (name) => numbers[deviceNumbers.indexOf(name)],
-  );
-  return { available, total };
 }

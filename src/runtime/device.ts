@@ -2,7 +2,6 @@
 import {
   type Bridge,
   BridgeError,
-  deviceNumbers,
   deviceTexts,
   environmentVariable,
   type Handle,
@@ -15,6 +14,7 @@ import {
 import { Buffer, type BufferOptions } from "./buffer.ts";
 import { cString, requireBytes, requireNumber } from "./check.ts";
 import type { Backend, DeviceContext, DeviceInfo } from "./context.ts";
+import { readDeviceNumbers } from "./device_numbers.ts";
 import { disabledByEnvironment, type Feature, featureMask, featuresOf } from "./features.ts";
 import { Library } from "./library.ts";
 import { Owned } from "./owned.ts";
@@ -89,7 +89,7 @@ export class Device extends Owned implements DeviceContext {
       throw new BridgeError("not-found", sentence);
     }
     const handle = openHandle(bridge, info.index, disabled);
-    const features = featuresOf(readNumbers(bridge, handle)[deviceNumbers.indexOf("features")]);
+    const features = featuresOf(readDeviceNumbers(bridge, handle)("features"));
     return new Device(bridge, handle, { ...info, features });
   }
 
@@ -128,7 +128,7 @@ export class Device extends Owned implements DeviceContext {
 
   /** Bytes that the device has allocated now, by whomever in this process. */
   get allocatedBytes(): number {
-    return readNumbers(this.bridge, this.handle)[deviceNumbers.indexOf("allocated")];
+    return readDeviceNumbers(this.bridge, this.handle)("allocated");
   }
 
   /** The device's own queue, made on the first use. Uploads, downloads, fills and copies of its buffers run there. */
@@ -294,21 +294,12 @@ function backendOf(architecture: string): Backend {
   return architecture.startsWith("cuda") ? "cuda" : "metal";
 }
 
-function readNumbers(bridge: Bridge, device: Handle): Float64Array {
-  const numbers = new Float64Array(deviceNumbers.length);
-  if (bridge.symbols.bm_device_numbers(device, numbers, numbers.length) !== 0) {
-    throw bridge.failure("Cannot read a device's properties");
-  }
-  return numbers;
-}
-
 function readInfo(bridge: Bridge, device: Handle, index: number, before: readonly DeviceInfo[]): DeviceInfo {
   const text = (which: (typeof deviceTexts)[number]): string =>
     readText((out, capacity) =>
       bridge.symbols.bm_device_text(device, deviceTexts.indexOf(which), out, capacity),
     );
-  const numbers = readNumbers(bridge, device);
-  const number = (which: (typeof deviceNumbers)[number]): number => numbers[deviceNumbers.indexOf(which)];
+  const number = readDeviceNumbers(bridge, device);
   const architecture = text("architecture");
   const backend = backendOf(architecture);
   const siblings = before.filter((other) => other.backend === backend).length;
