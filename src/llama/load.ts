@@ -1,6 +1,6 @@
 /** How a model is loaded: its options, what happens in which order, and who owns what came of it. */
 import { type GgufFile, openGguf } from "../gguf/index.ts";
-import { Device } from "../runtime/index.ts";
+import { Device, type DeviceInfo } from "../runtime/index.ts";
 import { kernelsOf } from "../tensor/index.ts";
 import { type Tokenizer, tokenizerFromMetadata } from "../text/index.ts";
 import { checkKvType, type KvType, layoutCache } from "./cache.ts";
@@ -120,10 +120,7 @@ export async function loadModel(path: string, options: LoadOptions): Promise<Loa
   await begin("opening the device", 0.1);
   using owned = new DisposableStack();
   const device = typeof options.device === "object" ? options.device : owned.use(Device.open(options.device));
-  const tokensInFlight = options.tokensInFlight ?? (device.info.serialLanes ? 0 : DEFAULT_TOKENS_IN_FLIGHT);
-  const modelOptions = { ...resolved, tokensInFlight };
-  if (options.batchSize === undefined && !device.info.serialLanes)
-    modelOptions.batchSize = Math.min(LARGE_BATCH_SIZE, resolved.contextLength * resolved.maxSequences);
+  const modelOptions = resolveForDevice(options, resolved, device.info);
   await begin("placing the weights", PLACING_BEGINS);
   const parts: ModelParts = {
     config: file.config,
@@ -168,11 +165,14 @@ async function beginKernels(device: Device, graphs: ModelGraphs): Promise<void> 
   } catch {}
 }
 
-/** The options that do not depend on the device, with defaults filled in. @throws {RangeError} if one is out of range */
-export function resolveOptions(
-  options: LoadOptions,
-  config: LlamaConfig,
-): Omit<ModelOptions, "tokensInFlight"> {
+type ResolvedOptions = Omit<ModelOptions, "tokensInFlight">;
+
+/**
+ * The options as far as they need no device, checked, with the defaults of one that is the CPU.
+ *
+ * @throws {RangeError} if one is out of range
+ */
+export function resolveOptions(options: LoadOptions, config: LlamaConfig): ResolvedOptions {
   const {
     contextLength = Math.min(config.contextLength, DEFAULT_CONTEXT_LENGTH),
     batchSize = DEFAULT_BATCH_SIZE,
@@ -192,13 +192,30 @@ export function resolveOptions(
     );
   }
   checkKvType(kvType, config);
-  // A batch larger than the whole cache would never be full.
   return {
     contextLength,
-    batchSize: Math.min(batchSize, contextLength * maxSequences),
+    batchSize: fullBatch(batchSize, contextLength, maxSequences),
     maxSequences,
     kvType,
   };
+}
+
+/** All options: what `resolveOptions` has found, with the defaults that depend on the device. */
+function resolveForDevice(
+  options: LoadOptions,
+  resolved: ResolvedOptions,
+  { serialLanes }: DeviceInfo,
+): ModelOptions {
+  const { contextLength, maxSequences } = resolved;
+  const { tokensInFlight = serialLanes ? 0 : DEFAULT_TOKENS_IN_FLIGHT } = options;
+  const isLarge = options.batchSize === undefined && !serialLanes;
+  const batchSize = isLarge ? fullBatch(LARGE_BATCH_SIZE, contextLength, maxSequences) : resolved.batchSize;
+  return { ...resolved, batchSize, tokensInFlight };
+}
+
+/** A batch larger than the whole cache would never be full. */
+function fullBatch(batchSize: number, contextLength: number, maxSequences: number): number {
+  return Math.min(batchSize, contextLength * maxSequences);
 }
 
 function checkCount(name: string, value: number, most: number, why: string): void {
