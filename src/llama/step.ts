@@ -35,9 +35,10 @@ export class Step {
     this.#positions = plan.u32("positions");
     this.#sequences = plan.u32("sequences");
     this.#slots = plan.u32("slots");
-    const chooses = canChoose && choosesTokens(limits);
-    this.#logitRows = picksRows(limits) || chooses ? plan.u32("wanted") : undefined;
-    this.#choice = chooses ? { words: plan.u32("choices"), places: plan.u32("places") } : undefined;
+    this.#logitRows = picksRows(limits, canChoose) ? plan.u32("wanted") : undefined;
+    this.#choice = choosesTokens(limits, canChoose)
+      ? { words: plan.u32("choices"), places: plan.u32("places") }
+      : undefined;
     this.#blockTables = plan.u32("blockTables");
     const logits = plan.f32("logits");
     const vocabulary = logits.length / limits.logitRows;
@@ -51,17 +52,10 @@ export class Step {
     let wanted = 0;
     for (let i = 0; i < rows.length; i++) {
       const { token, position, sequence, wantsLogits } = rows[i];
-      this.#tokens[i] = token;
-      this.#positions[i] = position;
-      this.#sequences[i] = sequence.index;
-      this.#slots[i] = sequence.append(token);
+      this.#putRow(i, token, position, sequence.index, sequence.append(token));
       if (wantsLogits && this.#logitRows !== undefined) this.#logitRows[wanted++] = i;
     }
-    // After all rows: a row that writes into a shared block changes the table.
-    this.#blockTables.set(this.#cache.blocks.entries);
-    this.plan.setRows("rows", rows.length);
-    if (this.#logitRows !== undefined) this.plan.setRows("wantedRows", wanted);
-    if (this.#choice !== undefined) this.plan.setRows("choiceRows", 0);
+    this.#finish(rows.length, wanted, 0);
   }
 
   /**
@@ -74,14 +68,11 @@ export class Step {
    */
   prepareChoice(sequence: Sequence, token: number, choice: Uint32Array, place: number): void {
     if (this.#choice === undefined) throw new TypeError("The step chooses no tokens");
-    this.#positions[0] = sequence.length + sequence.reserved;
-    this.#slots[0] = sequence.reserve();
-    this.#tokens[0] = token;
-    this.#sequences[0] = sequence.index;
-    this.#blockTables.set(this.#cache.blocks.entries);
+    const position = sequence.length + sequence.reserved;
+    this.#putRow(0, token, position, sequence.index, sequence.reserve());
     this.#choice.words.set(choice);
     this.#choice.places[0] = place;
-    this.plan.setRows("rows", 1).setRows("wantedRows", 0).setRows("choiceRows", 1);
+    this.#finish(1, 0, 1);
   }
 
   /** Submits what was prepared: one native call. Resolves when the logits are there. */
@@ -92,5 +83,20 @@ export class Step {
   /** The logits of the `index`th row that wanted some, valid until the next run. */
   logits(index: number): Float32Array {
     return this.#logits[index];
+  }
+
+  #putRow(row: number, token: number, position: number, sequence: number, slot: number): void {
+    this.#tokens[row] = token;
+    this.#positions[row] = position;
+    this.#sequences[row] = sequence;
+    this.#slots[row] = slot;
+  }
+
+  /** After all rows: one that writes into a shared block changes the table. */
+  #finish(rows: number, wanted: number, choices: number): void {
+    this.#blockTables.set(this.#cache.blocks.entries);
+    this.plan.setRows("rows", rows);
+    if (this.#logitRows !== undefined) this.plan.setRows("wantedRows", wanted);
+    if (this.#choice !== undefined) this.plan.setRows("choiceRows", choices);
   }
 }

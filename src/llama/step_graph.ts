@@ -44,14 +44,21 @@ export function stepSizes(batchSize: number): number[] {
   );
 }
 
-/** A step of one row needs no choice of rows, and saves the dispatch for it. */
-export function picksRows(limits: BatchLimits): boolean {
-  return limits.rows > 1;
+/**
+ * Whether a step chooses tokens: where generated ones are computed, one by one.
+ *
+ * @param canChoose Whether there is memory for tokens that the device chooses.
+ */
+export function choosesTokens(limits: BatchLimits, canChoose: boolean): boolean {
+  return canChoose && limits.rows === 1;
 }
 
-/** Tokens are chosen where generated ones are computed, one by one. */
-export function choosesTokens(limits: BatchLimits): boolean {
-  return limits.rows === 1;
+/**
+ * Whether a step picks the rows that have logits. One of a single row saves the dispatch for that, unless it chooses the
+ * token itself: then its logits may be for nobody.
+ */
+export function picksRows(limits: BatchLimits, canChoose: boolean): boolean {
+  return limits.rows > 1 || choosesTokens(limits, canChoose);
 }
 
 /** What differs from run to run. */
@@ -82,16 +89,17 @@ export function addWords(
   { sequenceCount, cache, chosen }: Pick<StepMemory, "sequenceCount" | "cache" | "chosen">,
 ): StepWords {
   const rows = graph.rows("rows", limits.rows);
-  const chooses = chosen !== undefined && choosesTokens(limits);
-  const picks = picksRows(limits) || chooses;
+  const canChoose = chosen !== undefined;
   return {
     tokens: graph.words("tokens", rows),
     positions: graph.words("positions", rows),
     sequences: graph.words("sequences", rows),
     slots: graph.words("slots", rows),
-    wanted: picks ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows)) : undefined,
+    wanted: picksRows(limits, canChoose)
+      ? graph.words("wanted", graph.rows("wantedRows", limits.logitRows))
+      : undefined,
     blockTables: graph.words("blockTables", [sequenceCount, cache.layout.blocksPerSequence]),
-    choosing: chooses ? addChoices(graph, limits) : undefined,
+    choosing: choosesTokens(limits, canChoose) ? addChoices(graph, limits) : undefined,
   };
 }
 
