@@ -103,6 +103,13 @@ export class BlockTable {
     return this.#blocks(length + count) - this.#blocks(length) + copied;
   }
 
+  /** Whether the sequence has room for another position, and its block is free. */
+  hasRoom(sequence: number): boolean {
+    return (
+      this.length(sequence) < this.options.contextLength && this.blocksNeeded(sequence, 1) <= this.freeBlocks
+    );
+  }
+
   /** Throws a ContextFullError unless the sequence has room for `count` more positions. */
   checkRoom(sequence: number, count: number): void {
     const used = this.length(sequence);

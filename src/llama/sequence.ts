@@ -99,11 +99,7 @@ export class Sequence implements Disposable {
 
   /** @internal Whether another position can be reserved. */
   get hasRoom(): boolean {
-    const { blocks } = this.#cache;
-    return (
-      blocks.length(this.index) < blocks.options.contextLength &&
-      blocks.blocksNeeded(this.index, 1) <= blocks.freeBlocks
-    );
+    return this.#cache.blocks.hasRoom(this.index);
   }
 
   /** @internal Takes the next position for a token that is not known yet, and returns its cache slot. */
