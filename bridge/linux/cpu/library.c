@@ -120,7 +120,7 @@ DriverLibrary *cpuLibraryLoadBytes(const char *bytes, size_t length, const char 
     }
     if (ok) {
       cpuFaultCatchDivisions();
-      library->base.identity = mslImageHash(slice->bytes, slice->length);
+      library->base.identity = slice->hash;
       library->base.functions = library->functions;
       library->base.implementation = library;
       return &library->base;

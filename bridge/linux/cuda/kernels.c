@@ -179,21 +179,29 @@ static bool readSlice(Kernels *kernels, const char *bytes, size_t length) {
 
 static int rank(const MslTarget *target) { return strcmp(target->name, CUDA_TARGET) == 0; }
 
+static CudaKernels *load(const MslSlice *slice, const char *name, char **message) {
+  Kernels *kernels = calloc(1, sizeof *kernels);
+  if (!kernels) {
+    *message = mslFormat("Cannot load '%s': out of memory", name);
+    return NULL;
+  }
+  kernels->base.identity = slice->hash;
+  if (readSlice(kernels, slice->bytes, slice->length)) return &kernels->base;
+  *message = mslFormat("'%s' is damaged: its slice for CUDA devices cannot be read", name);
+  cudaKernelsFree(&kernels->base);
+  return NULL;
+}
+
 CudaKernels *cudaKernelsLoadBytes(const char *bytes, size_t length, const char *name, char **message) {
   MslImage image;
   *message = mslImageRead(bytes, length, name, &image);
   const MslSlice *slice = *message ? NULL : mslImageChoose(&image, name, "a CUDA device", rank, message);
-  return slice ? cudaKernelsLoadSlice(slice->bytes, slice->length, name, message) : NULL;
+  return slice ? load(slice, name, message) : NULL;
 }
 
 CudaKernels *cudaKernelsLoadSlice(const char *bytes, size_t length, const char *name, char **message) {
-  Kernels *kernels = calloc(1, sizeof *kernels);
-  if (!kernels) return NULL;
-  kernels->base.identity = mslImageHash(bytes, length);
-  if (readSlice(kernels, bytes, length)) return &kernels->base;
-  *message = mslFormat("'%s' is damaged: its slice for CUDA devices cannot be read", name);
-  cudaKernelsFree(&kernels->base);
-  return NULL;
+  const MslSlice slice = {.bytes = bytes, .length = length, .hash = mslImageHash(bytes, length)};
+  return load(&slice, name, message);
 }
 
 CudaKernels *cudaKernelsLoadFile(const char *path, char **message) {

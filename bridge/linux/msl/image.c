@@ -92,7 +92,8 @@ char *mslImageRead(const char *bytes, size_t length, const char *name, MslImage 
     *slice = (MslSlice){.target = target && target->abi == place->abi ? target : NULL,
                         .abi = place->abi,
                         .bytes = bytes,
-                        .length = place->length};
+                        .length = place->length,
+                        .hash = place->hash};
     memcpy(slice->name, place->target, sizeof slice->name);
     bytes += aligned(place->length);
     left -= aligned(place->length);

@@ -19,6 +19,7 @@ typedef struct MslSlice {
   uint32_t abi;
   const char *bytes;
   size_t length;
+  uint64_t hash; /* of the bytes, where mslImageRead has read them */
 } MslSlice;
 
 typedef struct MslImage {
