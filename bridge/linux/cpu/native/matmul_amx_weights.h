@@ -82,8 +82,8 @@ struct MXFP4 : ShiftedWeights<::MXFP4, 8, 8> {
 
 // ---- values of runs ------------------------------------------------------------------------------------------------
 
+using ::magnitude; // of Sixteen, which are Floats here
 INLINE Eight magnitude(Eight v) { return (Eight)((EightInts)v & 0x7fffffff); }
-INLINE Sixteen magnitude(Sixteen v) { return (Sixteen)((SixteenInts)v & 0x7fffffff); }
 /** The bits of the largest: what is no number is larger than all. */
 INLINE int32_t largest_bits(Eight v) { return __builtin_reduce_max((EightInts)v); }
 INLINE int32_t largest_bits(Sixteen v) { return __builtin_reduce_max((SixteenInts)v); }

@@ -4,7 +4,7 @@
  */
 enum : uint32_t {
 #ifdef NATIVE_AMX
-  MostPieceRows = 512, // weights take long to be made, and the second cache is large
+  MostPieceRows = 512, // the second cache is large
 #else
   MostPieceRows = 264, // whole tiles of all kinds
 #endif
