@@ -5,10 +5,10 @@
  *
  * Build and run, from the root of the repository, after `make build`:
  *   clang-19 -O2 -D_GNU_SOURCE -Ibridge/linux -Itest/native test/bench/native_products.c \
- *     bridge/linux/cpu/native/levels.c build/native/$(uname -m)/[a-z]*.o -lm -lpthread -static -o /tmp/native_products
- *   /tmp/native_products [--level avx2] [--k 4096] [--megabytes 256] [--rounds 7] [q8_0 q4_k ...]
+ *     bridge/linux/cpu/native/levels.c build/native/$(uname -m)/[a-z]*.o -lm -lpthread -static -o build/native_products
+ *   build/native_products [--level avx2] [--k 4096] [--megabytes 256] [--rounds 7] [q8_0 q4_k ...]
  *
- *   /tmp/native_products --rows 512 [--n 2048] [--k 2048] [--level amx] [--rounds 7] [q8_0 q4_k ...]
+ *   build/native_products --rows 512 [--n 2048] [--k 2048] [--level amx] [--rounds 7] [q8_0 q4_k ...]
  *
  * Columns of one row: one thread with weights in its cache (a matrix of 256 KiB, again and again: the arithmetic alone, in the processor's
  * time), one thread and two with weights from memory. All types are measured in turn in every round, and the best round counts.

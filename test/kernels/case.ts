@@ -91,10 +91,7 @@ export const bfloatProductsBound: number = 8 * 2 ** -16;
 export function boundOf({ kernel, bound }: KernelCase): number {
   if (hasHalfProducts && kernel.startsWith("attention_tiled_")) return Math.max(bound, halfAttentionBound);
   if (hasHalfProducts && kernel.startsWith("matmul_"))
-    return Math.max(
-      bound,
-      /_b?f(16|32)$/.test(kernel) && kernel !== "matmul_f16" ? bfloatProductsBound : halfProductsBound,
-    );
+    return Math.max(bound, /_(bf16|f32)$/.test(kernel) ? bfloatProductsBound : halfProductsBound);
   const isRounded = hasNativeKernels && /^mat(vec|mul)_/.test(kernel) && !/_b?f(16|32)$/.test(kernel);
   return isRounded ? Math.max(bound, roundedActivationsBound) : bound;
 }

@@ -1,25 +1,16 @@
 // Devices of the CUDA driver as JavaScript sees them, over the library of test/linux/fake_cuda: no kernel runs there.
 // test/native/cuda_*.m hold what commands do.
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { commandOf, run, scriptCommand } from "../host/process.ts";
+import { built, ScratchDirectory } from "./msl_tool.ts";
 
 // Work is bounded by the tests themselves; a machine may be slow or busy.
 setDefaultTimeout(60_000);
 
 const root = join(import.meta.dirname, "../..");
-const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
-const fake = join(root, `build/linux-${machine}/fake-cuda`);
+const fake = join(built, "fake-cuda");
 /** The tests themselves may run on a GPU; these have devices of their own. */
 const cuda = { LD_LIBRARY_PATH: fake, BUN_METAL_DEVICE: "", FAKE_CUDA_DEVICES: "2" };
 
@@ -126,8 +117,8 @@ describe("CUDA devices", () => {
   });
 
   test("compile what may stand in for a shader that ships, and not the shader, when its pipeline is made", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "bun-metal-cuda-"));
-    const list = join(folder, "compiled");
+    using folder = new ScratchDirectory();
+    const list = folder.file("compiled");
     const body = `import { existsSync, readFileSync } from "node:fs";
     using device = Device.open("cuda");
     const names = ["matvec_fused_q8_0", "attention_tiled_64_f32", "embed_q8_0", "gather_rows_f32"];
@@ -139,7 +130,6 @@ describe("CUDA devices", () => {
     await new Promise((r) => setTimeout(r, 50)); // for what should not come
     console.log(JSON.stringify([wanted.filter((name) => !isThere(name)), compiled()]));`;
     const [missing, compiled] = JSON.parse(await inScript(body, { FAKE_CUDA_COMPILED: list })) as string[][];
-    rmSync(folder, { recursive: true });
     expect(missing, compiled.join()).toEqual([]);
     // Entries of shaders have a number in front. Only the one for which nothing stands in is among them.
     expect(compiled.filter((kernel) => kernel.startsWith("bm_")).join()).toMatch(/^bm_\d+_gather_rows_f32$/);
@@ -159,7 +149,7 @@ describe("CUDA devices", () => {
 });
 
 describe("native kernels of CUDA devices", () => {
-  const program = join(root, `build/linux-${machine}/native/cuda_native`);
+  const program = join(built, "native/cuda_native");
 
   for (const [name, value] of [
     ["BUN_METAL_CUDA_NATIVE", "off"],
@@ -174,36 +164,32 @@ describe("native kernels of CUDA devices", () => {
   }
 
   test("are refused where they are of another build than the library", async () => {
-    const directory = mkdtempSync(join(tmpdir(), "bun-metal-native-"));
-    try {
-      mkdirSync(join(directory, "cuda"));
-      mkdirSync(join(directory, "linux"));
-      const library = join(directory, "linux/libbun_metal.so");
-      symlinkSync(join(root, `build/linux-${machine}/metal`), join(directory, "linux/metal"));
-      copyFileSync(join(root, `build/linux-${machine}/libbun_metal.so`), library);
-      writeFileSync(join(directory, "cuda/native.kernels"), "of another build");
-      const source = `extern "C" void bun_metal_has_native_kernels() {}
-        kernel void clear(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] = 0; }`;
-      const body = `import { Device, ProgramBuilder } from ${JSON.stringify(join(root, "mod.ts"))};
-        using device = Device.open("cuda");
-        using library = device.compile(${JSON.stringify(source)}, { name: "own.metal" });
-        using pipeline = library.pipeline("clear");
-        using buffer = device.buffer(128);
-        using program = new ProgramBuilder(device)
-          .dispatch({ pipeline, buffers: [{ buffer }], threadgroups: [1], threadsPerThreadgroup: [32] })
-          .build();
-        await device.queue.submit(program).then(() => console.log("done"), (error) => console.log(error.message));`;
-      const environment = { ...cuda, BUN_METAL_LIBRARY: library };
-      const outcome = await run(scriptCommand(body), { environment });
-      expect(outcome.stdout + outcome.stderr).toContain(
-        "/cuda/native.kernels' is damaged, or of another build than this library",
-      );
-      const off = await run(scriptCommand(body), {
-        environment: { ...environment, BUN_METAL_CUDA_NATIVE: "off" },
-      });
-      expect(off.stdout + off.stderr).toBe("done\n");
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
+    using folder = new ScratchDirectory();
+    mkdirSync(folder.file("cuda"));
+    mkdirSync(folder.file("linux"));
+    const library = folder.file("linux/libbun_metal.so");
+    symlinkSync(join(built, "metal"), folder.file("linux/metal"));
+    copyFileSync(join(built, "libbun_metal.so"), library);
+    writeFileSync(folder.file("cuda/native.kernels"), "of another build");
+    const source = `extern "C" void bun_metal_has_native_kernels() {}
+      kernel void clear(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] = 0; }`;
+    const body = `import { Device, ProgramBuilder } from ${JSON.stringify(join(root, "mod.ts"))};
+      using device = Device.open("cuda");
+      using library = device.compile(${JSON.stringify(source)}, { name: "own.metal" });
+      using pipeline = library.pipeline("clear");
+      using buffer = device.buffer(128);
+      using program = new ProgramBuilder(device)
+        .dispatch({ pipeline, buffers: [{ buffer }], threadgroups: [1], threadsPerThreadgroup: [32] })
+        .build();
+      await device.queue.submit(program).then(() => console.log("done"), (error) => console.log(error.message));`;
+    const environment = { ...cuda, BUN_METAL_LIBRARY: library };
+    const outcome = await run(scriptCommand(body), { environment });
+    expect(outcome.stdout + outcome.stderr).toContain(
+      "/cuda/native.kernels' is damaged, or of another build than this library",
+    );
+    const off = await run(scriptCommand(body), {
+      environment: { ...environment, BUN_METAL_CUDA_NATIVE: "off" },
+    });
+    expect(off.stdout + off.stderr).toBe("done\n");
   });
 });
