@@ -1,5 +1,8 @@
 /** The processes of a run: each one ends with it, whatever ends it. */
 
+/** The status of a program that Ctrl-C ended. */
+export const INTERRUPTED = 130;
+
 /** A run was ended before its time, by Ctrl-C. */
 export class Interrupted extends Error {
   override readonly name = "Interrupted";

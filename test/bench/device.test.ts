@@ -79,6 +79,19 @@ test("words that are unknown are told", () => {
   }
 });
 
+test("other programs tell what is unknown, too", () => {
+  for (const [program, word] of [
+    ["load", "--models=9b"],
+    ["device/profile", "--model=9b"],
+    ["products", "9b"],
+  ] as const) {
+    const file = join(import.meta.dirname, `${program}.ts`);
+    const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "run", file, word]);
+    expect([exitCode, stdout.toString()]).toEqual([2, ""]);
+    expect(stderr.toString()).toMatch(/^(load|profile|products): .*9b.*\n$/);
+  }
+});
+
 test("a trend is a line through the later samples", () => {
   const samples = Array.from({ length: 20 }, (_, i) => ({ seconds: 3 * i, value: i < 5 ? 0 : 100 + 2 * i }));
   expect(trendOf(samples)?.slope).toBeCloseTo(40, 9); // 2 in 3 seconds

@@ -4,7 +4,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Device, type DeviceInfo } from "../../mod.ts";
-import { ChildError, Children, Interrupted } from "./children.ts";
+import { ChildError, Children, INTERRUPTED, Interrupted } from "./children.ts";
 import { cardIndex, describeCard } from "./device/card.ts";
 import type { Flatness, FlatnessTask } from "./device/flatness.ts";
 import { type DeviceOptions, deviceHelp, readDeviceOptions } from "./device/options.ts";
@@ -24,7 +24,6 @@ const LOADS = 2;
 const GRACE_SECONDS = 60;
 /** With fewer seconds than that no part is begun. */
 const LEAST_SECONDS = 2;
-const INTERRUPTED = 130;
 
 /** One run: what it has found so far, and the files that it has made. */
 class DeviceRun {

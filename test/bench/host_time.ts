@@ -5,11 +5,10 @@
 // `make test-artifacts` builds that library. Printed are medians, the least and the most. With a step time, in
 // microseconds, whoever waits for a step waits so long: threads sleep as they would beside a GPU.
 import { readdirSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Llama } from "../../mod.ts";
-import { modelFile } from "./model_files.ts";
+import { benchDirectory, modelFile } from "./model_files.ts";
 import { summarise } from "./statistics.ts";
 
 const { values } = parseArgs({
@@ -53,7 +52,7 @@ function spent(): Map<string, number> {
 }
 
 const shape = { dim: 256, layers, heads: 4, kvHeads: 1, headLength: 64, hidden: 512, vocabulary: 512 };
-const path = modelFile({ name: `host-${layers}`, shape, type: "Q8_0" }, tmpdir(), console.error);
+const path = modelFile({ name: `host-${layers}`, shape, type: "Q8_0" }, benchDirectory, console.error);
 using llama = await Llama.load(path, { device: "cuda", tokensInFlight: Number(values["in-flight"]) });
 fake.fakeSpent(0);
 const script: number[] = [];

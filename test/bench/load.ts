@@ -1,15 +1,13 @@
 // How long the parts of loading a model take, from the page cache:
 //   bun run test/bench/load.ts [--device cuda] [--models 1.1b-q8_0] [--rounds 5]
 // The first load of the process is told apart: it opens the device, and compiles what no cache of the driver's has.
-import { closeSync, openSync, readSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Llama, type LoadProgress } from "../../mod.ts";
-import { modelFile } from "./model_files.ts";
-import { benchModels } from "./models.ts";
+import { benchDirectory, modelFile, readAll } from "./model_files.ts";
+import type { BenchModel } from "./models.ts";
+import { chooseModel, OptionError } from "./options.ts";
 import { summarise } from "./statistics.ts";
 
-const directory = join(import.meta.dirname, "../../build/bench");
 const { values } = parseArgs({
   options: {
     device: { type: "string", default: "auto" },
@@ -17,17 +15,27 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
   },
 });
-const names = values.models.split(",");
 const stages = [
   "reading the file",
   "opening the device",
   "placing the weights",
   "preparing kernels",
 ] as const;
-console.log(`| model | load | ${stages.join(" | ")} | first token | GB/s of the weights |`);
-console.log(`| --- | ${"--- | ".repeat(stages.length + 3)}`);
-for (const model of benchModels.filter(({ name }) => names.includes(name))) {
-  const path = modelFile(model, directory, console.error);
+
+try {
+  const models = values.models.split(",").map((word) => chooseModel("models", word));
+  console.log(`| model | load | ${stages.join(" | ")} | first token | GB/s of the weights |`);
+  console.log(`| --- | ${"--- | ".repeat(stages.length + 3)}`);
+  for (const model of models) await measure(model);
+} catch (error) {
+  if (!(error instanceof OptionError)) throw error;
+  console.error(`load: ${error.message}`);
+  process.exitCode = 2;
+}
+
+/** A line for the first load, and one for the others. */
+async function measure(model: BenchModel): Promise<void> {
+  const path = modelFile(model, benchDirectory, console.error);
   readAll(path);
   const rounds: number[][] = [];
   for (let round = 0; round <= Number(values.rounds); round++) {
@@ -55,12 +63,4 @@ for (const model of benchModels.filter(({ name }) => names.includes(name))) {
 
 function print(name: string, figures: readonly number[]): void {
   console.log(`| ${[name, ...figures.map((v) => v.toFixed(1))].join(" | ")} |`);
-}
-
-/** Brings the file into the page cache. */
-function readAll(path: string): void {
-  const file = openSync(path, "r");
-  const buffer = new Uint8Array(1 << 24);
-  while (readSync(file, buffer) > 0);
-  closeSync(file);
 }

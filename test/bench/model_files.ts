@@ -7,6 +7,7 @@ import {
   existsSync,
   mkdirSync,
   openSync,
+  readSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -20,6 +21,9 @@ import { f32, type WritableValue, writeGguf } from "../reference/gguf_writer.ts"
 import { type BenchModel, tensorsOf } from "./models.ts";
 import { fillRandom, isRandomType, type RandomType, RandomWords } from "./random_weights.ts";
 
+/** Where models and programs that are made for a run are kept for the next. */
+export const benchDirectory: string = join(import.meta.dirname, "../../build/bench");
+
 /** Positions that a model says it was trained for. */
 const CONTEXT = 16384;
 const SEED = 20240607;
@@ -29,6 +33,8 @@ const VERSION = 2;
 const TILE_BYTES = 1 << 25;
 /** A small file has tiles of this part of it. */
 const SMALL_FILE_TILES = 8;
+/** Of a file, read at once. */
+const PIECE_BYTES = 1 << 22;
 /** That a file system has left over besides a file. */
 const SPARE_BYTES = 1 << 28;
 export const BOS = 1;
@@ -112,6 +118,17 @@ export function modelFile(
     rmSync(temporary, { force: true });
   }
   return path;
+}
+
+/** Brings a file into the page cache. */
+export function readAll(path: string): void {
+  const file = openSync(path, "r");
+  const piece = new Uint8Array(PIECE_BYTES);
+  try {
+    while (readSync(file, piece, 0, piece.length, null) > 0);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Random rows by type and length, made when first asked for. */

@@ -1,5 +1,5 @@
 /** The models that are measured: real shapes and types. What their files hold is in model_files.ts. */
-import { type GgmlType, type GgufTensor, ggmlLayout } from "../../src/gguf/index.ts";
+import { type GgmlType, type GgufTensor, planGguf } from "../../src/gguf/index.ts";
 import { chooseType, type QuantizeType } from "../../src/quantize/mix.ts";
 
 /** What decides how much there is to compute and to read. */
@@ -20,45 +20,45 @@ export type BenchModel = {
   readonly type: QuantizeType;
 };
 
-/** TinyLlama 1.1B. */
-const large: Shape = {
-  dim: 2048,
-  layers: 22,
-  heads: 32,
-  kvHeads: 4,
-  headLength: 64,
-  hidden: 5632,
-  vocabulary: 32000,
-};
-const small: Shape = {
-  dim: 768,
-  layers: 12,
-  heads: 12,
-  kvHeads: 12,
-  headLength: 64,
-  hidden: 2048,
-  vocabulary: 32000,
-};
-
-/** Llama 3 8B. */
-const largest: Shape = {
-  dim: 4096,
-  layers: 32,
-  heads: 32,
-  kvHeads: 8,
-  headLength: 128,
-  hidden: 14336,
-  vocabulary: 128256,
+/** By size: 1.1b is that of TinyLlama, 8b that of Llama 3. */
+export const shapes: Readonly<Record<"110m" | "1.1b" | "8b", Shape>> = {
+  "110m": {
+    dim: 768,
+    layers: 12,
+    heads: 12,
+    kvHeads: 12,
+    headLength: 64,
+    hidden: 2048,
+    vocabulary: 32000,
+  },
+  "1.1b": {
+    dim: 2048,
+    layers: 22,
+    heads: 32,
+    kvHeads: 4,
+    headLength: 64,
+    hidden: 5632,
+    vocabulary: 32000,
+  },
+  "8b": {
+    dim: 4096,
+    layers: 32,
+    heads: 32,
+    kvHeads: 8,
+    headLength: 128,
+    hidden: 14336,
+    vocabulary: 128256,
+  },
 };
 
 /** All that can be measured beside llama.cpp, in the order in which they are. */
 export const benchModels: readonly BenchModel[] = [
-  { name: "110m-f16", shape: small, type: "F16" },
-  { name: "110m-q8_0", shape: small, type: "Q8_0" },
-  { name: "1.1b-q8_0", shape: large, type: "Q8_0" },
-  { name: "1.1b-q4_0", shape: large, type: "Q4_0" },
-  { name: "1.1b-q4_k_m", shape: large, type: "Q4_K_M" },
-  { name: "1.1b-q6_k", shape: large, type: "Q6_K" },
+  { name: "110m-f16", shape: shapes["110m"], type: "F16" },
+  { name: "110m-q8_0", shape: shapes["110m"], type: "Q8_0" },
+  { name: "1.1b-q8_0", shape: shapes["1.1b"], type: "Q8_0" },
+  { name: "1.1b-q4_0", shape: shapes["1.1b"], type: "Q4_0" },
+  { name: "1.1b-q4_k_m", shape: shapes["1.1b"], type: "Q4_K_M" },
+  { name: "1.1b-q6_k", shape: shapes["1.1b"], type: "Q6_K" },
 ];
 
 /** Small enough to try the programs themselves with. */
@@ -72,8 +72,8 @@ const deviceTypes = ["F16", "Q8_0", "Q4_0", "Q4_K_M"] as const;
 
 /** Those that are measured on a device alone. */
 export const deviceModels: readonly BenchModel[] = [
-  ...deviceTypes.map((type) => ({ name: `1.1b-${type.toLowerCase()}`, shape: large, type })),
-  ...deviceTypes.map((type) => ({ name: `8b-${type.toLowerCase()}`, shape: largest, type })),
+  ...deviceTypes.map((type) => ({ name: `1.1b-${type.toLowerCase()}`, shape: shapes["1.1b"], type })),
+  ...deviceTypes.map((type) => ({ name: `8b-${type.toLowerCase()}`, shape: shapes["8b"], type })),
 ];
 
 /** All there are. */
@@ -82,6 +82,11 @@ export const knownModels: readonly BenchModel[] = [
   ...deviceModels.filter(({ name }) => !benchModels.some((other) => other.name === name)),
   tinyModel,
 ];
+
+/** The one of this name, if there is one. */
+export function knownModel(name: string): BenchModel | undefined {
+  return knownModels.find((model) => model.name === name);
+}
 
 /** Tensors of a model without their places: names, shapes and types. */
 export function tensorsOf({ shape, type }: BenchModel): { name: string; shape: number[]; type: GgmlType }[] {
@@ -121,13 +126,14 @@ export function tensorsOf({ shape, type }: BenchModel): { name: string; shape: n
  */
 export function bytesPerToken(model: BenchModel, depth: number): number {
   const { layers, kvHeads, headLength } = model.shape;
-  const weights = tensorsOf(model)
-    .filter(({ name }) => name !== "token_embd.weight")
-    .reduce((sum, { shape, type }) => sum + byteLength(shape, type), 0);
+  const weights = planGguf([], tensorsOf(model), 1)
+    .tensors.filter(({ name }) => name !== "token_embd.weight")
+    .reduce((sum, { byteLength }) => sum + byteLength, 0);
   return weights + depth * layers * kvHeads * headLength * 2 * 2;
 }
 
-function byteLength(shape: readonly number[], type: GgmlType): number {
-  const { blockSize, blockBytes } = ggmlLayout(type);
-  return (shape.reduce((product, length) => product * length, 1) / blockSize) * blockBytes;
+/** Multiplications and additions with the weights of the layers, for a row. */
+export function operationsPerRow(model: BenchModel): number {
+  const matrices = tensorsOf(model).filter(({ name, shape }) => name.startsWith("blk.") && shape.length > 1);
+  return matrices.reduce((sum, { shape: [columns, rows] }) => sum + 2 * columns * rows, 0);
 }

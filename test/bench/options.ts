@@ -1,5 +1,6 @@
-/** The options of `make bench`. */
+/** The options of `make bench`, and what all programs that measure say of theirs. */
 import { parseArgs } from "node:util";
+import { type BenchModel, knownModel, knownModels } from "./models.ts";
 
 /** What can be measured: this library beside llama.cpp, the small model that the repository carries, and the layers. */
 export const parts = ["llama.cpp", "small", "layers"] as const;
@@ -85,8 +86,7 @@ export function readOptions(
   const instructions = values.instructions;
   if (instructions !== undefined && !isInstructionSet(instructions))
     throw unknown("instructions", instructions, Object.keys(instructionSets));
-  const flash = values["flash-attention"];
-  if (!["on", "off", "auto"].includes(flash)) throw unknown("flash-attention", flash, ["on", "off", "auto"]);
+  const flash = choose("flash-attention", values["flash-attention"], ["on", "off", "auto"]);
   const quick = values.quick;
   return {
     only: list("only", values.only, parts) ?? usual,
@@ -125,10 +125,36 @@ function parse(words: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    // Of what parseArgs says, the first sentence is about the option; the rest is about writing such programs.
-    const message = error instanceof Error ? error.message : String(error);
-    throw new OptionError(`${message.split(". ")[0]}; --help lists the options`);
+    throw optionError(error);
   }
+}
+
+/** What parseArgs says, of which the first sentence is about the option; the rest is about writing such programs. */
+export function optionError(error: unknown): OptionError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new OptionError(`${message.split(/\.\s/)[0]}; --help lists the options`);
+}
+
+/**
+ * The one of the known names that a word is.
+ *
+ * @throws {OptionError} If it is none of them
+ */
+export function choose<Name extends string>(option: string, word: string, known: readonly Name[]): Name {
+  const name = known.find((candidate) => candidate === word.trim());
+  if (name === undefined) throw unknown(option, word, known);
+  return name;
+}
+
+/** The model of a name. @throws {OptionError} If there is none */
+export function chooseModel(option: string, word: string): BenchModel {
+  const model = knownModel(word.trim());
+  if (model !== undefined) return model;
+  throw unknown(
+    option,
+    word,
+    knownModels.map(({ name }) => name),
+  );
 }
 
 function isInstructionSet(name: string): name is InstructionSet {
@@ -141,11 +167,7 @@ function list<Name extends string>(
   known: readonly Name[],
 ): Name[] | undefined {
   if (text === undefined) return undefined;
-  const names = text.split(",").map((word) => {
-    const name = known.find((candidate) => candidate === word.trim());
-    if (name === undefined) throw unknown(option, word, known);
-    return name;
-  });
+  const names = text.split(",").map((word) => choose(option, word, known));
   return known.filter((name) => names.includes(name));
 }
 

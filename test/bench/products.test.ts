@@ -3,7 +3,8 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { Device } from "../../mod.ts";
 import { copySpeed } from "./copy.ts";
-import { CaseError, forms, readCases } from "./product_cases.ts";
+import { OptionError } from "./options.ts";
+import { forms, readCases } from "./product_cases.ts";
 import { measureProduct } from "./product_speed.ts";
 
 const QUICK = { chained: true, rotationBytes: 2 ** 18, rounds: 1, milliseconds: 1, count: 3 } as const;
@@ -31,10 +32,10 @@ describe("cases", () => {
     );
   });
   test("words that are unknown are told", () => {
-    expect(() => readCases({ types: "q9", shapes: "8b", rows: "1" })).toThrow(CaseError);
-    expect(() => readCases({ types: "f16", shapes: "8x", rows: "1" })).toThrow(CaseError);
-    expect(() => readCases({ types: "f16", shapes: "8b", rows: "1.5" })).toThrow(CaseError);
-    expect(() => readCases({ types: "f16", shapes: "8b", rows: "1", forms: "round" })).toThrow(CaseError);
+    expect(() => readCases({ types: "q9", shapes: "8b", rows: "1" })).toThrow(OptionError);
+    expect(() => readCases({ types: "f16", shapes: "8x", rows: "1" })).toThrow(OptionError);
+    expect(() => readCases({ types: "f16", shapes: "8b", rows: "1.5" })).toThrow(OptionError);
+    expect(() => readCases({ types: "f16", shapes: "8b", rows: "1", forms: "round" })).toThrow(OptionError);
   });
 });
 

@@ -3,9 +3,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { ChildError, Children, Interrupted } from "./children.ts";
+import { ChildError, Children, INTERRUPTED, Interrupted } from "./children.ts";
+import { COPY_BYTES } from "./copy.ts";
 import { describeCommit } from "./machine.ts";
-import { CaseError, forms, type ProductCase, readCases } from "./product_cases.ts";
+import { OptionError, optionError } from "./options.ts";
+import { forms, type ProductCase, readCases } from "./product_cases.ts";
 import type { ProductLine, ProductTask } from "./product_child.ts";
 import { ROTATION_BYTES } from "./product_programs.ts";
 import type { ProductFigure } from "./product_speed.ts";
@@ -18,7 +20,6 @@ const GRACE_SECONDS = 30;
 const SHADER_ROUNDS = 3;
 /** Activations may be rounded to eight bits; what is further off was not computed right. */
 const MOST_ERROR = 0.02;
-const INTERRUPTED = 130;
 
 const help = `bun run test/bench/products.ts: how fast the kernels of products are, and what the shaders alone take
 
@@ -45,27 +46,35 @@ type Side = {
   readonly errors: string[];
 };
 
+function parse() {
+  try {
+    return parseArgs({
+      options: {
+        device: { type: "string", default: "auto" },
+        types: { type: "string", default: "f16,q8_0,q4_0,q4_k,q6_k" },
+        shapes: { type: "string", default: "1.1b,8b" },
+        rows: { type: "string", default: "1" },
+        forms: { type: "string" },
+        "side-by-side": { type: "boolean", default: false },
+        "same-weights": { type: "boolean", default: false },
+        rounds: { type: "string", default: "5" },
+        milliseconds: { type: "string", default: "20" },
+        "copy-bytes": { type: "string", default: String(COPY_BYTES) },
+        "without-shaders": { type: "boolean", default: false },
+        budget: { type: "string", default: "120" },
+        json: { type: "string" },
+        help: { type: "boolean", default: false },
+      },
+    }).values;
+  } catch (error) {
+    throw optionError(error);
+  }
+}
+
 function readWords() {
-  const { values } = parseArgs({
-    options: {
-      device: { type: "string", default: "auto" },
-      types: { type: "string", default: "f16,q8_0,q4_0,q4_k,q6_k" },
-      shapes: { type: "string", default: "1.1b,8b" },
-      rows: { type: "string", default: "1" },
-      forms: { type: "string" },
-      "side-by-side": { type: "boolean", default: false },
-      "same-weights": { type: "boolean", default: false },
-      rounds: { type: "string", default: "5" },
-      milliseconds: { type: "string", default: "20" },
-      "copy-bytes": { type: "string", default: String(2 ** 28) },
-      "without-shaders": { type: "boolean", default: false },
-      budget: { type: "string", default: "120" },
-      json: { type: "string" },
-      help: { type: "boolean", default: false },
-    },
-  });
+  const values = parse();
   for (const option of ["rounds", "milliseconds", "copy-bytes", "budget"] as const)
-    if (!(Number(values[option]) > 0)) throw new CaseError(`--${option} takes a number above 0`);
+    if (!(Number(values[option]) > 0)) throw new OptionError(`--${option} takes a number above 0`);
   return values;
 }
 
@@ -93,7 +102,7 @@ async function main(): Promise<void> {
   const shaders = values["without-shaders"] ? undefined : emptySide(cases);
   const measure = (side: Side, rounds: number, environment: Record<string, string>, prefix: string) => {
     const { device, "copy-bytes": copyBytes } = values;
-    const task = { device, cases, options: { ...options, rounds }, copyBytes: Number(copyBytes), budget: 0 };
+    const task = { device, cases, options: { ...options, rounds }, copyBytes: Number(copyBytes) };
     return measureSide(children, side, task, end, environment, (line) => {
       console.log(`${prefix}${line}`);
       // A run that is cut off has what there was.
@@ -121,7 +130,7 @@ function emptySide(cases: readonly ProductCase[]): Side {
 async function measureSide(
   children: Children,
   side: Side,
-  task: ProductTask,
+  task: Omit<ProductTask, "budget">,
   end: number,
   environment: Record<string, string>,
   log: (line: string) => void,
@@ -210,8 +219,8 @@ function digits(value: number): string {
 try {
   await main();
 } catch (error) {
-  if (error instanceof CaseError || (error instanceof TypeError && error.message.includes("option"))) {
-    console.error(`products: ${error.message.split("\n")[0]}`);
+  if (error instanceof OptionError) {
+    console.error(`products: ${error.message}`);
     process.exitCode = 2;
   } else if (error instanceof Interrupted) process.exitCode = INTERRUPTED;
   else throw error;

@@ -1,8 +1,7 @@
 /** The comparison with llama.cpp: who runs when. Each figure of each round comes from a process of its own. */
-import { closeSync, openSync, readSync } from "node:fs";
 import { cpus } from "node:os";
 import { ChildError, type Children } from "./children.ts";
-import { BOS } from "./model_files.ts";
+import { BOS, readAll } from "./model_files.ts";
 import type { BenchModel } from "./models.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Side } from "./sides.ts";
@@ -53,7 +52,6 @@ const BESIDES_SECONDS = 120;
 const CHOICE_ROUNDS = 2;
 /** The system counts in hundredths of a second. */
 const BUSY_MILLISECONDS = 500;
-const WARM_PIECE = new Uint8Array(1 << 22);
 
 /** Measures a model on both sides, round by round. A side that fails is noted, and the others go on. */
 export async function compareModel(
@@ -177,16 +175,6 @@ async function measureBusy(): Promise<number> {
 async function measureBandwidth(options: BenchOptions, tools: Tools): Promise<Bandwidth> {
   const command = [tools.bandwidth, String(options.threads)];
   return (await tools.children.run("bandwidth", command, BESIDES_SECONDS)) as Bandwidth;
-}
-
-/** Brings a file into the page cache. */
-function readAll(path: string): void {
-  const file = openSync(path, "r");
-  try {
-    while (readSync(file, WARM_PIECE, 0, WARM_PIECE.length, null) > 0);
-  } finally {
-    closeSync(file);
-  }
 }
 
 function progress(

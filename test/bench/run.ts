@@ -3,10 +3,10 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { arch, availableParallelism, platform } from "node:os";
 import { join, resolve } from "node:path";
-import { ChildError, Children, Interrupted } from "./children.ts";
+import { ChildError, Children, INTERRUPTED, Interrupted } from "./children.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { table } from "./measure.ts";
-import { modelFile } from "./model_files.ts";
+import { benchDirectory, modelFile } from "./model_files.ts";
 import { type BenchModel, benchModels } from "./models.ts";
 import { type BenchOptions, help, OptionError, type Part, readOptions, usualParts } from "./options.ts";
 import type { OwnFigures, OwnTask } from "./own.ts";
@@ -15,9 +15,6 @@ import { type Comparison, compareModel } from "./rounds.ts";
 import { openSides, ourEnvironment } from "./sides.ts";
 
 const root = join(import.meta.dirname, "../..");
-/** Models and programs that are made for a run, kept for the next. */
-const directory = join(root, "build/bench");
-const INTERRUPTED = 130;
 /** A round of the small model and the layers takes seconds; one that takes so many hangs. */
 const OWN_SECONDS = 300;
 const names = benchModels.map(({ name }) => name);
@@ -45,13 +42,13 @@ async function measure(options: BenchOptions): Promise<void> {
 }
 
 async function compare(options: BenchOptions, children: Children): Promise<void> {
-  const sides = await openSides(options, directory);
+  const sides = await openSides(options, benchDirectory);
   const tools = { children, bandwidth: program("bandwidth"), log: console.log };
   const models = benchModels.filter(({ name }) => options.models?.includes(name) ?? true);
   const comparison: Comparison = { runs: [], choices: [], failures: [] };
   try {
     for (const model of models) {
-      const file = modelFile(model, directory, console.log);
+      const file = modelFile(model, benchDirectory, console.log);
       // A signal that came meanwhile is heard here.
       await new Promise((resolve) => setImmediate(resolve));
       children.check();
@@ -87,7 +84,7 @@ async function measureOwn(parts: readonly Part[], options: BenchOptions, childre
 }
 
 function program(name: string): string {
-  const path = join(directory, name);
+  const path = join(benchDirectory, name);
   if (!existsSync(path)) throw new OptionError(`There is no ${path}: make bench compiles it`);
   return path;
 }

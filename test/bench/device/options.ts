@@ -1,8 +1,9 @@
 /** The options of test/bench/device.ts. */
-import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { COPY_BYTES } from "../copy.ts";
+import { benchDirectory } from "../model_files.ts";
 import { type BenchModel, deviceModels, knownModels } from "../models.ts";
-import { OptionError } from "../options.ts";
+import { choose, chooseModel, OptionError, optionError } from "../options.ts";
 
 /** What can be measured. */
 export const deviceParts = ["models", "product", "torch", "memory"] as const;
@@ -33,7 +34,6 @@ export type DeviceOptions = {
 };
 
 const modelNames = knownModels.map(({ name }) => name);
-const directory = join(import.meta.dirname, "../../../build/bench");
 
 /** Text of `--help`. */
 export const deviceHelp: string = `bun run test/bench/device.ts: how fast models run on one device, beside what it copies and what PyTorch reaches on it
@@ -73,10 +73,7 @@ export function readDeviceOptions(words: readonly string[]): DeviceOptions | und
   return {
     device: values.device,
     parts: values.parts.split(",").map((word) => choose("parts", word, deviceParts)),
-    models: values.models.split(",").map((word) => {
-      const name = choose("models", word, modelNames);
-      return knownModels[modelNames.indexOf(name)];
-    }),
+    models: values.models.split(",").map((word) => chooseModel("models", word)),
     directories: values.directory.split(","),
     keep: values.keep,
     prompts: list("prompts"),
@@ -104,7 +101,7 @@ function parse(words: readonly string[]) {
         device: { type: "string", default: "auto" },
         parts: { type: "string", default: "models,product,torch" },
         models: { type: "string", default: deviceModels.map(({ name }) => name).join(",") },
-        directory: { type: "string", default: directory },
+        directory: { type: "string", default: benchDirectory },
         keep: { type: "boolean", default: false },
         prompts: { type: "string", default: "512,4096" },
         depths: { type: "string", default: "128,2048,8192" },
@@ -113,7 +110,7 @@ function parse(words: readonly string[]) {
         "batch-size": { type: "string", default: "512" },
         "in-flight": { type: "string" },
         minutes: { type: "string", default: "10" },
-        "copy-bytes": { type: "string", default: String(2 ** 28) },
+        "copy-bytes": { type: "string", default: String(COPY_BYTES) },
         "product-counts": { type: "string", default: "100,1000" },
         python: { type: "string", default: "python3" },
         budget: { type: "string", default: "240" },
@@ -123,8 +120,7 @@ function parse(words: readonly string[]) {
       },
     }).values;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    throw new OptionError(`${message.split(/[.\n]/)[0]}; --help lists the options`);
+    throw optionError(error);
   }
 }
 
@@ -134,10 +130,4 @@ function number(option: string, text: string, least: number, isWhole = true): nu
   throw new OptionError(
     `--${option} takes ${isWhole ? "whole " : ""}numbers from ${least} on, not "${text}"`,
   );
-}
-
-function choose<Name extends string>(option: string, text: string, names: readonly Name[]): Name {
-  const name = names.find((one) => one === text.trim());
-  if (name !== undefined) return name;
-  throw new OptionError(`--${option} knows ${names.join(", ")}, not "${text}"`);
 }

@@ -3,11 +3,10 @@
 //     [--directory build/bench] [--device cuda] [--ncu ncu]
 // With --prompt it is the prompt that is profiled. ncu runs each kernel alone and with cold caches, so
 // times are longer than within a graph, and what overlaps there is counted in full.
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Llama } from "../../../mod.ts";
-import { modelFile } from "../model_files.ts";
-import { knownModels } from "../models.ts";
+import { benchDirectory, modelFile } from "../model_files.ts";
+import { chooseModel, OptionError } from "../options.ts";
 import { generate, promptOf } from "./generation.ts";
 import { kernelTimes, profileTable } from "./profile_rows.ts";
 
@@ -26,7 +25,13 @@ const DURATION = "gpu__time_duration.sum";
 
 if (import.meta.main) {
   if (process.argv[2]?.startsWith("{")) await runProfiled(JSON.parse(process.argv[2]) as ProfileTask);
-  else process.exitCode = await profile();
+  else process.exitCode = await profile().catch(refuse);
+}
+
+function refuse(error: unknown): number {
+  if (!(error instanceof OptionError)) throw error;
+  console.error(`profile: ${error.message}`);
+  return 2;
 }
 
 /** Starts itself under ncu, and adds up what that says. Returns the status to exit with. */
@@ -38,15 +43,11 @@ async function profile(): Promise<number> {
       depth: { type: "string", default: "128" },
       tokens: { type: "string", default: "2" },
       prompt: { type: "string" },
-      directory: { type: "string", default: join(import.meta.dirname, "../../../build/bench") },
+      directory: { type: "string", default: benchDirectory },
       ncu: { type: "string", default: "ncu" },
     },
   });
-  const model = knownModels.find(({ name }) => name === values.model);
-  if (model === undefined) {
-    console.error(`profile: --model knows ${knownModels.map(({ name }) => name).join(", ")}`);
-    return 2;
-  }
+  const model = chooseModel("model", values.model);
   if (Bun.which(values.ncu) === null) {
     console.error(`profile: there is no ${values.ncu}, which comes with Nsight Compute`);
     return 1;

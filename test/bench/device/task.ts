@@ -15,7 +15,7 @@ export type ModelTask = {
   readonly tokensInFlight: number | undefined;
   /** Seconds: what is not begun by then is left out. */
   readonly budget: number;
-  readonly copyBytes: number | undefined;
+  readonly copyBytes: number;
 };
 
 /** Microseconds for a token of generation. */
