@@ -55,7 +55,7 @@ export async function measureFlatness(task: FlatnessTask, log: (line: string) =>
     device,
     kvType: "f16",
     contextLength: CONTEXT,
-    ...(tokensInFlight === undefined ? {} : { tokensInFlight }),
+    tokensInFlight,
   });
   const prompt = promptOf(llama, PROMPT);
   const start = performance.now();
@@ -79,9 +79,8 @@ export async function measureFlatness(task: FlatnessTask, log: (line: string) =>
   while (performance.now() < end) {
     // A new sequence each time: what opening and closing one leaves behind would show.
     using sequence = llama.sequence();
-    const count = Math.min(TOKENS, llama.contextLength - PROMPT);
-    await generate(llama, sequence, prompt, count);
-    tokens += count;
+    await generate(llama, sequence, prompt, TOKENS);
+    tokens += TOKENS;
     if (performance.now() < nextSample) continue;
     await sample();
     nextSample = performance.now() + interval;

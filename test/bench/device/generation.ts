@@ -7,7 +7,7 @@ import { measureHost } from "./host_time.ts";
 import type { HostTime, ModelFigures, ModelTask } from "./task.ts";
 
 /** Tokens before those that are timed: steps are compiled, and what a graph is made of settles. */
-const WARM_UP = 8;
+export const WARM_UP = 8;
 /** Seconds of a round of generation, about, and of all rounds of a prompt. */
 const ROUND_SECONDS = 0.6;
 const PROMPT_SECONDS = 4;
@@ -33,7 +33,7 @@ export async function measureModel(task: ModelTask, log: (line: string) => void)
     kvType: "f16",
     batchSize: task.batchSize,
     contextLength: contextOf(task),
-    ...(task.tokensInFlight === undefined ? {} : { tokensInFlight: task.tokensInFlight }),
+    tokensInFlight: task.tokensInFlight,
   } as const satisfies LoadOptions;
   const start = performance.now();
   using device = Device.open(task.device);
@@ -63,10 +63,14 @@ export async function measureModel(task: ModelTask, log: (line: string) => void)
   using sequence = llama.sequence();
   for (const depth of task.depths) {
     if (!hasTime(`generation at ${depth}`)) continue;
-    const measured = await generationSpeeds(llama, sequence, depth, task);
-    const speed = summarise(measured.speeds);
+    const prompt = promptOf(llama, depth);
+    const { speeds, tokens } = await generationSpeeds(llama, sequence, prompt, task);
+    const speed = summarise(speeds);
     if (speed !== undefined) generation[depth] = speed;
-    host ??= measured.host;
+    host ??= await measureHost(llama.device.queue, async (onFirst) => {
+      await generate(llama, sequence, prompt, tokens, onFirst);
+      return tokens;
+    });
     log(`generation at ${depth}: ${speed?.median.toFixed(1)} tok/s`);
   }
   copies.push(copySpeed(device, task.copyBytes));
@@ -94,7 +98,12 @@ export function contextOf({
   tokens,
 }: Pick<ModelTask, "prompts" | "depths" | "tokens">): number {
   const most = Math.max(...prompts.map((length) => length + 1), ...depths.map((depth) => depth + tokens));
-  return Math.ceil((most + WARM_UP) / CONTEXT_STEP) * CONTEXT_STEP;
+  return contextFor(most);
+}
+
+/** Positions of a context that has room for so many, and for those before. */
+export function contextFor(positions: number): number {
+  return Math.ceil((positions + WARM_UP) / CONTEXT_STEP) * CONTEXT_STEP;
 }
 
 /** Tokens without meaning to the model, the same each time. */
@@ -117,14 +126,13 @@ async function promptSpeeds(llama: Llama, length: number, rounds: number): Promi
   return speeds;
 }
 
-/** Tokens per second behind `depth` others, which are computed once. */
+/** Tokens per second behind those of a prompt, which are computed once; and how many tokens a round has. */
 async function generationSpeeds(
   llama: Llama,
   sequence: Sequence,
-  depth: number,
+  prompt: readonly number[],
   task: ModelTask,
-): Promise<{ speeds: number[]; host: HostTime }> {
-  const prompt = promptOf(llama, depth);
+): Promise<{ speeds: number[]; tokens: number }> {
   const run = (tokens: number) => generate(llama, sequence, prompt, tokens);
   await run(WARM_UP);
   const estimate = await run(WARM_UP);
@@ -132,11 +140,7 @@ async function generationSpeeds(
   const tokens = Math.min(task.tokens, Math.max(FEWEST_TOKENS, wanted));
   const speeds: number[] = [];
   for (let round = 0; round < task.rounds; round++) speeds.push(await run(tokens));
-  const host = await measureHost(llama.device.queue, async (onFirst) => {
-    await generate(llama, sequence, prompt, tokens, onFirst);
-    return tokens;
-  });
-  return { speeds, host };
+  return { speeds, tokens };
 }
 
 /** Generates, greedily, from a prompt that the sequence holds but for its last token. Returns tokens per second. */

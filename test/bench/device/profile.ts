@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { Llama } from "../../../mod.ts";
 import { benchDirectory, modelFile } from "../model_files.ts";
 import { chooseModel, OptionError } from "../options.ts";
-import { generate, promptOf } from "./generation.ts";
+import { contextFor, generate, promptOf, WARM_UP } from "./generation.ts";
 import { kernelTimes, profileTable } from "./profile_rows.ts";
 
 type ProfileTask = {
@@ -19,8 +19,6 @@ type ProfileTask = {
   readonly prompt: number | undefined;
 };
 
-const WARM_UP = 8;
-const CONTEXT_STEP = 256;
 const DURATION = "gpu__time_duration.sum";
 
 if (import.meta.main) {
@@ -89,8 +87,7 @@ async function runProfiled({ device, path, depth, tokens, prompt }: ProfileTask)
     cuProfilerStart: { args: [], returns: "i32" },
     cuProfilerStop: { args: [], returns: "i32" },
   });
-  const most = Math.max(depth + tokens, prompt ?? 0) + WARM_UP;
-  const contextLength = Math.ceil(most / CONTEXT_STEP) * CONTEXT_STEP;
+  const contextLength = contextFor(Math.max(depth + tokens, prompt ?? 0));
   using llama = await Llama.load(path, { device, kvType: "f16", contextLength, batchSize: 512 });
   using sequence = llama.sequence();
   const text = promptOf(llama, prompt ?? depth);
