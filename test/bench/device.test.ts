@@ -92,6 +92,35 @@ test("other programs tell what is unknown, too", () => {
   }
 });
 
+test("a page says whether PyTorch's figures are of this run", () => {
+  const summary = { median: 100, least: 90, most: 110, count: 3 };
+  const page = (...measured: number[]): string => {
+    const results = {
+      about: { device: "a GPU", date: "2026-01-01", machine: { processors: 2 } },
+      models: {
+        "1.1b-f16": {
+          copies: [],
+          firstLoad: 1,
+          allocated: 1,
+          weightBytes: 1,
+          prompts: { 512: summary, 4096: summary },
+          generation: {},
+        },
+      },
+      torch: {
+        products: measured.map((rows) => ({ rows, name: "a layer", teraflops: summary })),
+        llama: { skipped: "" },
+        copy: 1,
+      },
+      failures: [],
+    };
+    return markdown(results as unknown as DeviceResults);
+  };
+  expect(page(512, 4096)).toMatch(/beside what PyTorch .* in this run, with as many rows\.\n/);
+  expect(page(512)).toMatch(/beside what PyTorch .* with as many rows; where it has none, the .* quoted\.\n/);
+  expect(page()).toMatch(/beside the \d+ TFLOP\/s of PyTorch in F16 that are quoted\.\n/);
+});
+
 test("a trend is a line through the later samples", () => {
   const samples = Array.from({ length: 20 }, (_, i) => ({ seconds: 3 * i, value: i < 5 ? 0 : 100 + 2 * i }));
   expect(trendOf(samples)?.slope).toBeCloseTo(40, 9); // 2 in 3 seconds

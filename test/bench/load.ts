@@ -3,6 +3,7 @@
 // The first load of the process is told apart: it opens the device, and compiles what no cache of the driver's has.
 import { parseArgs } from "node:util";
 import { Llama, type LoadProgress } from "../../mod.ts";
+import { table } from "./cells.ts";
 import { benchDirectory, modelFile, readAll } from "./model_files.ts";
 import type { BenchModel } from "./models.ts";
 import { chooseModel, OptionError } from "./options.ts";
@@ -24,8 +25,7 @@ const stages = [
 
 try {
   const models = values.models.split(",").map((word) => chooseModel("models", word));
-  console.log(`| model | load | ${stages.join(" | ")} | first token | GB/s of the weights |`);
-  console.log(`| --- | ${"--- | ".repeat(stages.length + 3)}`);
+  console.log(table(["model", "load", ...stages, "first token", "GB/s of the weights"], []).join("\n"));
   for (const model of models) await measure(model);
 } catch (error) {
   if (!(error instanceof OptionError)) throw error;

@@ -16,7 +16,7 @@ export type ProductTask = {
 /** What it says, line by line. */
 export type ProductLine =
   | { readonly device: string; readonly copy: number }
-  /** Before each case, so that whoever hears of no more than that knows which one it was. */
+  /** Before each case: a line is heard of when the next one has begun, so this brings the figure before it. */
   | { readonly begin: number }
   | { readonly index: number; readonly figure: ProductFigure }
   | { readonly index: number; readonly error: string };

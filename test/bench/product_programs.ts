@@ -14,6 +14,7 @@ import { rowBytes, type Tensor } from "../../src/tensor/index.ts";
 import type { Binding, GridAxis, Operation } from "../../src/tensor/operation.ts";
 import { Matmul } from "../../src/tensor/ops/matmul.ts";
 import { MatvecFused } from "../../src/tensor/ops/matvec_fused.ts";
+import { silu } from "../reference/kernels.ts";
 import { dequantize, randomBlocks } from "../reference/llama_dequantize.ts";
 import { gaussianArray, mulberry32 } from "../reference/random.ts";
 import type { Form, ProductCase } from "./product_cases.ts";
@@ -34,8 +35,7 @@ export type ProductProgram = Disposable & {
   readonly program: Program;
   readonly words: Uint32Array;
   readonly kernel: string;
-  /** Products in the program, and copies of the weights that they take turns with. */
-  readonly count: number;
+  /** Of the weights, which the products take turns with. */
   readonly copies: number;
   /** Bytes of weights that one product reads, and its multiplications and additions. */
   readonly weightBytes: number;
@@ -142,7 +142,6 @@ export function productProgram(
     program,
     words,
     kernel,
-    count: options.count,
     copies,
     weightBytes,
     operations: 2 * matrices * rows * outputs * k,
@@ -192,7 +191,7 @@ function expected(
   const dot = (weights: Float64Array): number =>
     weights.reduce((sum, w, j) => sum + w * operand[j] * (isNormed ? scale * norm[j] : 1), 0);
   const product = dot(first);
-  if (second !== undefined) return (product / (1 + Math.exp(-product))) * dot(second);
+  if (second !== undefined) return silu(product) * dot(second);
   return form === "residual" ? product + residual[i] : product;
 }
 

@@ -3,6 +3,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { digits, percent, spread, table } from "./cells.ts";
 import { ChildError, Children, INTERRUPTED, Interrupted } from "./children.ts";
 import { COPY_BYTES } from "./copy.ts";
 import { describeCommit } from "./machine.ts";
@@ -116,7 +117,7 @@ async function main(): Promise<void> {
   const weights = values["same-weights"] ? "of the same weights" : "each with weights that come from memory";
   console.log(`\n${own.device}, commit ${about.commit}, ${about.date}, copies ${own.copy.toFixed(0)} GB/s`);
   console.log(`Products ${order}, ${weights}; medians, with the least and the most in brackets.\n`);
-  console.log(table(own, shaders));
+  console.log(productTable(own, shaders).join("\n"));
   const errors = [...own.errors, ...(shaders?.errors ?? []).map((text) => `shaders alone: ${text}`)];
   for (const error of errors) console.log(`\nnot measured: ${error}`);
   if (performance.now() > end) console.log("\nThe budget is spent: what is missing was not measured.");
@@ -176,44 +177,36 @@ async function measureSide(
   }
 }
 
-function table(own: Side, shaders: Side | undefined): string {
-  return [
-    "| product | type | K x N | rows | kernel | µs | GB/s | of copies | TFLOPS | error | shaders alone, µs | ratio |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ...own.figures.flatMap((figure, i) =>
-      figure === undefined ? [] : [row(figure, shaders?.figures[i], own.copy)],
-    ),
-  ].join("\n");
+function productTable(own: Side, shaders: Side | undefined): string[] {
+  const rows = own.figures.flatMap((figure, i) =>
+    figure === undefined ? [] : [rowOf(figure, shaders?.figures[i], own.copy)],
+  );
+  const speeds = ["µs", "GB/s", "of copies", "TFLOPS", "error"];
+  return table(["product", "type", "K x N", "rows", "kernel", ...speeds, "shaders alone, µs", "ratio"], rows);
 }
 
-function row(figure: ProductFigure, shader: ProductFigure | undefined, copy: number): string {
+function rowOf(figure: ProductFigure, shader: ProductFigure | undefined, copy: number): string[] {
   const { name, type, k, n, rows, form, also = [], kernel } = figure;
   const { microseconds, weightBytes, operations, error } = figure;
-  const [median, least, most] = [microseconds.median, microseconds.least, microseconds.most].map(digits);
   const speed = weightBytes / microseconds.median / 1e3;
-  const cells = [
+  return [
     `${name} (${form})`,
     type,
     `${k} x ${[n, ...also].join(", ")}`,
-    rows,
+    String(rows),
     kernel,
-    `${median} (${least} .. ${most})`,
+    spread(microseconds),
     speed.toFixed(0),
-    `${((100 * speed) / copy).toFixed(0)} %`,
+    percent(speed / copy),
     digits(operations / microseconds.median / 1e6),
     `${error < MOST_ERROR ? "" : "**wrong** "}${error.toExponential(1)}`,
     shader === undefined ? "" : digits(shader.microseconds.median),
     shader === undefined ? "" : (shader.microseconds.median / microseconds.median).toFixed(2),
   ];
-  return `| ${cells.join(" | ")} |`;
 }
 
 function nameOf({ name, type, rows, form }: ProductCase): string {
   return `${name} (${form}), ${type}, ${rows} ${rows === 1 ? "row" : "rows"}`;
-}
-
-function digits(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
 try {

@@ -1,7 +1,8 @@
 // Medians, ratios, shares of bandwidth and the page of a comparison.
 import { describe, expect, test } from "bun:test";
+import { digits } from "./cells.ts";
 import { benchModels, bytesPerToken } from "./models.ts";
-import { type About, digits, markdown, rowsOf } from "./report.ts";
+import { type About, markdown, rowsOf } from "./report.ts";
 import type { Run } from "./rounds.ts";
 import { median, pairedRatio, summarise } from "./statistics.ts";
 import type { Measured, SideName } from "./task.ts";

@@ -1,4 +1,5 @@
 /** What a comparison comes to: figures with their spread, ratios, shares of the memory's bandwidth, as Markdown. */
+import { percent, spread, table } from "./cells.ts";
 import type { Machine } from "./machine.ts";
 import { type BenchModel, bytesPerToken } from "./models.ts";
 import { type Comparison, DEPTHS, PROMPTS, type Run, TOKENS } from "./rounds.ts";
@@ -186,33 +187,21 @@ function section(model: BenchModel, { runs, choices }: Comparison): string[] {
     ...kinds.map((kind) => `- ${kind}`),
     `- flash attention of llama.cpp: ${choice?.flashAttention ? "on" : "off"}, ${choice?.because ?? "not known"}`,
     "",
-    "| | | ours | llama.cpp | ours / llama.cpp | our share of bandwidth | llama.cpp's |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
-    ...rows.map(tableRow),
+    ...table(
+      ["", "", "ours", "llama.cpp", "ours / llama.cpp", "our share of bandwidth", "llama.cpp's"],
+      rows.map(rowOf),
+    ),
   ];
 }
 
-function tableRow({ level, figure, unit, lessIsBetter, ours, theirs, ratio, shares }: Row): string {
-  const cell = (summary: Summary | undefined): string => (summary === undefined ? "" : spread(summary));
-  const percent = (share: number | undefined): string =>
-    share === undefined || Number.isNaN(share) ? "" : `${(100 * share).toFixed(0)} %`;
-  const cells = [
+function rowOf({ level, figure, unit, lessIsBetter, ours, theirs, ratio, shares }: Row): string[] {
+  return [
     level === "engine" ? "engine" : "API",
     `${figure}, ${unit}`,
-    cell(ours),
-    cell(theirs),
+    spread(ours),
+    spread(theirs),
     ratio === undefined ? "" : `${ratio.toFixed(2)}${lessIsBetter ? " (less is better)" : ""}`,
     percent(shares?.ours),
     percent(shares?.theirs),
   ];
-  return `| ${cells.join(" | ")} |`;
-}
-
-function spread({ median, least, most, count }: Summary): string {
-  return count === 1 ? digits(median) : `${digits(median)} (${digits(least)} .. ${digits(most)})`;
-}
-
-/** Three digits. */
-export function digits(value: number): string {
-  return Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }

@@ -206,7 +206,9 @@ def generation():
         if not has_time():
             break
         window = depth + tokens + 8
-        run, how = step_runner(model, window, depth)
+        model.position.fill_(depth)
+        run, is_graph = graph_of(lambda: model.step(window))
+        how = "as a CUDA graph" if is_graph else "as it is"
         speeds = []
         for _ in range(3):
             model.position.fill_(depth)
@@ -222,13 +224,6 @@ def generation():
     return found
 
 
-def step_runner(model, window, depth):
-    """What makes a step."""
-    model.position.fill_(depth)
-    run, is_graph = graph_of(lambda: model.step(window))
-    return run, "as a CUDA graph" if is_graph else "as it is"
-
-
 with torch.inference_mode():
     result = {
         "version": torch.__version__,
@@ -241,5 +236,4 @@ with torch.inference_mode():
         result["llama"] = generation() if has_time() else {"skipped": "there was no time"}
     except RuntimeError as error:  # memory, above all
         result["llama"] = {"skipped": str(error).splitlines()[0]}
-    result["seconds"] = time.monotonic() - start
 print(json.dumps(result))

@@ -1,4 +1,5 @@
 /** What Nsight Compute (`ncu --csv`) says of kernels, added up. */
+import { table } from "../cells.ts";
 
 export type KernelTime = {
   readonly kernel: string;
@@ -65,7 +66,7 @@ function cellsOf(line: string): string[] {
 export function profileTable(times: readonly KernelTime[], count: number, of: string = "token"): string {
   const all = times.reduce((sum, { microseconds }) => sum + microseconds, 0);
   const rows = times.map(({ kernel, grid, block, launches, microseconds }) => {
-    const cells = [
+    return [
       kernel,
       `${grid} x ${block}`,
       (launches / count).toFixed(1),
@@ -73,13 +74,10 @@ export function profileTable(times: readonly KernelTime[], count: number, of: st
       (microseconds / count).toFixed(1),
       `${((100 * microseconds) / all).toFixed(1)} %`,
     ];
-    return `| ${cells.join(" | ")} |`;
   });
   const launches = times.reduce((sum, one) => sum + one.launches, 0);
   return [
-    `| kernel | blocks x threads | a ${of} | µs each | µs a ${of} | share |`,
-    "| --- | --- | --- | --- | --- | --- |",
-    ...rows,
+    ...table(["kernel", "blocks x threads", `a ${of}`, "µs each", `µs a ${of}`, "share"], rows),
     `| all | | ${(launches / count).toFixed(1)} | ${(all / launches).toFixed(2)} | ${(all / count).toFixed(1)} | |`,
   ].join("\n");
 }

@@ -95,9 +95,7 @@ export function measurePlainC(
   const directory = mkdtempSync(join(tmpdir(), "plain-product-"));
   try {
     const program = join(directory, "plain_product");
-    const compiler = compilers.find((candidate) =>
-      succeeds([candidate, "-O2", source, "-lm", "-o", program]),
-    );
+    const compiler = compilers.find((candidate) => compiles(candidate, program));
     if (compiler === undefined) return undefined;
     const { stdout, success } = Bun.spawnSync([program, String(inputs), String(outputs), String(C_ROUNDS)]);
     if (!success) return undefined;
@@ -109,10 +107,8 @@ export function measurePlainC(
   }
 }
 
-function succeeds(command: string[]): boolean {
-  try {
-    return Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore" }).success;
-  } catch {
-    return false; // there is no such program
-  }
+function compiles(compiler: string, program: string): boolean {
+  if (Bun.which(compiler) === null) return false;
+  const command = [compiler, "-O2", source, "-lm", "-o", program];
+  return Bun.spawnSync(command, { stdout: "ignore", stderr: "ignore" }).success;
 }

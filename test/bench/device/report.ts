@@ -1,9 +1,17 @@
 /** What a run on a device found, as Markdown: beside the goals, and beside figures that are quoted and not measured. */
-import { bytesPerToken, knownModels, type Shape } from "../models.ts";
-import { digits } from "../report.ts";
+import { digits, percent, spread, table } from "../cells.ts";
+import { bytesPerToken, knownModel, operationsPerRow } from "../models.ts";
 import { median, type Summary } from "../statistics.ts";
 import type { Trend } from "./flatness.ts";
-import { appleProduct, CLAIMED_OVER_C, goals, llamaCpp, TORCH_TERAFLOPS } from "./quoted.ts";
+import {
+  appleProduct,
+  CLAIMED_OVER_C,
+  goals,
+  llamaCpp,
+  PRODUCT_INPUTS,
+  PRODUCT_OUTPUTS,
+  TORCH_TERAFLOPS,
+} from "./quoted.ts";
 import type { QuotedProduct } from "./quoted_product.ts";
 import type { DeviceResults } from "./results.ts";
 import type { ModelFigures } from "./task.ts";
@@ -38,7 +46,7 @@ export function markdown(results: DeviceResults): string {
 }
 
 /** GB/s, of all copies of the run. */
-export function copyOf({ models }: DeviceResults): number {
+function copyOf({ models }: DeviceResults): number {
   return median(Object.values(models).flatMap(({ copies }) => copies));
 }
 
@@ -50,7 +58,7 @@ function generation({ models }: DeviceResults, copy: number): string[] {
     const { generation: speeds, weightBytes } = figures;
     const first = speeds[least]?.median;
     const share = first === undefined ? undefined : (first * weightBytes) / copy / 1e9;
-    const needed = knownModels.find((model) => model.name === name);
+    const needed = knownModel(name);
     const read =
       first === undefined || needed === undefined
         ? undefined
@@ -95,7 +103,7 @@ function prompts({ models, torch: peer }: DeviceResults): string[] {
   const lengths = keysOf(models, (figures) => figures.prompts);
   if (lengths.length === 0) return [];
   const rows = Object.entries(models).map(([name, figures]) => {
-    const model = knownModels.find((one) => one.name === name);
+    const model = knownModel(name);
     const quoted = llamaCpp[name];
     const quotedAt: Readonly<Record<number, number | undefined>> = {
       512: quoted?.prompt512,
@@ -103,9 +111,7 @@ function prompts({ models, torch: peer }: DeviceResults): string[] {
     };
     const teraflops = (length: number): number | undefined => {
       const speed = figures.prompts[length]?.median;
-      return speed === undefined || model === undefined
-        ? undefined
-        : 1e-12 * speed * operationsPerRow(model.shape);
+      return speed === undefined || model === undefined ? undefined : 1e-12 * speed * operationsPerRow(model);
     };
     const measured = lengths.map(teraflops);
     const toTorch = lengths.map((length, i) => {
@@ -121,15 +127,11 @@ function prompts({ models, torch: peer }: DeviceResults): string[] {
       several(toTorch),
     ];
   });
-  const whose =
-    layerTeraflops(peer, lengths[0]) === undefined
-      ? `the ${TORCH_TERAFLOPS} TFLOP/s of PyTorch in F16 that are quoted`
-      : "what PyTorch reached in F16 in this run, with as many rows";
   return [
     "",
     "## Prompts, tok/s",
     "",
-    `TFLOP/s: two for each weight of the layers and row, attention not counted; beside ${whose}.`,
+    `TFLOP/s: two for each weight of the layers and row, attention not counted; beside ${torchFigures(peer, lengths)}.`,
     "",
     ...table(
       ["model", ...lengths.map(String), "llama.cpp, quoted", "ratio", "TFLOP/s", "of PyTorch's"],
@@ -138,9 +140,13 @@ function prompts({ models, torch: peer }: DeviceResults): string[] {
   ];
 }
 
-/** Multiplications and additions with the weights of the layers, for a row. */
-function operationsPerRow({ dim, layers, heads, kvHeads, headLength, hidden }: Shape): number {
-  return 2 * layers * (2 * dim * heads * headLength + 2 * dim * kvHeads * headLength + 3 * dim * hidden);
+/** What TFLOP/s of prompts of these lengths are beside. */
+function torchFigures(peer: Torch | undefined, lengths: readonly number[]): string {
+  const isMeasured = (length: number): boolean => layerTeraflops(peer, length) !== undefined;
+  const quoted = `the ${TORCH_TERAFLOPS} TFLOP/s of PyTorch in F16 that are quoted`;
+  const measured = "what PyTorch reached in F16 in this run, with as many rows";
+  if (lengths.every(isMeasured)) return measured;
+  return lengths.some(isMeasured) ? `${measured}; where it has none, ${quoted}` : quoted;
 }
 
 function besides({ models }: DeviceResults): string[] {
@@ -204,7 +210,7 @@ function product({ batched, plainC }: QuotedProduct): string[] {
   const claimed = CLAIMED_OVER_C.join(" to ");
   return [
     "",
-    "## One Q4_K product, K 2560, M 10240, batched in one command buffer",
+    `## One Q4_K product, K ${PRODUCT_INPUTS}, M ${PRODUCT_OUTPUTS}, batched in one command buffer`,
     "",
     `Quoted of a GPU of Apple's: ${appleProduct.microseconds} µs, ${appleProduct.gigaflops} GFLOPS, ${appleProduct.overWebGpu} times a WebGPU baseline; "${claimed} times" plain C.`,
     plainC === undefined
@@ -283,20 +289,6 @@ function keysOf(
 ): number[] {
   const keys = Object.values(models).flatMap((figures) => Object.keys(of(figures)).map(Number));
   return [...new Set(keys)].toSorted((a, b) => a - b);
-}
-
-function table(heads: readonly string[], rows: readonly (readonly string[])[]): string[] {
-  return [heads, heads.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
-}
-
-function spread(summary: Summary | undefined): string {
-  if (summary === undefined) return "";
-  const { median: middle, least, most, count } = summary;
-  return count === 1 ? digits(middle) : `${digits(middle)} (${digits(least)} .. ${digits(most)})`;
-}
-
-function percent(share: number | undefined): string {
-  return share === undefined || !Number.isFinite(share) ? "" : `${(100 * share).toFixed(0)} %`;
 }
 
 function ratio(ours: number | undefined, theirs: number | undefined): string {
