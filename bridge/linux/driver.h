@@ -141,6 +141,16 @@ typedef struct DriverCommand {
   };
 } DriverCommand;
 
+/** Whether what a dispatch has bound to an argument is bytes of the CPU's. */
+static inline bool driverIsBytes(const DriverCommand *command, const DriverArgument *argument) {
+  return argument->kind == DriverArgumentBuffer && (command->dispatch.bytes >> argument->index & 1) != 0;
+}
+
+/** Whether it is in shared memory. */
+static inline bool driverIsShared(const DriverCommand *command, const DriverArgument *argument) {
+  return argument->kind == DriverArgumentBuffer && (command->dispatch.shared >> argument->index & 1) != 0;
+}
+
 /** Commands that are run again and again: dispatches, and none. What a driver makes of them is kept with them. */
 typedef struct DriverCommandList {
   DriverCommand *commands;

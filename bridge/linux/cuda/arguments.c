@@ -9,15 +9,11 @@
 
 enum { MirrorAlignment = 256, SpanGap = 16 /* bytes between two constants of a span, at most */ };
 
-static bool isShared(const DriverCommand *command, const DriverArgument *argument) {
-  return argument->kind == DriverArgumentBuffer && (command->dispatch.shared >> argument->index & 1) != 0;
-}
-
 /* Whether the argument's bytes go with the launch; *contents is where they are. */
 static bool canInline(const DriverCommand *command, const DriverArgument *argument, uint32_t changing,
                       const unsigned char **contents) {
   const CudaFunction *f = command->dispatch.function->implementation;
-  if (!isShared(command, argument) || argument->writable || changing >> argument->index & 1) return false;
+  if (!driverIsShared(command, argument) || argument->writable || changing >> argument->index & 1) return false;
   if (f->constantOffsets[argument->index] == CudaNoOffset || argument->dataSize > CudaConstantLargest) return false;
   *contents = cudaSharedContents((uintptr_t)command->dispatch.buffers[argument->index]);
   return *contents != NULL;
@@ -35,7 +31,7 @@ static void collect(const DriverCommand *commands, uint32_t count, const uint32_
     for (uint32_t k = 0; k < function->argumentCount; k++) {
       const DriverArgument *argument = &function->arguments[k];
       const unsigned char *contents;
-      if (!isShared(command, argument)) continue;
+      if (!driverIsShared(command, argument)) continue;
       const CudaRange range = cudaRangeOf(command, argument);
       if (argument->writable)
         written[(*writtenCount)++] = range;
@@ -137,7 +133,7 @@ bool cudaArgumentsPlace(CudaArguments *arguments, const DriverCommand *command, 
   arguments->spanCount = 0;
   for (uint32_t i = 0; command->dispatch.shared != 0 && i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
-    if (!isShared(command, argument)) continue;
+    if (!driverIsShared(command, argument)) continue;
     const CudaRange range = cudaRangeOf(command, argument);
     CudaInlined inlined = {
         .address = range.from, .command = index, .index = argument->index, .length = argument->dataSize};

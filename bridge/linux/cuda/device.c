@@ -181,6 +181,8 @@ bool cudaEnter(CudaDevice *device, char **message) {
   return false;
 }
 
+bool cudaEnterToFree(CudaDevice *device) { return cudaApi()->CtxPushCurrent(device->context) == CudaSuccess; }
+
 bool cudaHasContext(CudaDevice *device) {
   pthread_mutex_lock(&device->lock);
   const bool hasContext = device->context != NULL;

@@ -39,6 +39,8 @@ void cudaDeviceProperties(uint32_t index, DriverProperties *out);
 
 /** Makes the device the one that this thread talks to, until cudaLeave. False with a malloc'ed *message. */
 bool cudaEnter(CudaDevice *device, char **message);
+/** As cudaEnter, for giving back what is the device's: one that is lost takes the calls for that, too, and refuses them. */
+bool cudaEnterToFree(CudaDevice *device);
 void cudaLeave(void);
 /** Whether anything has entered it so far. */
 bool cudaHasContext(CudaDevice *device);

@@ -33,7 +33,7 @@ bool cudaDispatchRead(CudaDevice *device, const DriverCommand *command, CudaDisp
   memset(out, 0, sizeof *out);
   for (uint32_t i = 0; i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
-    if (argument->kind == DriverArgumentBuffer && !(command->dispatch.bytes >> argument->index & 1))
+    if (argument->kind == DriverArgumentBuffer && !driverIsBytes(command, argument))
       out->launch.buffers[argument->index] = (uintptr_t)command->dispatch.buffers[argument->index];
   }
   for (int k = 0; k < 3; k++) {
@@ -76,7 +76,7 @@ void cudaDispatchNoteWrites(const DriverCommand *command) {
   const DriverFunction *function = command->dispatch.function;
   for (uint32_t i = 0; command->dispatch.shared != 0 && i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
-    if (argument->kind == DriverArgumentBuffer && argument->writable && (command->dispatch.shared >> argument->index & 1))
+    if (argument->writable && driverIsShared(command, argument))
       cudaSharedWritten((uintptr_t)command->dispatch.buffers[argument->index]);
   }
 }
@@ -123,6 +123,11 @@ char *cudaDispatchFailure(CudaDevice *device, CudaResult result, const DriverCom
                      (unsigned long long)threads[2], group[0], group[1], group[2]);
 }
 
+CudaResult cudaLaunchNode(CudaStream stream, const CudaKernelNode *node) {
+  return cudaApi()->LaunchKernel(node->function, node->gridX, node->gridY, node->gridZ, node->blockX, node->blockY,
+                                 node->blockZ, node->sharedBytes, stream, node->parameters, NULL);
+}
+
 bool cudaDispatchLaunch(CudaDevice *device, CudaStream stream, const DriverCommand *command, CudaDispatch *dispatch,
                         char **message) {
   const uint64_t pieces = cudaDispatchPieces(device, dispatch);
@@ -131,8 +136,7 @@ bool cudaDispatchLaunch(CudaDevice *device, CudaStream stream, const DriverComma
     CudaKernelNode node;
     void *parameter;
     cudaDispatchPiece(device, dispatch, i, &node, &parameter);
-    result = cudaApi()->LaunchKernel(node.function, node.gridX, node.gridY, node.gridZ, node.blockX, node.blockY,
-                                     node.blockZ, node.sharedBytes, stream, node.parameters, NULL);
+    result = cudaLaunchNode(stream, &node);
   }
   if (result != CudaSuccess) *message = cudaDispatchFailure(device, result, command, "Cannot launch");
   return result == CudaSuccess;

@@ -41,6 +41,9 @@ uint64_t cudaDispatchPieces(const CudaDevice *device, const CudaDispatch *dispat
 void cudaDispatchPiece(const CudaDevice *device, CudaDispatch *dispatch, uint64_t piece, CudaKernelNode *out,
                        void **parameter);
 
+/** Launches a kernel as it is set up in a node. */
+CudaResult cudaLaunchNode(CudaStream stream, const CudaKernelNode *node);
+
 /** Launches all of it. False with a malloc'ed *message. */
 bool cudaDispatchLaunch(CudaDevice *device, CudaStream stream, const DriverCommand *command, CudaDispatch *dispatch,
                         char **message);

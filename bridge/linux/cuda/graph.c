@@ -116,8 +116,7 @@ void cudaGraphFreeList(DriverCommandList *list) {
   Graphs *graphs = list->implementation;
   CudaDevice *device = cudaDevice(list->device);
   list->implementation = NULL;
-  /* A device that is lost takes these calls, too, and refuses them. */
-  const bool isEntered = cudaApi()->CtxPushCurrent(device->context) == CudaSuccess;
+  const bool isEntered = cudaEnterToFree(device);
   pthread_mutex_lock(&lock);
   while (graphs->graphs) {
     CudaGraph *graph = graphs->graphs;

@@ -164,7 +164,7 @@ void cudaDeallocate(uint32_t index, const DriverMemory *memory) {
   const CudaApi *api = cudaApi();
   CudaDevice *device = cudaDevice(index);
   if (memory->storage == DriverStorageShared) removeShared((uintptr_t)memory->address);
-  if (!cudaHasContext(device) || api->CtxPushCurrent(device->context) != CudaSuccess) return;
+  if (!cudaHasContext(device) || !cudaEnterToFree(device)) return;
   if (memory->isWrapped)
     api->MemHostUnregister(memory->contents);
   else if (memory->storage == DriverStoragePrivate)

@@ -94,26 +94,20 @@ void *cudaNewQueue(uint32_t index, char **message) {
 
 void cudaFreeQueue(void *pointer) {
   Queue *queue = pointer;
-  const CudaApi *api = cudaApi();
-  /* A device that is lost takes these calls, too, and refuses them. */
-  const bool isEntered = api->CtxPushCurrent(queue->device->context) == CudaSuccess;
+  const bool isEntered = cudaEnterToFree(queue->device);
   while (queue->idle) {
     Work *work = queue->idle;
     queue->idle = work->next;
     freeWork(work);
   }
   cudaNativeFreeMemory(&queue->native);
-  api->StreamDestroy(queue->stream);
+  cudaApi()->StreamDestroy(queue->stream);
   if (isEntered) cudaLeave();
   pthread_mutex_destroy(&queue->lock);
   free(queue);
 }
 
 /* ---- arguments that are bytes -------------------------------------------------------------------------------------- */
-
-static bool isBytes(const DriverCommand *command, const DriverArgument *argument) {
-  return argument->kind == DriverArgumentBuffer && (command->dispatch.bytes >> argument->index & 1) != 0;
-}
 
 /* Whether the argument's bytes go with the launch, and not through staging. */
 static bool travels(const DriverFunction *function, const DriverArgument *argument) {
@@ -126,7 +120,7 @@ static size_t stageBytes(const DriverCommand *command, unsigned char *into, size
   const DriverFunction *function = command->dispatch.function;
   for (uint32_t i = 0; i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
-    if (!isBytes(command, argument) || travels(function, argument)) continue;
+    if (!driverIsBytes(command, argument) || travels(function, argument)) continue;
     const uint64_t length = command->dispatch.bufferLengths[argument->index];
     if (into) memcpy(into + at, command->dispatch.buffers[argument->index], length);
     at = (at + length + BytesAlignment - 1) / BytesAlignment * BytesAlignment;
@@ -177,7 +171,7 @@ static bool readDispatch(const Run *run, const DriverCommand *command, size_t at
   if (!cudaDispatchRead(run->queue->device, command, dispatch, message)) return false;
   for (uint32_t i = 0; command->dispatch.bytes != 0 && i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
-    if (!isBytes(command, argument)) continue;
+    if (!driverIsBytes(command, argument)) continue;
     if (cudaDispatchInline(dispatch, function, argument, command->dispatch.buffers[argument->index])) continue;
     dispatch->launch.buffers[argument->index] = run->work->staging.device + at;
     at += command->dispatch.bufferLengths[argument->index];

@@ -28,7 +28,7 @@ uint32_t cudaRangesMerge(CudaRange *ranges, uint32_t count) {
 
 /* A buffer of the device's, and no bytes of the caller's. */
 static bool isBuffer(const DriverCommand *command, const DriverArgument *argument) {
-  return argument->kind == DriverArgumentBuffer && !(command->dispatch.bytes >> argument->index & 1);
+  return argument->kind == DriverArgumentBuffer && !driverIsBytes(command, argument);
 }
 
 bool cudaWritesCollect(CudaWrites *writes, const DriverCommand *commands, uint32_t count) {

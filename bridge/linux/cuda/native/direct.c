@@ -75,8 +75,7 @@ bool cudaNativeDispatch(CudaDevice *device, CudaStream stream, CudaNativeMemory 
   if (!placeMemory(device, stream, memory, &launch, message) ||
       !cudaNativeKernel(device, &launch, &node, &parameter, message))
     return false;
-  const CudaResult result = cudaApi()->LaunchKernel(node.function, node.gridX, node.gridY, node.gridZ, node.blockX, node.blockY,
-                                                    node.blockZ, node.sharedBytes, stream, node.parameters, NULL);
+  const CudaResult result = cudaLaunchNode(stream, &node);
   if (result != CudaSuccess) *message = cudaDispatchFailure(device, result, command, "Cannot launch what stands in for");
   return result == CudaSuccess;
 }
