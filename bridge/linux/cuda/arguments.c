@@ -2,7 +2,6 @@
 #include "arguments.h"
 #include "library.h"
 #include "memory.h"
-#include "ranges.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +20,9 @@ static bool canInline(const DriverCommand *command, const DriverArgument *argume
 
 /* ---- mirrors ------------------------------------------------------------------------------------------------------- */
 
-/* Collects the shared ranges that commands read, and those that they write. Each array has room for all. */
-static void collect(const DriverCommand *commands, uint32_t count, const uint32_t *changing, CudaRange *read,
-                    uint32_t *readCount, CudaRange *written, uint32_t *writtenCount) {
+/* Collects the shared ranges that commands read, for all of which there is room. Returns how many they are. */
+static uint32_t collect(const DriverCommand *commands, uint32_t count, const uint32_t *changing, CudaRange *read) {
+  uint32_t readCount = 0;
   for (uint32_t i = 0; i < count; i++) {
     const DriverCommand *command = &commands[i];
     if (command->kind != DriverCommandDispatch) continue;
@@ -31,14 +30,13 @@ static void collect(const DriverCommand *commands, uint32_t count, const uint32_
     for (uint32_t k = 0; k < function->argumentCount; k++) {
       const DriverArgument *argument = &function->arguments[k];
       const unsigned char *contents;
-      if (!driverIsShared(command, argument)) continue;
+      if (!driverIsShared(command, argument) || argument->writable) continue;
       const CudaRange range = cudaRangeOf(command, argument);
-      if (argument->writable)
-        written[(*writtenCount)++] = range;
-      else if (range.to - range.from <= CudaMirrorBytes && !canInline(command, argument, changing[i], &contents))
-        read[(*readCount)++] = range;
+      if (range.to - range.from <= CudaMirrorBytes && !canInline(command, argument, changing[i], &contents))
+        read[readCount++] = range;
     }
   }
+  return readCount;
 }
 
 static bool allocateMirrors(CudaDevice *device, CudaArguments *arguments, char **message) {
@@ -59,30 +57,22 @@ static bool allocateMirrors(CudaDevice *device, CudaArguments *arguments, char *
 }
 
 bool cudaArgumentsPlan(CudaDevice *device, CudaArguments *arguments, const DriverCommand *commands, uint32_t count,
-                       const uint32_t *changing, char **message) {
-  *arguments = (CudaArguments){.writes = cudaSharedWrites()};
+                       const uint32_t *changing, const CudaWrites *written, char **message) {
+  *arguments = (CudaArguments){0};
   for (uint32_t i = 0; i < count; i++)
     if (commands[i].kind == DriverCommandDispatch) cudaDispatchNoteWrites(&commands[i]);
-  const size_t most = (size_t)count * DriverMaxBuffers + 1;
-  CudaRange *read = malloc(most * sizeof *read), *written = malloc(most * sizeof *written);
-  uint32_t readCount = 0, writtenCount = 0;
-  if (!read || !written) {
-    free(read);
-    free(written);
+  CudaRange *read = malloc(((size_t)count * DriverMaxBuffers + 1) * sizeof *read);
+  if (!read) {
     *message = strdup("Out of memory");
     return false;
   }
-  collect(commands, count, changing, read, &readCount, written, &writtenCount);
-  readCount = cudaRangesMerge(read, readCount);
+  const uint32_t readCount = cudaRangesMerge(read, collect(commands, count, changing, read));
   for (uint32_t i = 0; i < readCount && arguments->mirrorCount < CudaMostMirrors; i++) {
-    bool isWritten = false;
-    for (uint32_t k = 0; k < writtenCount && !isWritten; k++) isWritten = cudaRangesOverlap(read[i], written[k]);
     const uint64_t length = read[i].to - read[i].from;
-    if (!isWritten && length <= CudaMirrorBytes)
+    if (length <= CudaMirrorBytes && !cudaWritesOverlap(written, read[i]))
       arguments->mirrors[arguments->mirrorCount++] = (CudaMirror){.from = read[i].from, .length = length};
   }
   free(read);
-  free(written);
   arguments->writes = cudaSharedWrites();
   return allocateMirrors(device, arguments, message);
 }
@@ -111,8 +101,11 @@ static bool noteInlined(CudaArguments *arguments, const CudaInlined *inlined) {
 
 static void forgetInlined(CudaArguments *arguments, uint32_t command) {
   uint32_t kept = 0;
-  for (uint32_t i = 0; i < arguments->inlinedCount; i++)
-    if (arguments->inlined[i].command != command) arguments->inlined[kept++] = arguments->inlined[i];
+  for (uint32_t i = 0; i < arguments->inlinedCount; i++) {
+    if (arguments->inlined[i].command == command) continue;
+    if (kept < i) arguments->inlined[kept] = arguments->inlined[i];
+    kept++;
+  }
   arguments->inlinedCount = kept;
 }
 

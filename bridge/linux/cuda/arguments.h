@@ -11,6 +11,7 @@
 #define BUN_METAL_CUDA_ARGUMENTS_H
 
 #include "dispatch.h"
+#include "ranges.h"
 
 enum { CudaMostMirrors = 8, CudaMirrorBytes = 256 << 10 };
 
@@ -47,10 +48,10 @@ typedef struct CudaArguments {
   unsigned char *copies;
 } CudaArguments;
 
-/** Chooses what is mirrored, for the dispatches among `commands`. changing[i] has a bit for each buffer of command i whose
- * constants were seen to change. The device is entered. False with a malloc'ed *message. */
+/** Chooses what is mirrored, for the dispatches among `commands`, which write what is `written`. changing[i] has a bit for each
+ * buffer of command i whose constants were seen to change. The device is entered. False with a malloc'ed *message. */
 bool cudaArgumentsPlan(CudaDevice *device, CudaArguments *arguments, const DriverCommand *commands, uint32_t count,
-                       const uint32_t *changing, char **message);
+                       const uint32_t *changing, const CudaWrites *written, char **message);
 void cudaArgumentsFree(CudaArguments *arguments);
 
 /** Says where the arguments of command `index` are. False where it writes to what is mirrored, or memory is out: then the

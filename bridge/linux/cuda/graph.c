@@ -2,15 +2,7 @@
 #include "graph.h"
 #include "graph_steps.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 enum { MostGraphs = 4 /* of one range of a list: commands that come and go have their graphs waiting */ };
-
-/** What a list's implementation points to. */
-typedef struct Graphs {
-  CudaGraph *graphs;
-} Graphs;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of all graphs */
 
@@ -31,22 +23,14 @@ static CudaGraphOutcome bringUpToDate(CudaDevice *device, CudaGraph *graph, cons
   CudaGraphOutcome outcome = graph->revision == list->revision ? CudaGraphStarted : cudaGraphUpdate(device, graph, list, message);
   if (outcome != CudaGraphStarted || graph->arguments.inlinedCount == 0) return outcome;
   if (cudaArgumentsAreUnchanged(&graph->arguments)) return outcome;
-  uint32_t *changing = calloc(graph->count, sizeof *changing);
-  if (!changing) {
-    *message = strdup("Out of memory");
-    return CudaGraphFailed;
-  }
-  if (!cudaArgumentsAreCurrent(&graph->arguments, changing)) outcome = CudaGraphDeclined;
-  for (uint32_t i = 0; i < graph->count; i++) graph->commands[i].changing |= changing[i];
-  free(changing);
-  return outcome;
+  return cudaArgumentsAreCurrent(&graph->arguments, graph->changing) ? outcome : CudaGraphDeclined;
 }
 
 /* The graph of a range that has the shape of its commands, taken out of the list's; NULL if there is none. *known is one of
  * the range, if there is any. */
-static CudaGraph *take(Graphs *graphs, const DriverCommandList *list, uint32_t first, uint32_t count, const CudaGraph **known) {
+static CudaGraph *take(CudaGraph **graphs, const DriverCommandList *list, uint32_t first, uint32_t count, const CudaGraph **known) {
   *known = NULL;
-  for (CudaGraph **at = &graphs->graphs; *at; at = &(*at)->next) {
+  for (CudaGraph **at = graphs; *at; at = &(*at)->next) {
     CudaGraph *graph = *at;
     if (!isOf(graph, first, count)) continue;
     if (!*known) *known = graph;
@@ -58,9 +42,9 @@ static CudaGraph *take(Graphs *graphs, const DriverCommandList *list, uint32_t f
 }
 
 /* Of the graphs of a range, drops those that have not run for longest. */
-static void dropOld(Graphs *graphs, uint32_t first, uint32_t count) {
+static void dropOld(CudaGraph **graphs, uint32_t first, uint32_t count) {
   uint32_t found = 0;
-  for (CudaGraph **at = &graphs->graphs; *at;) {
+  for (CudaGraph **at = graphs; *at;) {
     CudaGraph *graph = *at;
     if (isOf(graph, first, count) && ++found > MostGraphs) {
       *at = graph->next;
@@ -72,7 +56,7 @@ static void dropOld(Graphs *graphs, uint32_t first, uint32_t count) {
 }
 
 /* The graph for the commands as they are, in the first place of the list's. */
-static CudaGraphOutcome current(CudaDevice *device, CudaStream stream, Graphs *graphs, const DriverCommandList *list,
+static CudaGraphOutcome current(CudaDevice *device, CudaStream stream, CudaGraph **graphs, const DriverCommandList *list,
                                 uint32_t first, uint32_t count, char **message) {
   const CudaGraph *known;
   CudaGraph *graph = take(graphs, list, first, count, &known);
@@ -85,8 +69,8 @@ static CudaGraphOutcome current(CudaDevice *device, CudaStream stream, Graphs *g
     cudaGraphFree(graph);
   }
   if (outcome != CudaGraphStarted) return outcome;
-  graph->next = graphs->graphs;
-  graphs->graphs = graph;
+  graph->next = *graphs;
+  *graphs = graph;
   dropOld(graphs, first, count);
   return CudaGraphStarted;
 }
@@ -95,14 +79,12 @@ static CudaGraphOutcome current(CudaDevice *device, CudaStream stream, Graphs *g
 
 CudaGraphOutcome cudaGraphRun(CudaDevice *device, CudaStream stream, DriverCommandList *list, uint32_t first, uint32_t count,
                               char **message) {
-  CudaGraphOutcome outcome = CudaGraphFailed;
   pthread_mutex_lock(&lock);
-  if (!list->implementation) list->implementation = calloc(1, sizeof(Graphs));
-  Graphs *graphs = list->implementation;
-  if (graphs) outcome = current(device, stream, graphs, list, first, count, message);
-  else *message = strdup("Out of memory");
+  CudaGraph *graphs = list->implementation; /* the first */
+  CudaGraphOutcome outcome = current(device, stream, &graphs, list, first, count, message);
+  list->implementation = graphs;
   if (outcome == CudaGraphStarted) {
-    const CudaResult result = cudaApi()->GraphLaunch(graphs->graphs->instance, stream);
+    const CudaResult result = cudaApi()->GraphLaunch(graphs->instance, stream);
     if (result != CudaSuccess) {
       *message = cudaFailure(device, result, "Cannot start a graph of %u commands", count);
       outcome = CudaGraphFailed;
@@ -113,17 +95,15 @@ CudaGraphOutcome cudaGraphRun(CudaDevice *device, CudaStream stream, DriverComma
 }
 
 void cudaGraphFreeList(DriverCommandList *list) {
-  Graphs *graphs = list->implementation;
-  CudaDevice *device = cudaDevice(list->device);
+  CudaGraph *next = list->implementation;
   list->implementation = NULL;
-  const bool isEntered = cudaEnterToFree(device);
+  const bool isEntered = cudaEnterToFree(cudaDevice(list->device));
   pthread_mutex_lock(&lock);
-  while (graphs->graphs) {
-    CudaGraph *graph = graphs->graphs;
-    graphs->graphs = graph->next;
+  while (next) {
+    CudaGraph *graph = next;
+    next = graph->next;
     cudaGraphFree(graph);
   }
   pthread_mutex_unlock(&lock);
-  free(graphs);
   if (isEntered) cudaLeave();
 }

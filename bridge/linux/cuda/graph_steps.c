@@ -31,6 +31,7 @@ void cudaGraphFree(CudaGraph *graph) {
   free(graph->launches);
   free(graph->offered);
   free(graph->constants);
+  free(graph->changing);
   free(graph);
 }
 
@@ -43,7 +44,7 @@ static CudaGraphOutcome readDispatch(CudaDevice *device, CudaGraph *graph, const
   const DriverCommand *command = &commands[index];
   if (!cudaDispatchRead(device, command, dispatch, message)) return CudaGraphFailed;
   if (cudaDispatchPieces(device, dispatch) != 1) return CudaGraphDeclined;
-  if (!cudaArgumentsPlace(&graph->arguments, command, index, graph->commands[index].changing, dispatch))
+  if (!cudaArgumentsPlace(&graph->arguments, command, index, graph->changing[index], dispatch))
     return CudaGraphDeclined;
   if (!graph->isOffered) return CudaGraphStarted;
   if (!cudaNativeDescribe(command, dispatch, graph->constants[place], &graph->offered[place]))
@@ -194,16 +195,16 @@ static CudaGraphOutcome make(Making *making) {
 }
 
 /* Plans what is brought along, and gets memory for all that is made. */
-static CudaGraphOutcome fill(Making *making, uint32_t *changing) {
+static CudaGraphOutcome fill(Making *making) {
   CudaGraph *graph = making->graph;
-  for (uint32_t i = 0; i < graph->count; i++) changing[i] = graph->commands[i].changing;
-  if (!cudaArgumentsPlan(making->device, &graph->arguments, making->commands, graph->count, changing, making->message))
-    return CudaGraphFailed;
-  if (!cudaNativeOpen(making->device, &graph->isOffered, making->message)) return CudaGraphFailed;
-  if (graph->isOffered && !cudaWritesCollect(&graph->writes, making->commands, graph->count)) {
+  if (!cudaWritesCollect(&graph->writes, making->commands, graph->count)) {
     *making->message = strdup("Out of memory");
     return CudaGraphFailed;
   }
+  if (!cudaArgumentsPlan(making->device, &graph->arguments, making->commands, graph->count, graph->changing, &graph->writes,
+                         making->message))
+    return CudaGraphFailed;
+  if (!cudaNativeOpen(making->device, &graph->isOffered, making->message)) return CudaGraphFailed;
   const size_t most = (size_t)graph->dispatchCount + 1;
   graph->steps = calloc(most, sizeof *graph->steps);
   graph->launches = calloc(graph->isOffered ? most : 1, sizeof *graph->launches);
@@ -221,25 +222,24 @@ CudaGraphOutcome cudaGraphNew(CudaDevice *device, CudaStream stream, const Drive
                               uint32_t count, const CudaGraph *known, CudaGraph **out, char **message) {
   const DriverCommand *commands = list->commands + first;
   CudaGraph *graph = calloc(1, sizeof *graph + count * sizeof *graph->commands);
-  uint32_t *changing = calloc(count + 1, sizeof *changing);
   if (graph) graph->dispatches = calloc(count + 1, sizeof *graph->dispatches);
+  if (graph) graph->changing = calloc(count + 1, sizeof *graph->changing);
   CudaGraphOutcome outcome = CudaGraphFailed;
-  if (graph && changing && graph->dispatches) {
+  if (graph && graph->dispatches && graph->changing) {
     graph->first = first;
     graph->count = count;
     graph->revision = list->revision;
     for (uint32_t i = 0; i < count; i++) {
       graph->commands[i].revision = commands[i].revision;
       graph->commands[i].shape = cudaGraphShape(&commands[i]);
-      if (known) graph->commands[i].changing = known->commands[i].changing;
+      if (known) graph->changing[i] = known->changing[i];
       if (graph->commands[i].shape != ShapeNone) graph->dispatches[graph->dispatchCount++] = i;
     }
     Making making = {.device = device, .stream = stream, .graph = graph, .commands = commands, .message = message};
-    outcome = fill(&making, changing);
+    outcome = fill(&making);
   } else {
     *message = strdup("Out of memory");
   }
-  free(changing);
   if (outcome == CudaGraphStarted) *out = graph;
   else if (graph) cudaGraphFree(graph);
   return outcome;

@@ -15,7 +15,6 @@
 /** What is kept of a command. */
 typedef struct CudaGraphCommand {
   uint64_t revision; /* that its step was made of */
-  uint32_t changing; /* bit i: what is bound to buffer i was found to be no constant */
   uint8_t shape;     /* cudaGraphShape */
 } CudaGraphCommand;
 
@@ -45,7 +44,8 @@ typedef struct CudaGraph {
   CudaNativeCommand *offered;                   /* a dispatch each, as plans see it; `function` is NULL where they do not */
   unsigned char (*constants)[CudaConstantBytes]; /* that they refer to */
   bool isOffered;                               /* whether there are plans at all */
-  CudaWrites writes;                            /* of all its commands, where there are */
+  CudaWrites writes;                            /* of all its commands */
+  uint32_t *changing; /* of each command, bit i: what is bound to buffer i was found to be no constant */
   CudaAddress scratch;                          /* zero between launches; and behind it, memory for partial sums */
   uint64_t scratchBytes, partialBytes;
   CudaGraphCommand commands[];

@@ -61,14 +61,18 @@ static const CudaRange *firstBehind(const CudaWrites *writes, CudaAddress from) 
   return low < writes->count ? &writes->ranges[low] : NULL;
 }
 
+bool cudaWritesOverlap(const CudaWrites *writes, CudaRange range) {
+  const CudaRange *written = firstBehind(writes, range.from);
+  return written && cudaRangesOverlap(range, *written);
+}
+
 uint32_t cudaWritesSpare(const CudaWrites *writes, const DriverCommand *command) {
   const DriverFunction *function = command->dispatch.function;
   uint32_t spared = 0;
   for (uint32_t i = 0; i < function->argumentCount; i++) {
     const DriverArgument *argument = &function->arguments[i];
     if (!isBuffer(command, argument) || argument->writable) continue;
-    const CudaRange range = cudaRangeOf(command, argument), *written = firstBehind(writes, range.from);
-    if (!written || !cudaRangesOverlap(range, *written)) spared |= 1u << argument->index;
+    if (!cudaWritesOverlap(writes, cudaRangeOf(command, argument))) spared |= 1u << argument->index;
   }
   return spared;
 }

@@ -29,6 +29,8 @@ typedef struct CudaWrites {
 bool cudaWritesCollect(CudaWrites *writes, const DriverCommand *commands, uint32_t count);
 void cudaWritesFree(CudaWrites *writes);
 
+/** Whether any of them writes into a range. */
+bool cudaWritesOverlap(const CudaWrites *writes, CudaRange range);
 /** Bit i: what a dispatch has bound to buffer i is something that none of them writes. */
 uint32_t cudaWritesSpare(const CudaWrites *writes, const DriverCommand *command);
 /** Whether all that a dispatch writes is among what was collected. */
