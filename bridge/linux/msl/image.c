@@ -123,6 +123,20 @@ const MslSlice *mslImageChoose(const MslImage *image, const char *name, const ch
   return NULL;
 }
 
+/* Reads a file of `size` bytes, or what has become of it meanwhile. NULL, or what is wrong. */
+static const char *readBytes(int fd, size_t size, MslText *out) {
+  *out = (MslText){.bytes = malloc(size + 1), .capacity = size + 1};
+  if (!out->bytes) return "out of memory";
+  ssize_t n = 1;
+  while (out->length < size && n != 0) {
+    n = read(fd, out->bytes + out->length, size - out->length);
+    if (n < 0 && errno != EINTR) return strerror(errno);
+    if (n > 0) out->length += (size_t)n;
+  }
+  out->bytes[out->length] = 0;
+  return NULL;
+}
+
 bool mslImageLoadFile(const char *path, MslText *out, char **message) {
   *message = NULL;
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -137,18 +151,10 @@ bool mslImageLoadFile(const char *path, MslText *out, char **message) {
   } else if (info.st_size > (off_t)1 << 30) {
     *message = mslFormat("'%s' is not a shader library: it has %lld bytes", path, (long long)info.st_size);
   } else {
-    char bytes[65536];
-    ssize_t n = 0;
-    while (out->length < (size_t)info.st_size && !out->failed) {
-      n = read(fd, bytes, sizeof bytes);
-      if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) break;
-      mslTextAppend(out, bytes, (size_t)n);
-    }
-    if (n < 0 || out->failed)
-      *message =
-          mslFormat("Cannot read the shader library '%s': %s", path, out->failed ? "out of memory" : strerror(errno));
+    const char *problem = readBytes(fd, (size_t)info.st_size, out);
+    if (problem) *message = mslFormat("Cannot read the shader library '%s': %s", path, problem);
   }
   close(fd);
+  if (*message) mslTextFree(out);
   return !*message;
 }
