@@ -1,6 +1,5 @@
 /* library.c: see library.h. */
 #include "library.h"
-#include "metal/library/abi.h"
 #include "native/library.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* ptx.c: see ptx.h. */
 #include "ptx.h"
+#include "../msl/image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -91,12 +92,6 @@ static bool hasName(const PtxPiece *piece, const char *name, size_t length) {
   return piece->nameLength == length && memcmp(piece->name, name, length) == 0;
 }
 
-static uint64_t hashOf(const char *name, size_t length) {
-  uint64_t hash = 14695981039346656037ull;
-  for (size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)name[i]) * 1099511628211ull;
-  return hash ^ hash >> 32;
-}
-
 /** Pieces by name, each name once: definitions go before declarations. */
 typedef struct Table {
   uint32_t *slots; /* piece + 1 */
@@ -104,7 +99,7 @@ typedef struct Table {
 } Table;
 
 static uint32_t *slotOf(const Table *table, const PtxModule *module, const char *name, size_t length) {
-  size_t slot = hashOf(name, length) & table->mask;
+  size_t slot = mslImageHash(name, length) & table->mask;
   while (table->slots[slot] && !hasName(&module->pieces[table->slots[slot] - 1], name, length))
     slot = (slot + 1) & table->mask;
   return &table->slots[slot];

@@ -37,11 +37,19 @@ static size_t readNumber(const char *text, size_t i, size_t length, int64_t *num
   return n <= MostDigits ? n : 0;
 }
 
+enum { DigitsRoom = 24 };
+
+/** Puts the digits of a number at the end of that room. Returns where they begin, behind room for a sign. */
+static size_t putDigits(char digits[DigitsRoom], uint64_t number) {
+  size_t at = DigitsRoom;
+  do digits[--at] = (char)('0' + number % 10);
+  while ((number /= 10) > 0);
+  return at;
+}
+
 static void putNumber(MslText *out, int64_t number) {
-  char digits[24];
-  size_t at = sizeof digits;
-  for (uint64_t rest = (uint64_t)(number < 0 ? -number : number); at == sizeof digits || rest > 0; rest /= 10)
-    digits[--at] = (char)('0' + rest % 10);
+  char digits[DigitsRoom];
+  size_t at = putDigits(digits, (uint64_t)(number < 0 ? -number : number));
   if (number < 0) digits[--at] = '-';
   mslTextAppend(out, digits + at, sizeof digits - at);
 }
@@ -80,11 +88,8 @@ static bool grow(Output *out, size_t more) {
 }
 
 static void writeNumber(Output *out, uint64_t number) {
-  char digits[24];
-  size_t at = sizeof digits;
-  do digits[--at] = (char)('0' + number % 10);
-  while ((number /= 10) > 0);
-  while (at < sizeof digits) *out->at++ = digits[at++];
+  char digits[DigitsRoom];
+  for (size_t at = putDigits(digits, number); at < sizeof digits; at++) *out->at++ = digits[at];
 }
 
 /* It is run over megabytes whenever a library is opened. */

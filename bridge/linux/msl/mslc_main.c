@@ -1,5 +1,5 @@
 /*
- * mslc: compiles Metal Shading Language for the CPU device of this layer.
+ * mslc: compiles Metal Shading Language for the devices of this layer, and looks into what it has compiled.
  */
 #include "../cpu/library.h"
 #include "../cuda/kernels.h"
