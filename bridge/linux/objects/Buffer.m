@@ -35,7 +35,7 @@ static void endMemory(Lifetime *lifetime) {
 - (id)initWithDevice:(LinuxDevice *)device length:(NSUInteger)length options:(MTLResourceOptions)resourceOptions {
   self = [self initWithDevice:device options:resourceOptions];
   if (!self) return nil;
-  bool isPrivate = (resourceOptions & 0xF0) >> 4 == MTLStorageModePrivate;
+  bool isPrivate = storageModeOf(resourceOptions) == MTLStorageModePrivate;
   DriverStorage storage = isPrivate ? DriverStoragePrivate : DriverStorageShared;
   char *message = NULL;
   if (!device->driver->allocate(device->index, length, storage, !isPrivate, &memory->place, &message)) {
@@ -98,7 +98,7 @@ static void endMemory(Lifetime *lifetime) {
 }
 
 - (MTLStorageMode)storageMode {
-  return (options & 0xF0) >> 4;
+  return storageModeOf(options);
 }
 
 - (MTLHazardTrackingMode)hazardTrackingMode {

@@ -159,7 +159,7 @@ void MTLMemoryOfDevice(const void *object, double *available, double *total) {
 }
 
 - (void)requireOptions:(MTLResourceOptions)options {
-  NSUInteger mode = (options & 0xF0) >> 4;
+  NSUInteger mode = storageModeOf(options);
   if (mode != MTLStorageModeShared && mode != MTLStorageModePrivate)
     MTLBreakRule(@"MTLStorageMode", @"storage mode %lu is not for buffers of this device: use Shared (0) or Private (2)",
                  mode);
@@ -179,7 +179,7 @@ void MTLMemoryOfDevice(const void *object, double *available, double *total) {
   if (!pointer) MTLBreakRule(@"MTLBufferBytes", @"a buffer cannot be made with a NULL pointer");
   [self requireLength:length];
   [self requireOptions:options];
-  if ((options & 0xF0) >> 4 == MTLStorageModePrivate)
+  if (storageModeOf(options) == MTLStorageModePrivate)
     MTLBreakRule(@"MTLStorageMode", @"storage mode Private is incompatible with bytes: the CPU cannot write there");
   LinuxBuffer *buffer = [[LinuxBuffer alloc] initWithDevice:self length:length options:options];
   if (buffer) memcpy(buffer->memory->place.contents, pointer, length);
@@ -197,7 +197,7 @@ void MTLMemoryOfDevice(const void *object, double *available, double *total) {
     MTLBreakRule(@"MTLBufferNoCopy", @"pointer %p is not aligned to a page of %lu bytes", pointer, page);
   if (length % page != 0)
     MTLBreakRule(@"MTLBufferNoCopy", @"length %lu is not a multiple of a page of %lu bytes", length, page);
-  if ((options & 0xF0) >> 4 == MTLStorageModePrivate)
+  if (storageModeOf(options) == MTLStorageModePrivate)
     MTLBreakRule(@"MTLBufferNoCopy", @"memory of the CPU cannot be Private");
   MTLSetReasonOfNil(NULL);
   if (properties.refused & DriverRefuseNoCopy) return nil;

@@ -94,7 +94,7 @@ static void endCommands(Lifetime *lifetime) {
 }
 
 - (MTLStorageMode)storageMode {
-  return (options & MTLResourceStorageModeMask) >> MTLResourceStorageModeShift;
+  return storageModeOf(options);
 }
 
 - (MTLHazardTrackingMode)hazardTrackingMode {

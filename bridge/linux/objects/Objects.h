@@ -17,6 +17,10 @@
 
 @class LinuxCommandBuffer, LinuxCommandQueue, LinuxDevice, LinuxFunction, LinuxResidencySet;
 
+static inline MTLStorageMode storageModeOf(MTLResourceOptions options) {
+  return (options & MTLResourceStorageModeMask) >> MTLResourceStorageModeShift;
+}
+
 /** What every object with a label is. */
 @interface LinuxObject : NSObject {
   NSString *_label;
