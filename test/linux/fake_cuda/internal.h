@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
-enum { Invalid = 1, OutOfMemory = 2, NotInitialized = 3, InvalidContext = 201, InvalidHandle = 400, NotFound = 500, NotReady = 600 };
+enum { Invalid = 1, OutOfMemory = 2, NotInitialized = 3, InvalidContext = 201, NotFound = 500, NotReady = 600 };
 
 typedef enum Kind { KindStream, KindEvent, KindModule, KindFunction, KindGraph, KindNode, KindInstance, KindCount } Kind;
 
@@ -53,12 +53,19 @@ CudaResult fakeBegin(const char *symbol, bool needsContext);
 CudaResult fakeEnd(CudaResult result);
 CudaResult fakeMisused(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/** Breaks the context: all calls that need one give this error from now on. */
+void fakeBreak(CudaResult result);
+
 void *fakeNew(Kind kind, size_t size);
 bool fakeIs(const void *object, Kind kind);
 void fakeFree(void *object);
 
 /** Where the bytes at an address of either side are; NULL unless all of them are of one allocation. */
 void *fakeBytes(CudaAddress address, size_t length);
+/** Bytes of device memory that there are. */
+size_t fakeTotal(void);
+/** Counts what is allocated. */
+void fakeCountMemory(FakeCounts *out);
 /** Whether the CPU's memory there is none of the driver's. */
 bool fakeIsPageable(CudaAddress address);
 

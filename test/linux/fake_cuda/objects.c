@@ -121,8 +121,6 @@ static unsigned alive(Kind kind) {
 
 /* ---- for tests ------------------------------------------------------------------------------------------------------ */
 
-extern void fakeCountMemory(FakeCounts *out);
-
 EXPORT void fakeCounts(FakeCounts *out) {
   pthread_mutex_lock(&fakeLock);
   *out = (FakeCounts){.streams = alive(KindStream),
@@ -199,8 +197,6 @@ EXPORT CudaResult cuDeviceGetUuid_v2(CudaUuid *uuid, CudaDeviceNumber device) {
   for (int i = 0; i < 16; i++) uuid->bytes[i] = (unsigned char)(i + device);
   RETURN(CudaSuccess);
 }
-
-extern size_t fakeTotal(void);
 
 EXPORT CudaResult cuDeviceTotalMem_v2(size_t *bytes, CudaDeviceNumber device) {
   CALL(false);

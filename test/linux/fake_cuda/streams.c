@@ -15,8 +15,6 @@ struct CUevent_st {
   bool isPending;
 };
 
-extern void fakeBreak(CudaResult result);
-
 static FakeKernelFunction *onKernel;
 static unsigned streams;
 
