@@ -3,7 +3,7 @@
 ifneq ($(LAYER),)
 FAKE_CUDA := $(OUT)/fake-cuda/libcuda.so.1
 
-$(FAKE_CUDA): $(wildcard test/linux/fake_cuda/*) bridge/linux/cuda/api.h make/gpu.mk
+$(FAKE_CUDA): $(wildcard test/linux/fake_cuda/*) bridge/linux/cuda/api.h make/cuda.mk
 	@echo "  link    $@"
 	@mkdir -p $(dir $@) && $(CLANG) -std=gnu11 -D_GNU_SOURCE -O1 -g -fPIC -shared -fuse-ld=lld -fvisibility=hidden $(WARNINGS) \
 	  -Ibridge/linux -Itest/linux/fake_cuda $(filter %.c,$^) -lpthread -o $@

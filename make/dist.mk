@@ -2,9 +2,9 @@
 #
 # dist/linux-x64 and dist/linux-arm64 hold the native library, GCC's Objective-C runtime, which it needs beside it, the
 # compiled shaders, one file per instruction level, and the headers for compiling MSL at run time; dist/cuda holds the
-# shaders for CUDA devices, which are the same for both. Nothing in them depends on the building machine or the directory:
-# two builds give the same bytes. The other architecture is cross-compiled against Debian's packages for that
-# (scripts/deps.sh dist).
+# shaders for CUDA devices and the kernels that stand in for them, which are the same for both. Nothing in them depends on
+# the building machine or the directory: two builds give the same bytes. The other architecture is cross-compiled against
+# Debian's packages for that (scripts/deps.sh dist).
 
 .PHONY: dist dist-artifacts dist-linux package package-tarball foreign-tests test-dist
 
@@ -15,7 +15,7 @@ DIST_TRIPLE_linux-arm64 := aarch64-linux-gnu
 DIST_SHADERS_linux-x64 := x86-64-v2 x86-64-v3 x86-64-v4
 DIST_SHADERS_linux-arm64 := aarch64
 DIST_LEVEL_aarch64 := armv8-a
-DIST_CUDA := dist/cuda/shaders.metallib
+DIST_CUDA := dist/cuda/shaders.metallib dist/cuda/native.kernels
 # The newest glibc whose symbols may be needed: that of Debian 12, Ubuntu 22.04 and Red Hat 9 or older.
 DIST_GLIBC := 2.34
 
@@ -75,7 +75,7 @@ dist/$(1)/shaders-%.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/msl
 endef
 $(foreach p,$(DIST_PLATFORMS),$(eval $(call dist_platform,$(p))))
 
-dist/cuda/shaders.metallib: build/cuda/shaders.metallib
+dist/cuda/%: build/cuda/%
 	@mkdir -p $(@D) && cp $< $@
 
 # The headers of GCC's Objective-C runtime are the same for every architecture.
@@ -99,7 +99,7 @@ package-tarball: dist/js/mod.js
 # stands for CUDA's driver, which is of this machine's.
 FOREIGN := $(if $(filter x86_64,$(ARCH)),linux-arm64,linux-x64)
 FOREIGN_TRIPLE := $(DIST_TRIPLE_$(FOREIGN))
-FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(filter-out %/cuda %/cuda_graph %/cuda_native,$(NATIVE_TESTS)))
+FOREIGN_TESTS := $(patsubst $(OUT)/native/%,$(DIST_BUILD)/$(FOREIGN)/native/%,$(filter-out $(CUDA_TESTS),$(NATIVE_TESTS)))
 .SECONDARY: $(patsubst %,$(DIST_BUILD)/$(FOREIGN)/obj/%.o,$(wildcard test/native/*_test.m test/native/*_test.c))
 foreign-tests: $(FOREIGN_TESTS)
 	@:

@@ -64,8 +64,4 @@ $(CUDA_NATIVE_DIGEST): $(CUDA_NATIVE) ;
 
 artifacts: $(CUDA_NATIVE)
 $(foreach d,$(OUT)/obj $(DIST_PLATFORMS:%=$(DIST_BUILD)/%/obj),$(d)/bridge/linux/cuda/native/library.c.o): $(CUDA_NATIVE_DIGEST)
-
-dist/cuda/native.kernels: $(CUDA_NATIVE)
-	@mkdir -p $(@D) && cp $< $@
-$(DIST_PLATFORMS:%=dist-%): dist/cuda/native.kernels
 endif

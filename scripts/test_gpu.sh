@@ -15,18 +15,20 @@ tests=${GPU_TESTS:-test/linux/gpu.test.ts test/runtime test/kernels test/tensor 
 kernel_tests=${GPU_KERNEL_TESTS:-test/kernels}
 parts=${*:-native kernels test memcheck racecheck initcheck synccheck}
 
-if ! "$bun" run src/cli/main.ts devices | grep -q "^$device "; then
+devices=$("$bun" run src/cli/main.ts devices)
+has_device() { printf '%s\n' "$devices" | grep -q "^$device $1"; }
+if ! has_device ''; then
   echo "test-gpu: this machine has no device \"$device\" (NVIDIA GPU of compute capability 8.0 or newer, with its driver): nothing was tested"
   exit 0
 fi
-"$bun" run src/cli/main.ts devices
+printf '%s\n' "$devices"
 export BUN_METAL_DEVICE="$device"
 failed=
 
 # Compiling MSL takes a clang, which a machine with a GPU need not have.
 compiler=
 for name in ${BUN_METAL_CLANG:-clang-19 clang-20 clang-21 clang}; do
-  command -v "$name" >/dev/null 2>&1 && compiler=$name
+  command -v "$name" >/dev/null 2>&1 && compiler=$name && break
 done
 compiling='compileKernels|queue_worker|working_device|device\.compile\('
 if [ -z "$compiler" ]; then
@@ -72,7 +74,7 @@ for part in $parts; do
         case $program in
           *_groups)
             target=sm_90a
-            "$bun" run src/cli/main.ts devices | grep -q "^$device .*sm_90)" || continue ;;
+            has_device '.*sm_90)' || continue ;;
         esac
         ptx=$(ls build/cuda/native/test/*.ptx build/cuda/native/$target/*.ptx 2>/dev/null | paste -sd: -)
         run "kernels/${program##*cuda_simulator_}" env CUDA_SIMULATOR=gpu CUDA_SIMULATOR_PTX="$ptx" "$program"
