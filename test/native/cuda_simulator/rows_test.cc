@@ -73,6 +73,25 @@ static void declinesRows() {
   command.constant(3, whole);
   command.bind(0, x, 1); /* not aligned */
   CHECK_NUMBER(simulatePlan(cudaNormPlan, &simulatedH200, &command.command, 1, kernels, 1), 0);
+  /* Room for three rows of four, in each of the buffers that have rows; the weights have one. */
+  command.bind(0, x), command.bind(1, weight, 56);
+  CHECK_NUMBER(simulatePlan(cudaNormPlan, &simulatedH200, &command.command, 1, kernels, 1), 1);
+  command.bind(1, weight, 60);
+  CHECK_NUMBER(simulatePlan(cudaNormPlan, &simulatedH200, &command.command, 1, kernels, 1), 0);
+  SimulatedBuffer<float> sum(64);
+  SimulatedCommand adding("add_rmsnorm_f32");
+  adding.dispatch(32, 4, 1, 32, 1, 1);
+  adding.constant(5, whole);
+  const auto bindAll = [&] {
+    adding.bind(0, x), adding.bind(1, weight), adding.bind(2, weight), adding.bind(3, sum), adding.bind(4, out);
+  };
+  for (u32 index : (const u32[]){0, 1, 3, 4}) {
+    bindAll();
+    adding.command.bufferLengths[index] = 3 * 8 * sizeof(float);
+    CHECK_NUMBER(simulatePlan(cudaNormPlan, &simulatedH200, &adding.command, 1, kernels, 1), 0);
+  }
+  bindAll();
+  CHECK_NUMBER(simulatePlan(cudaNormPlan, &simulatedH200, &adding.command, 1, kernels, 1), 1);
 }
 
 static double activated(double x, bool isSilu) {

@@ -23,10 +23,12 @@ typedef struct Kernel {
 static const Kernel kernels[] = {NORM_KERNELS(KERNEL)};
 #undef KERNEL
 
-/* `count` buffers of floats, each of `bytes` at least. */
-static bool areRows(const CudaNativeCommand *command, uint32_t count, uint64_t bytes) {
-  for (uint32_t i = 0; i < count; i++)
+/* `count` buffers of rows, but for the weights, which are one. */
+static bool areRows(const CudaNativeCommand *command, uint32_t count, uint32_t weights, uint64_t rowBytes, uint64_t rows) {
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t bytes = i == weights ? rowBytes : rowBytes * rows;
     if (command->buffers[i] == 0 || command->buffers[i] % 16 != 0 || command->bufferLengths[i] < bytes) return false;
+  }
   return true;
 }
 
@@ -44,13 +46,11 @@ uint32_t cudaNormPlan(const CudaNativeDevice *device, const CudaNativeCommand *c
   const uint32_t *group = command->threadsPerThreadgroup;
   if (command->threads[0] != group[0] || group[1] != 1 || command->threads[2] != 1) return 0;
   if (rows == 0 || rows > INT32_MAX || arguments.n == 0 || arguments.n % 4 != 0) return 0;
-  if (!areRows(command, constants, 4ull * arguments.n)) return 0;
-
   const uint32_t fours = arguments.n / 4;
   const Kernel *kernel = kernels;
   const Kernel *const end = kernels + sizeof kernels / sizeof *kernels;
   while (kernel < end && kernel->threads * kernel->fours < fours) kernel++;
-  if (kernel == end) return 0;
+  if (kernel == end || !areRows(command, constants, adds ? AddWeight : NormWeight, 16ull * fours, rows)) return 0;
   const NormParameters parameters = {
       .x = command->buffers[adds ? AddA : NormX],
       .added = adds ? command->buffers[AddB] : 0,
