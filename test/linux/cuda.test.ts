@@ -121,11 +121,12 @@ describe("CUDA devices", () => {
     const list = folder.file("compiled");
     const body = `import { existsSync, readFileSync } from "node:fs";
     using device = Device.open("cuda");
-    const names = ["matvec_fused_q8_0", "attention_tiled_64_f32", "embed_q8_0", "gather_rows_f32"];
+    const names = ["matvec_fused_q8_0", "attention_tiled_64_f32", "embed_q8_0", "gather_rows_f32", "matvec_tiled_q6_k", "matvec_experts_mxfp4"];
     for (const name of names) device.shaders().pipeline(name);
     const compiled = () => existsSync(${JSON.stringify(list)}) ? readFileSync(${JSON.stringify(list)}, "utf8").trim().split("\\n") : [];
     const isThere = (name) => compiled().some((kernel) => kernel.includes(name));
-    const wanted = ["matvec_q8_0_any", "matvec_q8_0_aligned", "attention_tiled_64_f32", "embed_tokens", "gather_rows_f32"];
+    const wanted = ["matvec_q8_0_any", "matvec_q8_0_aligned", "attention_tiled_64_f32", "embed_tokens", "gather_rows_f32",
+      "matvec_q6_k_any", "matvec_mxfp4_any"];
     for (let turn = 0; turn < 2000 && !wanted.every(isThere); turn++) await new Promise((r) => setTimeout(r, 5));
     await new Promise((r) => setTimeout(r, 50)); // for what should not come
     console.log(JSON.stringify([wanted.filter((name) => !isThere(name)), compiled()]));`;

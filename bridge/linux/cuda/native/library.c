@@ -196,8 +196,8 @@ typedef struct Family {
 
 static const Family families[] = {{"matvec_fused_", "matvec_"},
                                   {"matvec_rows_", NULL},
-                                  {"matvec_tiled_", NULL},
-                                  {"matvec_experts_", NULL},
+                                  {"matvec_tiled_", "matvec_"},
+                                  {"matvec_experts_", "matvec_"},
                                   {"matvec_", "matvec_"},
                                   {"matmul_", "matmul_"},
                                   {"attention_tiled_", "attention_tiled_"},
