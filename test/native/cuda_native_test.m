@@ -251,6 +251,22 @@ static void memoryIsKeptWithItsGraph(void) {
   CHECK_NUMBER(after.memory, before.memory);
 }
 
+/* One step in a command buffer of its own, which is waited for. */
+static id<MTLCommandBuffer> dispatchStep(const Steps *steps, id<MTLComputePipelineState> pipeline) {
+  static const uint32_t constant[] = {2, 0};
+  id<MTLCommandBuffer> commands = [queue commandBuffer];
+  id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
+  [encoder setComputePipelineState:pipeline];
+  [encoder setBuffer:steps->numbers offset:0 atIndex:0];
+  [encoder setBytes:constant length:sizeof constant atIndex:1];
+  [encoder setBuffer:steps->words offset:0 atIndex:2];
+  [encoder dispatchThreads:MTLSizeMake(1, 1, 1) threadsPerThreadgroup:MTLSizeMake(32, 1, 1)];
+  [encoder endEncoding];
+  [commands commit];
+  [commands waitUntilCompleted];
+  return commands;
+}
+
 static void dispatchesAreOfferedAlone(void) {
   Steps steps = newNativeSteps(1, MostTaken);
   takesScratch = true;
@@ -277,6 +293,31 @@ static void dispatchesAreOfferedAlone(void) {
   CHECK_NUMBER(numbersOf(&steps)[0], ((0 * 2 + 1) * 4 + 1) * 6 + 1);
   [pipeline release];
   freeSteps(&steps);
+}
+
+/* Counters are zero, which runEither checks, also where memory was had for them and none for partial sums. */
+static void memoryOfDispatchesIsClearedWhateverFails(void) {
+  static const struct {
+    const char *symbol;
+    unsigned after;
+  } failures[] = {{"cuMemAlloc_v2", 0}, {"cuMemAlloc_v2", 1}, {"cuMemsetD8Async", 0}};
+  for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
+    id<MTLCommandQueue> other = [device newCommandQueue], usual = queue; // with no memory yet
+    queue = other;
+    Steps steps = newNativeSteps(1, 1);
+    takesScratch = true;
+    id<MTLComputePipelineState> pipeline = newPipelineFor(@"step_by", NO);
+    numbersOf(&steps)[0] = 0;
+    failNext(failures[i].symbol, failures[i].after, 2);
+    CHECK_NUMBER([dispatchStep(&steps, pipeline) status], MTLCommandBufferStatusError);
+    CHECK_NUMBER([dispatchStep(&steps, pipeline) status], MTLCommandBufferStatusCompleted);
+    CHECK_NUMBER(numbersOf(&steps)[0], 1);
+    CHECK_NUMBER(nativeRan, 1);
+    [pipeline release];
+    freeSteps(&steps);
+    queue = usual;
+    [other release];
+  }
 }
 
 static void shadersOfOthersAreAsTheyAreWritten(void) {
@@ -399,6 +440,7 @@ int main(void) {
     RUN_CASE(constantsThatChangeAreNoneForPlans);
     RUN_CASE(memoryIsKeptWithItsGraph);
     RUN_CASE(dispatchesAreOfferedAlone);
+    RUN_CASE(memoryOfDispatchesIsClearedWhateverFails);
     RUN_CASE(shadersOfOthersAreAsTheyAreWritten);
     RUN_CASE(failuresAreErrorsOfTheirWork);
     RUN_CASE(driversWithoutOverlapsDoWithout);

@@ -34,14 +34,17 @@ void cudaNativeFreeMemory(CudaNativeMemory *memory) {
 static bool placeMemory(CudaDevice *device, CudaStream stream, CudaNativeMemory *memory, CudaNativeLaunch *launch,
                         char **message) {
   const uint64_t before = memory->scratchBytes;
-  if (!reserve(device, stream, &memory->scratch, &memory->scratchBytes, launch->scratchBytes, message) ||
-      !reserve(device, stream, &memory->partials, &memory->partialBytes, launch->partialBytes, message))
+  /* Scratch memory last: nothing may fail between where it is had and where it is cleared. */
+  if (!reserve(device, stream, &memory->partials, &memory->partialBytes, launch->partialBytes, message) ||
+      !reserve(device, stream, &memory->scratch, &memory->scratchBytes, launch->scratchBytes, message))
     return false;
   CudaResult result = CudaSuccess;
   if (memory->scratchBytes != before) result = cudaApi()->MemsetD8Async(memory->scratch, 0, memory->scratchBytes, stream);
   cudaNativePlaceMemory(launch, memory->scratch, memory->partials);
-  if (result != CudaSuccess) *message = cudaFailure(device, result, "Cannot clear memory for a kernel");
-  return result == CudaSuccess;
+  if (result == CudaSuccess) return true;
+  memory->scratchBytes = 0; /* none of it is zero: what wants some gets other memory */
+  *message = cudaFailure(device, result, "Cannot clear memory for a kernel");
+  return false;
 }
 
 /* Offers a dispatch. False with a malloc'ed *message. */
