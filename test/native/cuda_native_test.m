@@ -320,6 +320,42 @@ static void memoryOfDispatchesIsClearedWhateverFails(void) {
   }
 }
 
+/* How often the driver is told something of a function while steps run on the first device or the second: alone, in a graph,
+ * and in a graph that changes. */
+static unsigned attributesSet(NSUInteger index) {
+  const id<MTLDevice> usualDevice = device;
+  const id<MTLLibrary> usualLibrary = library;
+  const id<MTLCommandQueue> usualQueue = queue;
+  const unsigned before = calls("cuFuncSetAttribute");
+  NSArray *all = MTLCopyAllDevices();
+  device = [all objectAtIndex:1 + index];
+  library = [device newLibraryWithSource:kernels options:nil error:NULL];
+  queue = [device newCommandQueue];
+  Steps steps = newNativeSteps(2, 2);
+  id<MTLComputePipelineState> pipeline = newPipelineFor(@"step_by", NO);
+  CHECK_NUMBER([dispatchStep(&steps, pipeline) status], MTLCommandBufferStatusCompleted);
+  for (uint32_t factor = 2; factor < 5; factor++) {
+    for (unsigned i = 0; i < 2; i++) encodeStep(&steps, i, 0, factor, 0, true);
+    runSteps(&steps, NSMakeRange(0, 2));
+  }
+  CHECK_NUMBER(nativeRan, 4);
+  [pipeline release];
+  freeSteps(&steps);
+  [queue release], [library release];
+  device = usualDevice, library = usualLibrary, queue = usualQueue;
+  [all release];
+  return calls("cuFuncSetAttribute") - before;
+}
+
+/* A function is one of a device's context. */
+static void driversAreToldOnceOfEachDevicesKernels(void) {
+  attributesSet(0);
+  CHECK_NUMBER(attributesSet(0), 0);
+  CHECK_NUMBER(attributesSet(1), 1);
+  CHECK_NUMBER(attributesSet(1), 0);
+  CHECK_NUMBER(attributesSet(0), 0);
+}
+
 static void shadersOfOthersAreAsTheyAreWritten(void) {
   NSString *other = @"kernel void step_by(device uint *x [[buffer(0)]], constant uint2 &step [[buffer(1)]],\n"
                     @"                    device const uint *words [[buffer(2)]]) { x[0] = x[0] * step.x + words[step.y]; }\n";
@@ -422,6 +458,7 @@ static void settingsLeaveStandInsOut(void) {
 }
 
 int main(void) {
+  setenv("FAKE_CUDA_DEVICES", "2", 1);
   if (!openCuda()) return 1;
   onKernel(runEither);
   kernelsOfTest = newSlice(false);
@@ -441,6 +478,7 @@ int main(void) {
     RUN_CASE(memoryIsKeptWithItsGraph);
     RUN_CASE(dispatchesAreOfferedAlone);
     RUN_CASE(memoryOfDispatchesIsClearedWhateverFails);
+    RUN_CASE(driversAreToldOnceOfEachDevicesKernels);
     RUN_CASE(shadersOfOthersAreAsTheyAreWritten);
     RUN_CASE(failuresAreErrorsOfTheirWork);
     RUN_CASE(driversWithoutOverlapsDoWithout);

@@ -35,6 +35,7 @@ struct CudaCode {
   CudaKernel kernel;
   uint32_t mostThreads;
   _Atomic uint32_t sharedBytes; /* that it may be launched with; raised under the lock */
+  _Atomic int carveout; /* in per cent, as the driver knows it; set under the lock */
   uint32_t users;       /* those that were given it, and the list of those that wait */
   uint64_t idleSince;   /* a count of releases; of those without users, the oldest goes first */
 };
@@ -240,6 +241,7 @@ CudaCode *cudaCodeBegin(CudaDevice *device, char *text, const char *entry, const
     *code = (CudaCode){.device = device, .text = text, .textLength = length, .hash = hash, .users = 1};
     text = NULL;
     atomic_init(&code->sharedBytes, UnaskedBytes);
+    atomic_init(&code->carveout, -1); /* what the driver finds right */
     code->entry = strdup(entry);
     code->name = strdup(name);
     if (code->entry && code->name) {
@@ -288,4 +290,14 @@ CudaKernel cudaCodeKernel(CudaCode *code, uint32_t sharedBytes, char **message) 
   *message = cudaFailure(code->device, result, "Kernel '%s' cannot have %u bytes of threadgroup memory", code->name,
                          sharedBytes);
   return NULL;
+}
+
+void cudaCodeCarveOut(CudaCode *code, int percent) {
+  if (atomic_load(&code->carveout) == percent) return;
+  pthread_mutex_lock(&lock);
+  if (atomic_load(&code->carveout) != percent) {
+    cudaApi()->FuncSetAttribute(code->kernel, CudaFunctionSharedCarveout, percent); /* where it cannot be, it is as it was */
+    atomic_store(&code->carveout, percent);
+  }
+  pthread_mutex_unlock(&lock);
 }

@@ -32,4 +32,8 @@ uint32_t cudaCodeMostThreads(const CudaCode *code);
  * with a malloc'ed *message. */
 CudaKernel cudaCodeKernel(CudaCode *code, uint32_t sharedBytes, char **message);
 
+/** Wishes that of the memory which is shared memory or first cache so much be shared, while a kernel of compiled code runs: in
+ * per cent of the most that it can be. The driver is told once. The device is entered. */
+void cudaCodeCarveOut(CudaCode *code, int percent);
+
 #endif

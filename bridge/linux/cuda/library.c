@@ -56,6 +56,12 @@ CudaKernel cudaFunctionFor(const DriverFunction *function, uint32_t sharedBytes,
   return code ? cudaCodeKernel(code, sharedBytes, message) : NULL;
 }
 
+void cudaFunctionCarveOut(const DriverFunction *function, int percent) {
+  const CudaFunction *f = function->implementation;
+  CudaCode *code = atomic_load_explicit(&f->code, memory_order_acquire);
+  if (code) cudaCodeCarveOut(code, percent);
+}
+
 /* ---- libraries ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Library {

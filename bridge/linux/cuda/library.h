@@ -40,4 +40,7 @@ void cudaFunctionBegin(const DriverFunction *function);
  * malloc'ed *message. */
 CudaKernel cudaFunctionFor(const DriverFunction *function, uint32_t sharedBytes, char **message);
 
+/** cudaCodeCarveOut(), of a kernel that was had so. */
+void cudaFunctionCarveOut(const DriverFunction *function, int percent);
+
 #endif

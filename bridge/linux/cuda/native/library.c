@@ -309,7 +309,7 @@ bool cudaNativeKernel(CudaDevice *device, CudaNativeLaunch *launch, CudaKernelNo
   const CudaKernel kernel = cudaFunctionFor(function, launch->sharedBytes, message);
   if (!kernel) return false;
   /* All alike: an SM that has to divide its memory anew lets one kernel end before another begins. It is only a wish. */
-  cudaApi()->FuncSetAttribute(kernel, CudaFunctionSharedCarveout, 100);
+  cudaFunctionCarveOut(function, 100);
   *parameter = launch->parameters;
   *out = (CudaKernelNode){.function = kernel,
                           .gridX = launch->grid[0],
