@@ -9,7 +9,7 @@
 /* Each command changes a number of its own, or, behind a barrier, one that another has changed. Stand-ins take any runs. */
 static void standInsKeepTheOrderOfBarriers(void) {
   unsigned seed = (unsigned)time(NULL);
-  printf("ok   graphs of seed %u\n", seed);
+  printf("     graphs of seed %u\n", seed);
   for (int round = 0; round < 12; round++) {
     const unsigned count = 2 + (unsigned)rand_r(&seed) % (MostCommands - 2);
     Steps steps = newNativeSteps(count, 0);

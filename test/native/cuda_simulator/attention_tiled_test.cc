@@ -345,9 +345,8 @@ static void declines() {
   CHECK(!isTaken());
 }
 
-int main(int argc, char **argv) {
-  numbers.state = argc > 1 ? strtoull(argv[1], nullptr, 10) : (u64)time(nullptr);
-  printf("seed %llu\n", (unsigned long long)numbers.state);
+int main(int count, char **arguments) {
+  numbers.state = seedOf(count, arguments, (u64)time(nullptr));
   RUN_CASE(heads);
   RUN_CASE(sharesOutKeys);
   RUN_CASE(takesManyQueries);

@@ -43,9 +43,8 @@ static void longRangesHaveFewBlocks() {
   CHECK_NUMBER(launch.grid[0], CopyMostBlocks);
 }
 
-int main() {
-  numbers.state = (u64)time(nullptr);
-  printf("ok   seed %llu\n", (unsigned long long)numbers.state);
+int main(int count, char **arguments) {
+  numbers.state = seedOf(count, arguments, (u64)time(nullptr));
   RUN_CASE(copiesRanges);
   RUN_CASE(longRangesHaveFewBlocks);
   return finishCases();

@@ -150,8 +150,7 @@ static void declines() {
 }
 
 int main(int count, char **arguments) {
-  numbers.state = count > 1 ? strtoull(arguments[1], NULL, 10) : 6;
-  printf("seed %llu\n", (unsigned long long)numbers.state);
+  numbers.state = seedOf(count, arguments, 6);
   RUN_CASE(findsRows);
   RUN_CASE(declines);
   return finishCases();

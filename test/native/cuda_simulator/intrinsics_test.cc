@@ -226,9 +226,8 @@ static void wrongKernelsFail() {
   }
 }
 
-int main() {
-  numbers.state = (u64)time(nullptr);
-  printf("ok   seed %llu\n", (unsigned long long)numbers.state);
+int main(int count, char **arguments) {
+  numbers.state = seedOf(count, arguments, (u64)time(nullptr));
   RUN_CASE(sumsOverLanesWarpsAndBlocks);
   RUN_CASE(multipliesBytes);
   RUN_CASE(multipliesHalves);

@@ -245,10 +245,9 @@ static void keepsRangesOfWeights() {
   checkProduct(p, "mixed weights");
 }
 
-int main() {
-  numbers.state = (u64)time(NULL);
+int main(int count, char **arguments) {
+  numbers.state = seedOf(count, arguments, (u64)time(nullptr));
   weightNumbers.state = numbers.state | 1;
-  printf("seed %llu\n", (unsigned long long)numbers.state);
   RUN_CASE(makesRaggedTiles);
   RUN_CASE(makesLargeTiles);
   RUN_CASE(cutsSumsIntoParts);

@@ -282,8 +282,7 @@ static void refusals() {
 }
 
 int main(int count, char **arguments) {
-  numbers.state = count > 1 ? strtoull(arguments[1], NULL, 0) : (u64)time(NULL) | 1;
-  printf("seed %llu\n", (unsigned long long)numbers.state);
+  numbers.state = seedOf(count, arguments, (u64)time(nullptr)) | 1;
   RUN_CASE(products);
   RUN_CASE(fusedProducts);
   RUN_CASE(sizesAndSpecialNumbers);

@@ -234,9 +234,8 @@ static void turnsAndStores() {
   turn({true, RopeStore_f32, 40, 8, 256, 2, true, false});
 }
 
-int main(int argc, char **argv) {
-  numbers.state = argc > 1 ? strtoull(argv[1], nullptr, 10) : (u64)time(nullptr);
-  printf("seed %llu\n", (unsigned long long)numbers.state);
+int main(int count, char **arguments) {
+  numbers.state = seedOf(count, arguments, (u64)time(nullptr));
   RUN_CASE(normalises);
   RUN_CASE(declinesRows);
   RUN_CASE(activates);

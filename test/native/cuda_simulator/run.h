@@ -135,6 +135,13 @@ static inline int finishCases() {
   return checkFailures > 0 ? 1 : 0;
 }
 
+/** The seed that a program was given, or else another one; says which it is. */
+static inline u64 seedOf(int count, char **arguments, u64 otherwise) {
+  const u64 seed = count > 1 ? strtoull(arguments[1], nullptr, 10) : otherwise;
+  printf("seed %llu\n", (unsigned long long)seed);
+  return seed;
+}
+
 /** Numbers of a seed. */
 struct Random {
   u64 state;
