@@ -1,10 +1,8 @@
 /* activation_plan.c: when and how activations are for activation.cu. */
 #include "activation.h"
-#include "native.h"
+#include "plan.h"
 
-#include <string.h>
-
-/* What is bound to a dispatch (shaders/elementwise.metal); n of a row. */
+/* What is bound to a dispatch (shaders/elementwise.metal). */
 enum { Gate, Up, Out, Constants };
 
 uint32_t cudaActivationPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
@@ -13,21 +11,20 @@ uint32_t cudaActivationPlan(const CudaNativeDevice *device, const CudaNativeComm
   const CudaNativeCommand *command = commands;
   const bool isSilu = strcmp(command->function->name, "silu_mul_f32") == 0;
   if (!isSilu && strcmp(command->function->name, "gelu_mul_f32") != 0) return 0;
-  uint32_t n = 0;
-  if (command->constants[Constants] == NULL || command->bufferLengths[Constants] < sizeof n) return 0;
-  memcpy(&n, command->constants[Constants], sizeof n);
+  const struct RowArgs *args = argumentsOf(command, Constants, sizeof *args);
+  if (!args) return 0;
   /* Rows follow each other. The original's grid has a thread for each element, or more. */
-  const uint64_t rows = command->threads[1], elements = rows * n;
+  const uint64_t rows = command->threads[1], n = args->n, elements = rows * n;
   if (n == 0 || rows == 0 || rows > INT32_MAX || elements % 4 != 0 || command->threads[0] < n || command->threads[2] != 1) return 0;
   for (uint32_t i = Gate; i <= Out; i++)
-    if (command->buffers[i] == 0 || command->buffers[i] % 16 != 0 || command->bufferLengths[i] < 4 * elements) return 0;
+    if (!isBound(command, i, 4 * elements, 16)) return 0;
   /* A thread reads what it has to before it writes there; nobody may read what another one writes. */
   for (uint32_t i = Gate; i <= Up; i++) {
     const uint64_t from = command->buffers[i], to = command->buffers[Out];
-    if (from != to && from < to + 4 * elements && to < from + 4 * elements) return 0;
+    if (from != to && cudaRangesOverlap(rangeAt(from, 4 * elements), rangeAt(to, 4 * elements))) return 0;
   }
   const ActivationParameters parameters = {command->buffers[Gate], command->buffers[Up], command->buffers[Out], elements / 4};
-  const uint64_t blockFours = ActivationThreads * ActivationFours, blocks = (parameters.fours + blockFours - 1) / blockFours;
+  const uint64_t blocks = divideUp(parameters.fours, ActivationThreads * ActivationFours);
   if (blocks > INT32_MAX) return 0;
   *out = (CudaNativeLaunch){
       .kernel = isSilu ? "activation_silu_mul" : "activation_gelu_mul",

@@ -1,5 +1,5 @@
 /*
- * attention_row.h: parameters of attention_row.cu, which attention_plan.c fills.
+ * attention_row.h: parameters of attention_row.cu, which attention_row_plan.c fills.
  *
  * A launch is for some rows, one by one, or for a single row with what comes before its attention: biases and norms of its
  * query and key, the turning of these, and the storing of key and value. Names and meanings are those of the shaders.

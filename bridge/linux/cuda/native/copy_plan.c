@@ -10,10 +10,11 @@ void cudaCopyPlan(const CopyRange *ranges, uint32_t count, CudaNativeLaunch *out
     const uint32_t wanted = ranges[i].bytes / BlockBytes + (ranges[i].bytes % BlockBytes != 0);
     if (wanted > blocks) blocks = wanted < CopyMostBlocks ? wanted : CopyMostBlocks;
   }
-  memset(out, 0, sizeof *out);
-  out->kernel = "copy_words";
-  out->grid[0] = blocks, out->grid[1] = count, out->grid[2] = 1;
-  out->block[0] = CopyThreads, out->block[1] = out->block[2] = 1;
-  out->parameterBytes = sizeof(CopyParameters);
+  *out = (CudaNativeLaunch){
+      .kernel = "copy_words",
+      .grid = {blocks, count, 1},
+      .block = {CopyThreads, 1, 1},
+      .parameterBytes = sizeof(CopyParameters),
+  };
   memcpy(out->parameters, ranges, count * sizeof *ranges);
 }

@@ -1,13 +1,8 @@
 /* embed_plan.c: which commands embed.cu takes: rows of a table, and before that the tokens that were chosen. */
 #include "embed.h"
-#include "native.h"
+#include "plan.h"
 
-#include <stddef.h>
-
-typedef uint32_t uint; // as the shaders call it
-#include "../../../../shaders/args.h"
-
-enum { MostRows = 65535, ChosenBytes = 12 };
+enum { MostRows = 65535 };
 
 static const struct {
   const char *name;
@@ -20,15 +15,12 @@ static const struct {
 };
 enum { Types = sizeof types / sizeof *types };
 
-static bool overlap(uint64_t a, uint64_t aLength, uint64_t b, uint64_t bLength) { return a < b + bLength && b < a + aLength; }
-
 /* Rows of a dispatch that has a threadgroup of one thread for each. */
 static bool choosesTokens(const CudaNativeCommand *command, uint64_t rows) {
-  const struct ChosenArgs *args = command->constants[3];
+  const struct ChosenArgs *args = argumentsOf(command, 3, sizeof *args);
   if (!args || command->threads[0] != 1 || command->threads[1] != rows || command->threadsPerThreadgroup[1] != 1) return false;
-  return command->buffers[0] && command->bufferLengths[0] >= rows * 4 && command->buffers[1] &&
-         command->bufferLengths[1] >= (uint64_t)args->places * ChosenBytes && command->buffers[2] &&
-         command->bufferLengths[2] >= rows * 4;
+  return isBound(command, 0, rows * 4, 1) && isBound(command, 1, (uint64_t)args->places * ChosenBytes, 1) &&
+         isBound(command, 2, rows * 4, 1);
 }
 
 uint32_t cudaEmbedPlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
@@ -38,15 +30,15 @@ uint32_t cudaEmbedPlan(const CudaNativeDevice *device, const CudaNativeCommand *
   const CudaNativeCommand *embeds = commands + chooses;
   uint32_t type = 0;
   while (type < Types && strcmp(embeds->function->name, types[type].name) != 0) type++;
-  const struct EmbedArgs *args = embeds->constants[3];
+  const struct EmbedArgs *args = argumentsOf(embeds, 3, sizeof *args);
   if (type == Types || !args || args->n == 0 || args->n % types[type].elements != 0) return 0;
   const uint64_t rows = embeds->threads[1], row = (uint64_t)args->n / types[type].elements * types[type].bytes;
   const uint32_t each = types[type].elements > 1 ? 16 : 1; /* numbers of a thread of the original */
   if (rows == 0 || rows > MostRows || embeds->threadsPerThreadgroup[1] != 1 || embeds->threads[0] * each < args->n) return 0;
   const uint64_t outBytes = rows * args->n * 4, tableBytes = row * args->vocab;
   const uint64_t lengths[] = {tableBytes, rows * 4, outBytes};
-  for (int i = 0; i < 3; i++)
-    if (!embeds->buffers[i] || embeds->bufferLengths[i] < lengths[i]) return 0;
+  for (uint32_t i = 0; i < 3; i++)
+    if (!isBound(embeds, i, lengths[i], 1)) return 0;
   if (types[type].elements == 1 && embeds->buffers[0] % types[type].bytes != 0) return 0;
   CudaEmbed embed = {
       .table = (const void *)embeds->buffers[0],
@@ -59,21 +51,21 @@ uint32_t cudaEmbedPlan(const CudaNativeDevice *device, const CudaNativeCommand *
   if (chooses) {
     const struct ChosenArgs *chosen = commands->constants[3];
     if (!choosesTokens(commands, rows) || commands->buffers[2] != embeds->buffers[1]) return 0;
-    const uint64_t tokens = commands->buffers[0], choices = commands->buffers[1], plain = commands->buffers[2];
-    const uint64_t choiceBytes = (uint64_t)chosen->places * ChosenBytes;
+    const CudaRange tokens = rangeAt(commands->buffers[0], rows * 4), plain = rangeAt(commands->buffers[2], rows * 4);
+    const CudaRange choices = rangeAt(commands->buffers[1], (uint64_t)chosen->places * ChosenBytes);
+    const CudaRange table = rangeAt(embeds->buffers[0], tableBytes), result = rangeAt(embeds->buffers[2], outBytes);
     /* Blocks read tokens and choices while others write. */
-    if (overlap(tokens, rows * 4, plain, rows * 4) || overlap(choices, choiceBytes, plain, rows * 4) ||
-        overlap(tokens, rows * 4, embeds->buffers[2], outBytes) || overlap(choices, choiceBytes, embeds->buffers[2], outBytes) ||
-        overlap(plain, rows * 4, embeds->buffers[2], outBytes) || overlap(embeds->buffers[0], tableBytes, plain, rows * 4))
+    if (cudaRangesOverlap(tokens, plain) || cudaRangesOverlap(choices, plain) || cudaRangesOverlap(tokens, result) ||
+        cudaRangesOverlap(choices, result) || cudaRangesOverlap(plain, result) || cudaRangesOverlap(table, plain))
       return 0;
-    embed.tokens = (const uint32_t *)tokens;
-    embed.chosen = (const uint32_t *)choices;
-    embed.plainTokens = (uint32_t *)plain;
+    embed.tokens = (const uint32_t *)tokens.from;
+    embed.chosen = (const uint32_t *)choices.from;
+    embed.plainTokens = (uint32_t *)plain.from;
     embed.places = chosen->places;
   }
   *out = (CudaNativeLaunch){
       .kernel = "embed_tokens",
-      .grid = {(args->n + EmbedThreads - 1) / EmbedThreads, (uint32_t)rows, 1},
+      .grid = {(uint32_t)divideUp(args->n, EmbedThreads), (uint32_t)rows, 1},
       .block = {EmbedThreads, 1, 1},
       .overlaps = true,
       .parameterBytes = sizeof embed,

@@ -135,8 +135,8 @@ bool cudaNativeDescribe(const DriverCommand *command, const CudaDispatch *dispat
 uint32_t cudaNativeOffer(const CudaDevice *device, const CudaNativeCommand *commands, uint32_t count, CudaNativeLaunch *out) {
   const CudaNativeDevice facts = {device->multiprocessors, device->capability, device->sharedBytes};
   CudaNativePlan *const *plans = replacement.plans ? replacement.plans : cudaNativePlans;
+  memset(out, 0, sizeof *out);
   for (; *plans; plans++) {
-    memset(out, 0, sizeof *out);
     const uint32_t taken = (*plans)(&facts, commands, count, out);
     if (taken > 0) return taken <= count ? taken : 0;
   }

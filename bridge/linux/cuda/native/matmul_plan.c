@@ -1,8 +1,6 @@
 /* matmul_plan.c: how matrix-matrix products run on matmul.cu. */
 #include "matmul.h"
-#include "native.h"
-
-#include <stddef.h>
+#include "plan.h"
 
 typedef struct Type {
   const char *name;           /* of the command */
@@ -34,8 +32,7 @@ static const Type *typeOf(const char *name) {
   return NULL;
 }
 
-static uint32_t parts(uint64_t total, uint64_t part) { return (uint32_t)((total + part - 1) / part); }
-static uint64_t aligned(uint64_t bytes) { return (bytes + 255) / 256 * 256; }
+static uint64_t aligned(uint64_t bytes) { return divideUp(bytes, 256) * 256; }
 
 static bool hasGroups(const CudaNativeDevice *device) { return device->capability == 90; }
 static bool hasPreparers(const CudaNativeDevice *device, const Type *type) {
@@ -78,7 +75,7 @@ static const StepCosts *costsOf(const CudaNativeDevice *device, const Type *type
 /** `pair` is 0 where a multiprocessor has no room for two. */
 static uint64_t stepCost(const CudaNativeDevice *device, uint32_t one, uint32_t pair, uint64_t blocks) {
   const uint64_t most = device->multiprocessors, rest = blocks % (2 * most);
-  if (pair == 0) return one * ((blocks + most - 1) / most);
+  if (pair == 0) return one * divideUp(blocks, most);
   return blocks / (2 * most) * pair + (rest == 0 ? 0 : rest <= most ? one : pair);
 }
 
@@ -89,15 +86,15 @@ static uint64_t cutForSize(const CudaNativeDevice *device, const Type *type, con
   const uint32_t outputs = 64u << size, steps = p->depth / MatmulTileDepth, segmentSteps = MatmulSegment / MatmulTileDepth;
   if (!type->kernels[size] || sharedBytes(device, type, outputs) > device->sharedBytes) return UINT64_MAX;
   if (outputs > 128 && !hasGroups(device)) return UINT64_MAX; /* only four warps together have the registers */
-  *cut = (Cut){.size = size, .rowTiles = parts(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
-  for (uint32_t i = 0; i < jobs; i++) cut->outputTiles += parts(p->jobs[i].n, outputs);
+  *cut = (Cut){.size = size, .rowTiles = (uint32_t)divideUp(p->mostRows, MatmulTileRows), .parts = 1, .stepsOfPart = steps};
+  for (uint32_t i = 0; i < jobs; i++) cut->outputTiles += (uint32_t)divideUp(p->jobs[i].n, outputs);
   const uint64_t tiles = (uint64_t)cut->rowTiles * cut->outputTiles;
   const StepCosts *costs = costsOf(device, type);
   const uint32_t pair = 2 * (sharedBytes(device, type, outputs) + 1024) <= device->sharedBytes + 1024 ? costs->pair[size] : 0;
   const uint64_t room = (pair > 0 ? 2ull : 1ull) * device->multiprocessors;
   if (cutsDepth && 2 * tiles <= room) {
-    cut->stepsOfPart = parts(parts(steps, room / tiles), segmentSteps) * segmentSteps;
-    cut->parts = parts(steps, cut->stepsOfPart);
+    cut->stepsOfPart = (uint32_t)divideUp(divideUp(steps, room / tiles), segmentSteps) * segmentSteps;
+    cut->parts = (uint32_t)divideUp(steps, cut->stepsOfPart);
   }
   return stepCost(device, costs->one[size], pair, tiles * cut->parts) * cut->stepsOfPart + joinCost(cut);
 }
@@ -120,9 +117,9 @@ enum { W, X, Out, RowCount, Arguments };
 /** Reads a command as one more job. The grid covers so many rows; rowCount[0] of them, no more than there is memory for, are
  * multiplied. False where it is not for these kernels. */
 static bool readJob(const CudaNativeCommand *command, const Type *type, MatmulParameters *p, uint32_t job) {
-  const uint32_t *arguments = command->constants[Arguments];
-  if (!arguments || command->bufferLengths[Arguments] < 8 || command->bufferLengths[RowCount] < 4) return false;
-  const uint32_t n = arguments[0], k = arguments[1];
+  const struct MatrixArgs *args = argumentsOf(command, Arguments, sizeof *args);
+  if (!args || command->bufferLengths[RowCount] < 4) return false;
+  const uint32_t n = args->n, k = args->k;
   const uint64_t rowBytes = (uint64_t)(k / type->elements) * type->bytes;
   /* x is read by 16 bytes, and so are rows of weights that are floats. */
   const uint32_t elementsAtOnce = type->elements > 1 ? type->elements : type->bytes == 2 ? 8 : 4;
@@ -141,7 +138,7 @@ static bool readJob(const CudaNativeCommand *command, const Type *type, MatmulPa
   p->k = k;
   p->mostRows = (uint32_t)rows;
   p->rowBytes = (uint32_t)rowBytes;
-  p->depth = parts(k, MatmulTileDepth) * MatmulTileDepth;
+  p->depth = (uint32_t)divideUp(k, MatmulTileDepth) * MatmulTileDepth;
   return true;
 }
 
@@ -160,21 +157,24 @@ uint32_t cudaMatmulPlan(const CudaNativeDevice *device, const CudaNativeCommand 
   if (cut.outputTiles == 0 || cut.outputTiles > 65535) return 0;
   const uint64_t tiles = (uint64_t)cut.rowTiles * cut.outputTiles;
   for (uint32_t i = 1; i < MatmulMostJobs; i++)
-    p.jobs[i].firstTile = i < jobs ? p.jobs[i - 1].firstTile + parts(p.jobs[i - 1].n, 64u << cut.size) : cut.outputTiles;
+    p.jobs[i].firstTile = i < jobs ? p.jobs[i - 1].firstTile + (uint32_t)divideUp(p.jobs[i - 1].n, 64u << cut.size)
+                                      : cut.outputTiles;
   p.stepsOfPart = cut.stepsOfPart;
   p.factorsOffset = (uint64_t)cut.rowTiles * MatmulTileRows * 2 * type->rowPlanes * p.depth;
   p.partsOffset = p.factorsOffset + aligned(4ull * p.mostRows);
 
-  out->kernel = type->kernels[cut.size];
-  out->grid[0] = cut.rowTiles, out->grid[1] = cut.outputTiles, out->grid[2] = cut.parts;
-  out->block[0] = hasPreparers(device, type) ? 2 * MatmulThreads : MatmulThreads, out->block[1] = out->block[2] = 1;
-  out->sharedBytes = sharedBytes(device, type, 64u << cut.size);
-  out->scratchBytes = 4 * (MatmulFirstCounter + cut.rowTiles + (cut.parts > 1 ? tiles : 0));
-  out->scratchOffset = offsetof(MatmulParameters, counters);
-  out->partialBytes = p.partsOffset + (cut.parts > 1 ? tiles * cut.parts * MatmulTileRows * 4 * (64ull << cut.size) : 0);
-  out->partialOffset = offsetof(MatmulParameters, partial);
-  out->overlaps = true;
-  out->parameterBytes = sizeof p;
+  *out = (CudaNativeLaunch){
+      .kernel = type->kernels[cut.size],
+      .grid = {cut.rowTiles, cut.outputTiles, cut.parts},
+      .block = {hasPreparers(device, type) ? 2 * MatmulThreads : MatmulThreads, 1, 1},
+      .sharedBytes = sharedBytes(device, type, 64u << cut.size),
+      .scratchBytes = 4 * (MatmulFirstCounter + cut.rowTiles + (cut.parts > 1 ? tiles : 0)),
+      .scratchOffset = offsetof(MatmulParameters, counters),
+      .partialBytes = p.partsOffset + (cut.parts > 1 ? tiles * cut.parts * MatmulTileRows * 4 * (64ull << cut.size) : 0),
+      .partialOffset = offsetof(MatmulParameters, partial),
+      .overlaps = true,
+      .parameterBytes = sizeof p,
+  };
   memcpy(out->parameters, &p, sizeof p);
   return jobs;
 }

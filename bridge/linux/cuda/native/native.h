@@ -36,7 +36,7 @@ typedef struct CudaNativeCommand {
   bool waits;                                 /* a barrier comes before it */
 } CudaNativeCommand;
 
-/** How the commands that a plan takes are run. Zeroed before a plan sees it. */
+/** How the commands that a plan takes are run. Zeroed before plans see it. */
 typedef struct CudaNativeLaunch {
   const char *kernel;       /* the name of its entry; of those for several targets, the newest is taken */
   uint32_t grid[3];         /* in blocks */
@@ -60,8 +60,8 @@ typedef struct CudaNativeLaunch {
 } CudaNativeLaunch;
 
 /** How many of the commands, of which there is one at least, the launch in *out does; 0 where it is none that this plan was
- * written for. What it is told of those that it does not take is no promise: they may change while these stay. Bound
- * buffers may be shorter than they should be, and unbound: such commands are not to be taken. */
+ * written for, and then *out is left alone. What it is told of those that it does not take is no promise: they may change while
+ * these stay. Bound buffers may be shorter than they should be, and unbound: such commands are not to be taken. */
 typedef uint32_t CudaNativePlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
                                 CudaNativeLaunch *out);
 

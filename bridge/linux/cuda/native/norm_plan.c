@@ -1,14 +1,6 @@
 /* norm_plan.c: when and how normalisation is for norm.cu. */
-#include "native.h"
 #include "norm.h"
-
-#include <string.h>
-
-/* shaders/args.h: struct RmsNormArgs. */
-typedef struct Arguments {
-  uint32_t n;
-  float eps;
-} Arguments;
+#include "plan.h"
 
 /* What is bound to a dispatch (shaders/norm.metal). */
 enum { NormX, NormWeight, NormOut, NormConstants };
@@ -25,10 +17,8 @@ static const Kernel kernels[] = {NORM_KERNELS(KERNEL)};
 
 /* `count` buffers of rows, but for the weights, which are one. */
 static bool areRows(const CudaNativeCommand *command, uint32_t count, uint32_t weights, uint64_t rowBytes, uint64_t rows) {
-  for (uint32_t i = 0; i < count; i++) {
-    const uint64_t bytes = i == weights ? rowBytes : rowBytes * rows;
-    if (command->buffers[i] == 0 || command->buffers[i] % 16 != 0 || command->bufferLengths[i] < bytes) return false;
-  }
+  for (uint32_t i = 0; i < count; i++)
+    if (!isBound(command, i, i == weights ? rowBytes : rowBytes * rows, 16)) return false;
   return true;
 }
 
@@ -38,15 +28,14 @@ uint32_t cudaNormPlan(const CudaNativeDevice *device, const CudaNativeCommand *c
   const bool adds = strcmp(command->function->name, "add_rmsnorm_f32") == 0;
   if (!adds && strcmp(command->function->name, "rmsnorm_f32") != 0) return 0;
   const uint32_t constants = adds ? AddConstants : NormConstants;
-  if (command->constants[constants] == NULL || command->bufferLengths[constants] < sizeof(Arguments)) return 0;
-  Arguments arguments;
-  memcpy(&arguments, command->constants[constants], sizeof arguments);
+  const struct RmsNormArgs *args = argumentsOf(command, constants, sizeof *args);
+  if (!args) return 0;
   /* The original's grid: a threadgroup for each row. */
   const uint64_t rows = command->threads[1];
   const uint32_t *group = command->threadsPerThreadgroup;
   if (command->threads[0] != group[0] || group[1] != 1 || command->threads[2] != 1) return 0;
-  if (rows == 0 || rows > INT32_MAX || arguments.n == 0 || arguments.n % 4 != 0) return 0;
-  const uint32_t fours = arguments.n / 4;
+  if (rows == 0 || rows > INT32_MAX || args->n == 0 || args->n % 4 != 0) return 0;
+  const uint32_t fours = args->n / 4;
   const Kernel *kernel = kernels;
   const Kernel *const end = kernels + sizeof kernels / sizeof *kernels;
   while (kernel < end && kernel->threads * kernel->fours < fours) kernel++;
@@ -59,13 +48,13 @@ uint32_t cudaNormPlan(const CudaNativeDevice *device, const CudaNativeCommand *c
       .out = command->buffers[adds ? AddOut : NormOut],
       .rows = (uint32_t)rows,
       .fours = fours,
-      .eps = arguments.eps,
+      .eps = args->eps,
       .readsEarly = command->unwritten >> (adds ? AddWeight : NormWeight) & 1,
   };
   const uint32_t blockRows = NormThreads / kernel->threads;
   *out = (CudaNativeLaunch){
       .kernel = kernel->name,
-      .grid = {((uint32_t)rows + blockRows - 1) / blockRows, 1, 1},
+      .grid = {(uint32_t)divideUp(rows, blockRows), 1, 1},
       .block = {NormThreads, 1, 1},
       .sharedBytes = NormThreads / 32 * sizeof(float),
       .overlaps = true,

@@ -69,24 +69,22 @@ static int packEntry(Pack *pack, const PtxModule *module, uint32_t entry, const 
   free(needed);
   const MslText *before = membersOf(pack, piece->name, piece->nameLength);
   char *name = mslFormat("%.*s@%s", (int)piece->nameLength, piece->name, target);
-  char *symbol = mslFormat("%.*s", (int)piece->nameLength, piece->name);
   /* The oldest version that has the target: CUDA 11.8 reads the first, and 12.0 the other. */
   char *start = mslFormat(".version %s\n.target sm_%s\n.address_size 64\n", atoi(target) < 90 ? "7.8" : "8.0", target);
-  if (members.failed || !name || !symbol || !start) return failure("out of memory%s%s", "", "");
+  if (members.failed || !name || !start) return failure("out of memory%s%s", "", "");
   for (uint32_t i = 0; i < pack->nameCount; i++)
     if (strcmp(pack->names[i], name) == 0) return failure("there are two kernels %s%s", name, "");
   const bool isSame = before && before->length == members.length && memcmp(before->bytes, members.bytes, members.length) == 0;
   if (!isSame) {
     MslText *kernels = &pack->slice.kernels;
     cudaSliceText(kernels, name, strlen(name));
-    cudaSliceText(kernels, symbol, strlen(symbol));
+    cudaSliceText(kernels, piece->name, piece->nameLength);
     for (int i = 0; i < 4; i++) cudaSliceNumber(kernels, 0); /* threads, memory, bits, arguments */
     cudaSliceNumber(kernels, count);
     cudaSliceNumber(kernels, pieceOf(pack, start, strlen(start)));
     mslTextAppend(kernels, members.bytes, members.length);
     pack->slice.kernelCount++;
   }
-  free(symbol);
   free(start);
   pack->names[pack->nameCount] = name;
   pack->members[pack->nameCount++] = members;

@@ -1,17 +1,6 @@
 /* rope_store_plan.c: when and how the turning of queries and keys, and the storing of keys and values, are for rope_store.cu. */
-#include "native.h"
+#include "plan.h"
 #include "rope_store.h"
-
-#include <string.h>
-
-/* shaders/args.h. */
-typedef struct RopeArguments {
-  uint32_t heads, headDim, rotaryDims;
-  float magnitude;
-} RopeArguments;
-typedef struct RowArguments {
-  uint32_t n;
-} RowArguments;
 
 /* What is bound to dispatches (shaders/rope.metal, shaders/kv.metal). */
 enum { RopeX, RopePositions, RopeFrequencies, RopeOut, RopeConstants };
@@ -29,34 +18,21 @@ enum { Multiple_half_f32 = 8, Multiple_half_f16 = 8, Multiple_half_q8_0 = 64 };
 static const Kernel kernels[] = {ROPE_STORE_KERNELS(KERNEL)};
 #undef KERNEL
 
-typedef struct Range {
-  uint64_t begin, bytes;
-} Range;
-
-static bool overlap(Range a, Range b) { return a.begin < b.begin + b.bytes && b.begin < a.begin + a.bytes; }
-
-static const void *constantsOf(const CudaNativeCommand *command, uint32_t index, uint32_t bytes) {
-  return command->bufferLengths[index] < bytes ? NULL : command->constants[index];
-}
-
-/* A buffer that has to be there, and begins and is as long as vectors want it. */
-static bool isBound(const CudaNativeCommand *command, uint32_t index, uint64_t bytes, uint32_t alignment) {
-  return command->buffers[index] != 0 && command->buffers[index] % alignment == 0 && command->bufferLengths[index] >= bytes;
-}
-
 /* A thread reads what it turns before it writes it, and nobody else does: either there, or elsewhere. */
-static bool isSameOrElsewhere(Range from, Range to) { return from.begin == to.begin || !overlap(from, to); }
+static bool isSameOrElsewhere(CudaRange from, CudaRange to) { return from.from == to.from || !cudaRangesOverlap(from, to); }
 
-static bool isTurn(const CudaNativeCommand *command, const char *name, uint64_t rows, RopeArguments *arguments) {
-  const void *constants = constantsOf(command, RopeConstants, sizeof *arguments);
-  if (constants == NULL || strcmp(command->function->name, name) != 0 || command->threads[1] != rows) return false;
-  memcpy(arguments, constants, sizeof *arguments);
-  const uint64_t bytes = 4ull * rows * arguments->heads * arguments->headDim;
-  if (arguments->heads == 0 || arguments->heads > 1u << 20 || arguments->headDim == 0) return false;
-  if (arguments->headDim > RopeStoreMaxHeadDim || arguments->rotaryDims != arguments->headDim) return false;
-  return isBound(command, RopeX, bytes, 16) && isBound(command, RopeOut, bytes, 16) &&
-         isBound(command, RopePositions, 4 * rows, 4) && isBound(command, RopeFrequencies, 2ull * arguments->headDim, 4) &&
-         isSameOrElsewhere((Range){command->buffers[RopeX], bytes}, (Range){command->buffers[RopeOut], bytes});
+/* The arguments of a turn of that name; NULL where a command is none. */
+static const struct RopeArgs *turnOf(const CudaNativeCommand *command, const char *name, uint64_t rows) {
+  const struct RopeArgs *args = argumentsOf(command, RopeConstants, sizeof *args);
+  if (!args || strcmp(command->function->name, name) != 0 || command->threads[1] != rows) return NULL;
+  if (args->heads == 0 || args->heads > 1u << 20 || args->headDim == 0) return NULL;
+  if (args->headDim > RopeStoreMaxHeadDim || args->rotaryDims != args->headDim) return NULL;
+  const uint64_t bytes = 4ull * rows * args->heads * args->headDim;
+  const bool isTaken =
+      isBound(command, RopeX, bytes, 16) && isBound(command, RopeOut, bytes, 16) &&
+      isBound(command, RopePositions, 4 * rows, 4) && isBound(command, RopeFrequencies, 2ull * args->headDim, 4) &&
+      isSameOrElsewhere(rangeAt(command->buffers[RopeX], bytes), rangeAt(command->buffers[RopeOut], bytes));
+  return isTaken ? args : NULL;
 }
 
 uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
@@ -70,35 +46,36 @@ uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeComma
     kernel++;
   if (kernel == end) return 0;
   const uint64_t rows = commands->threads[1];
-  RopeArguments first, second;
-  if (rows == 0 || rows > INT32_MAX || !isTurn(&commands[0], kernel->rope, rows, &first) ||
-      !isTurn(&commands[1], kernel->rope, rows, &second))
-    return 0;
-  if (first.headDim != second.headDim || first.headDim % kernel->headMultiple != 0) return 0;
-  if (memcmp(&first.magnitude, &second.magnitude, sizeof first.magnitude) != 0) return 0;
+  if (rows == 0 || rows > INT32_MAX) return 0;
+  const struct RopeArgs *first = turnOf(&commands[0], kernel->rope, rows), *second = turnOf(&commands[1], kernel->rope, rows);
+  if (!first || !second || first->headDim != second->headDim || first->headDim % kernel->headMultiple != 0) return 0;
+  if (memcmp(&first->magnitude, &second->magnitude, sizeof first->magnitude) != 0) return 0;
   for (uint32_t i = RopePositions; i <= RopeFrequencies; i++)
     if (commands[0].buffers[i] != commands[1].buffers[i]) return 0;
 
   const bool keysFirst = commands[0].buffers[RopeOut] == store->buffers[StoreKeys];
   const CudaNativeCommand *query = &commands[keysFirst], *key = &commands[!keysFirst];
-  const RopeArguments *queryArguments = keysFirst ? &second : &first, *keyArguments = keysFirst ? &first : &second;
-  const RowArguments *row = constantsOf(store, StoreConstants, sizeof *row);
-  const uint64_t keyBytes = 4ull * rows * keyArguments->heads * keyArguments->headDim;
-  if (row == NULL || row->n != keyArguments->heads * keyArguments->headDim || store->threads[1] != rows) return 0;
+  const struct RopeArgs *queryArgs = keysFirst ? second : first, *keyArgs = keysFirst ? first : second;
+  const struct RowArgs *row = argumentsOf(store, StoreConstants, sizeof *row);
+  const uint64_t keyBytes = 4ull * rows * keyArgs->heads * keyArgs->headDim;
+  if (row == NULL || row->n != keyArgs->heads * keyArgs->headDim || store->threads[1] != rows) return 0;
   if (key->buffers[RopeOut] != store->buffers[StoreKeys] || !isBound(store, StoreValues, keyBytes, 16)) return 0;
   if (!isBound(store, StoreSlots, 4 * rows, 4)) return 0;
   if (!isBound(store, StoreKeyCache, 4, 16) || !isBound(store, StoreValueCache, 4, 16)) return 0;
 
   /* What is written must be nothing that another block still reads. */
-  const uint64_t queryBytes = 4ull * rows * queryArguments->heads * queryArguments->headDim;
-  const Range written[] = {{query->buffers[RopeOut], queryBytes}, {key->buffers[RopeOut], keyBytes}};
-  const Range read[] = {{query->buffers[RopeX], queryBytes},        {key->buffers[RopeX], keyBytes},
-                        {store->buffers[StoreValues], keyBytes},    {store->buffers[StoreSlots], 4 * rows},
-                        {query->buffers[RopePositions], 4 * rows},  {query->buffers[RopeFrequencies], 2ull * first.headDim}};
+  const uint64_t queryBytes = 4ull * rows * queryArgs->heads * queryArgs->headDim;
+  const CudaRange written[] = {rangeAt(query->buffers[RopeOut], queryBytes), rangeAt(key->buffers[RopeOut], keyBytes)};
+  const CudaRange read[] = {rangeAt(query->buffers[RopeX], queryBytes),
+                            rangeAt(key->buffers[RopeX], keyBytes),
+                            rangeAt(store->buffers[StoreValues], keyBytes),
+                            rangeAt(store->buffers[StoreSlots], 4 * rows),
+                            rangeAt(query->buffers[RopePositions], 4 * rows),
+                            rangeAt(query->buffers[RopeFrequencies], 2ull * first->headDim)};
   for (uint32_t w = 0; w < 2; w++)
     for (uint32_t r = 0; r < sizeof read / sizeof *read; r++)
-      if (w != r && overlap(written[w], read[r])) return 0;
-  if (overlap(written[0], written[1])) return 0;
+      if (w != r && cudaRangesOverlap(written[w], read[r])) return 0;
+  if (cudaRangesOverlap(written[0], written[1])) return 0;
 
   const RopeStoreParameters parameters = {
       .query = query->buffers[RopeX],
@@ -111,10 +88,10 @@ uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeComma
       .slots = store->buffers[StoreSlots],
       .keyCache = store->buffers[StoreKeyCache],
       .valueCache = store->buffers[StoreValueCache],
-      .heads = queryArguments->heads,
-      .kvHeads = keyArguments->heads,
-      .headDim = first.headDim,
-      .magnitude = first.magnitude,
+      .heads = queryArgs->heads,
+      .kvHeads = keyArgs->heads,
+      .headDim = first->headDim,
+      .magnitude = first->magnitude,
       .readsEarly = (query->unwritten >> RopePositions & 1) && (query->unwritten >> RopeFrequencies & 1) &&
                     (store->unwritten >> StoreSlots & 1),
   };
@@ -122,7 +99,7 @@ uint32_t cudaRopeStorePlan(const CudaNativeDevice *device, const CudaNativeComma
       .kernel = kernel->name,
       .grid = {(uint32_t)rows, 1, 1},
       .block = {RopeStoreThreads, 1, 1},
-      .sharedBytes = first.headDim / 2 * 2 * sizeof(float),
+      .sharedBytes = first->headDim / 2 * 2 * sizeof(float),
       .overlaps = true,
       .parameterBytes = sizeof parameters,
   };

@@ -1,37 +1,32 @@
 /* sample_plan.c: which commands sample.cu takes: choices of few rows. */
-#include "native.h"
+#include "plan.h"
 #include "sample.h"
 
-#include <stddef.h>
-
-typedef uint32_t uint; // as the shaders call it
-#include "../../../../shaders/args.h"
-
-enum { MostRows = 8, ChoiceBytes = 28, ChosenBytes = 12, BlockLogits = 1024 };
+enum { MostRows = 8, ChoiceBytes = 28, BlockLogits = 1024 };
 
 uint32_t cudaSamplePlan(const CudaNativeDevice *device, const CudaNativeCommand *commands, uint32_t count,
                         CudaNativeLaunch *out) {
   (void)count;
   const CudaNativeCommand *command = commands;
-  const struct SampleArgs *args = command->constants[5];
+  const struct SampleArgs *args = argumentsOf(command, 5, sizeof *args);
   if (strcmp(command->function->name, "sample_f32") != 0 || !args || args->n == 0 || args->places == 0) return 0;
   const uint64_t rows = command->threads[1], row = (uint64_t)args->n * 4;
   if (rows == 0 || rows > MostRows || command->threadsPerThreadgroup[1] != 1 ||
       command->threads[0] > command->threadsPerThreadgroup[0])
     return 0;
   const uint64_t lengths[] = {rows * row, rows * ChoiceBytes, rows * 4, rows * row, (uint64_t)args->places * ChosenBytes};
-  for (int i = 0; i < 5; i++)
-    if (command->buffers[i] == 0 || command->bufferLengths[i] < lengths[i]) return 0;
+  for (uint32_t i = 0; i < 5; i++)
+    if (!isBound(command, i, lengths[i], 1)) return 0;
 
   // All blocks have to run side by side.
   const uint64_t most = device->multiprocessors / rows;
-  uint64_t blocks = (args->n + BlockLogits - 1) / BlockLogits;
+  uint64_t blocks = divideUp(args->n, BlockLogits);
   if (blocks > SampleMostBlocks) blocks = SampleMostBlocks;
   if (blocks > most) blocks = most;
   if (blocks == 0) return 0;
-  const uint64_t each = (args->n + blocks - 1) / blocks;
+  const uint64_t each = divideUp(args->n, blocks);
   if (each > SampleThreads * SampleEach) return 0;
-  blocks = (args->n + each - 1) / each;
+  blocks = divideUp(args->n, each);
 
   const CudaSample sample = {
       .logits = (const float *)command->buffers[0],

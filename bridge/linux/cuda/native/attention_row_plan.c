@@ -1,12 +1,9 @@
 /*
- * attention_plan.c: which commands attention_row.cu takes: attention of few rows, with the reduction of its parts; for a single
+ * attention_row_plan.c: which commands attention_row.cu takes: attention of few rows, with the reduction of its parts; for a single
  * row also what comes before it, the storing of its key and value, and the turning of query and key.
  */
 #include "attention_row.h"
-#include "native.h"
-
-typedef uint32_t uint; // as the shaders call it
-#include "../../../../shaders/args.h"
+#include "plan.h"
 
 enum { MostRows = 8 };
 
@@ -30,23 +27,15 @@ typedef struct Run {
   uint32_t count;
 } Run;
 
-typedef struct Range {
-  uint64_t address, length;
-} Range;
-
-static bool overlap(Range a, Range b) { return a.address < b.address + b.length && b.address < a.address + a.length; }
-
-static bool isSame(Range a, Range b) { return a.address == b.address && a.length == b.length; }
-
-/* What is bound at an index; its address is 0 where that is shorter than `length`. */
-static Range bound(const CudaNativeCommand *command, uint32_t index, uint64_t length) {
-  const bool isLongEnough = command->bufferLengths[index] >= length;
-  return (Range){isLongEnough ? command->buffers[index] : 0, length};
+/* The address of what is bound at an index; 0 where that is shorter. */
+static uint64_t bound(const CudaNativeCommand *command, uint32_t index, uint64_t bytes) {
+  return isBound(command, index, bytes, 1) ? command->buffers[index] : 0;
 }
 
-static uint64_t groupsAlong(const CudaNativeCommand *command, uint32_t axis) {
-  const uint64_t size = command->threadsPerThreadgroup[axis];
-  return size == 0 ? 0 : (command->threads[axis] + size - 1) / size;
+/* Whether the grid has a thread for each of n elements of a row, and one row. */
+static bool coversRow(const CudaNativeCommand *command, uint64_t n) {
+  return groupsAlong(command, 0) * command->threadsPerThreadgroup[0] >= n && groupsAlong(command, 1) == 1 &&
+         command->threadsPerThreadgroup[1] == 1;
 }
 
 static bool isNamed(const CudaNativeCommand *command, const char *family) {
@@ -97,7 +86,7 @@ static bool readRun(const CudaNativeCommand *all, uint32_t count, Run *run) {
   } else if (turns) {
     return false;
   }
-  const struct AttentionArgs *args = run->attention->constants[7];
+  const struct AttentionArgs *args = argumentsOf(run->attention, 7, sizeof *args);
   if (args && args->splits > 1) {
     if (i >= count || strcmp(commands[i].function->name, "attention_reduce") != 0) return false;
     run->reduce = &commands[i++];
@@ -131,13 +120,13 @@ static bool takesAttention(const Run *run, CudaAttentionRow *row, uint32_t *rows
   *rows = (uint32_t)rowCount;
 
   const uint64_t words = rowCount * sizeof(uint32_t), queries = rowCount * args->heads * args->headDim * sizeof(float);
-  row->query = (const float *)bound(command, 0, queries).address;
-  row->keyCache = (void *)bound(command, 1, 16).address;
-  row->valueCache = (void *)bound(command, 2, 16).address;
-  row->positions = (const uint32_t *)bound(command, 3, words).address;
-  row->sequences = (const uint32_t *)bound(command, 4, words).address;
-  row->blockTables = (const uint32_t *)bound(command, 5, args->blocksPerSequence * sizeof(uint32_t)).address;
-  row->out = (float *)bound(command, 6, queries).address;
+  row->query = (const float *)bound(command, 0, queries);
+  row->keyCache = (void *)bound(command, 1, 16);
+  row->valueCache = (void *)bound(command, 2, 16);
+  row->positions = (const uint32_t *)bound(command, 3, words);
+  row->sequences = (const uint32_t *)bound(command, 4, words);
+  row->blockTables = (const uint32_t *)bound(command, 5, args->blocksPerSequence * sizeof(uint32_t));
+  row->out = (float *)bound(command, 6, queries);
   row->heads = args->heads;
   row->kvHeads = args->kvHeads;
   row->groupHeads = args->heads / args->kvHeads;
@@ -155,7 +144,7 @@ static bool takesAttention(const Run *run, CudaAttentionRow *row, uint32_t *rows
 static bool takesReduce(const Run *run, CudaAttentionRow *row) {
   const CudaNativeCommand *command = run->reduce, *attention = run->attention;
   const struct AttentionArgs *args = attention->constants[7];
-  const struct AttentionReduceArgs *own = command->constants[3];
+  const struct AttentionReduceArgs *own = argumentsOf(command, 3, sizeof *own);
   if (!own || own->heads != args->heads || own->headDim != args->headDim || own->window != args->window ||
       own->splits != args->splits)
     return false;
@@ -164,37 +153,32 @@ static bool takesReduce(const Run *run, CudaAttentionRow *row) {
       command->threadsPerThreadgroup[1] != 1)
     return false;
   const uint64_t rows = groupsAlong(attention, 1);
-  row->out = (float *)bound(command, 2, rows * args->heads * args->headDim * sizeof(float)).address;
+  row->out = (float *)bound(command, 2, rows * args->heads * args->headDim * sizeof(float));
   return true;
 }
 
 static bool takesStore(const Run *run, CudaAttentionRow *row) {
   const CudaNativeCommand *command = run->store, *attention = run->attention;
   const struct AttentionArgs *args = attention->constants[7];
-  const struct RowArgs *own = command->constants[5];
+  const struct RowArgs *own = argumentsOf(command, 5, sizeof *own);
   const uint64_t n = (uint64_t)args->kvHeads * args->headDim;
   if (!own || own->n != n || strcmp(formatOf(command), formatOf(attention)) != 0 ||
-      command->buffers[3] != attention->buffers[1] || command->buffers[4] != attention->buffers[2] ||
-      groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < n || groupsAlong(command, 1) != 1 ||
-      command->threadsPerThreadgroup[1] != 1)
+      command->buffers[3] != attention->buffers[1] || command->buffers[4] != attention->buffers[2] || !coversRow(command, n))
     return false;
-  row->key = (const float *)bound(command, 0, n * sizeof(float)).address;
-  row->value = (const float *)bound(command, 1, n * sizeof(float)).address;
-  row->slots = (const uint32_t *)bound(command, 2, sizeof(uint32_t)).address;
+  row->key = (const float *)bound(command, 0, n * sizeof(float));
+  row->value = (const float *)bound(command, 1, n * sizeof(float));
+  row->slots = (const uint32_t *)bound(command, 2, sizeof(uint32_t));
   return row->key && row->value && row->slots;
 }
 
 /* Whether the command turns `heads` heads of one row. */
 static bool turns(const CudaNativeCommand *command, const struct AttentionArgs *attention, uint32_t heads) {
-  const struct RopeArgs *args = command->constants[4];
+  const struct RopeArgs *args = argumentsOf(command, 4, sizeof *args);
   if (!args || args->heads != heads || args->headDim != attention->headDim) return false;
   if (args->rotaryDims > args->headDim || args->rotaryDims % 2 != 0) return false;
   const uint64_t pairs = (uint64_t)heads * args->headDim / 2;
-  if (groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < pairs || groupsAlong(command, 1) != 1 ||
-      command->threadsPerThreadgroup[1] != 1)
-    return false;
-  return bound(command, 0, pairs * 8).address && bound(command, 3, pairs * 8).address &&
-         bound(command, 2, args->rotaryDims / 2 * sizeof(float)).address;
+  return coversRow(command, pairs) && isBound(command, 0, pairs * 8, 1) && isBound(command, 3, pairs * 8, 1) &&
+         isBound(command, 2, args->rotaryDims / 2 * sizeof(float), 1);
 }
 
 static bool takesTurns(const Run *run, CudaAttentionRow *row) {
@@ -225,12 +209,10 @@ static bool takesBiases(const Run *run, CudaAttentionRow *row) {
   const struct AttentionArgs *attention = run->attention->constants[7];
   for (int k = 0; k < 3; k++) {
     const CudaNativeCommand *command = run->biases[k];
-    const struct RowArgs *args = command->constants[3];
+    const struct RowArgs *args = argumentsOf(command, 3, sizeof *args);
     const uint64_t n = (uint64_t)(k == 0 ? attention->heads : attention->kvHeads) * attention->headDim;
-    if (!args || args->n != n || command->buffers[0] != command->buffers[2] || groupsAlong(command, 1) != 1 ||
-        command->threadsPerThreadgroup[1] != 1 || groupsAlong(command, 0) * command->threadsPerThreadgroup[0] < n)
-      return false;
-    row->biases[k] = (const float *)bound(command, 1, n * sizeof(float)).address;
+    if (!args || args->n != n || command->buffers[0] != command->buffers[2] || !coversRow(command, n)) return false;
+    row->biases[k] = (const float *)bound(command, 1, n * sizeof(float));
     if (!row->biases[k]) return false;
   }
   row->biasedValue = (float *)row->value;
@@ -242,15 +224,15 @@ static bool takesNorms(const Run *run, CudaAttentionRow *row) {
   if (row->turnedQuery != row->query || row->turnedKey != row->key) return false;
   for (int k = 0; k < 2; k++) {
     const CudaNativeCommand *command = run->norms[k];
-    const struct RmsNormArgs *args = command->constants[3];
+    const struct RmsNormArgs *args = argumentsOf(command, 3, sizeof *args);
     const uint64_t heads = k == 0 ? attention->heads : attention->kvHeads;
     if (!args || args->n != attention->headDim || groupsAlong(command, 0) != 1 || groupsAlong(command, 1) != heads ||
         command->threadsPerThreadgroup[1] != 1)
       return false;
     const struct RmsNormArgs *first = run->norms[0]->constants[3];
     if (memcmp(&args->eps, &first->eps, sizeof args->eps) != 0) return false;
-    row->norms[k] = (const float *)bound(command, 1, args->n * sizeof(float)).address;
-    const uint64_t from = bound(command, 0, heads * args->n * sizeof(float)).address;
+    row->norms[k] = (const float *)bound(command, 1, args->n * sizeof(float));
+    const uint64_t from = bound(command, 0, heads * args->n * sizeof(float));
     if (!row->norms[k] || !from) return false;
     if (k == 0) row->query = (const float *)from;
     else row->key = (const float *)from;
@@ -259,34 +241,45 @@ static bool takesNorms(const Run *run, CudaAttentionRow *row) {
   return true;
 }
 
+static CudaRange rangeOf(const void *memory, uint64_t bytes) { return rangeAt((uint64_t)memory, bytes); }
+
+static bool isSame(CudaRange a, CudaRange b) { return a.from == b.from && a.to == b.to; }
+
+/* Whether they overlap and are not the same. */
+static bool overlapOtherwise(CudaRange a, CudaRange b) { return cudaRangesOverlap(a, b) && !isSame(a, b); }
+
+static bool overlapAny(CudaRange range, const CudaRange *others, uint32_t count) {
+  for (uint32_t i = 0; i < count; i++)
+    if (cudaRangesOverlap(range, others[i])) return true;
+  return false;
+}
+
 /* Whether what blocks write is nothing that others may still read: all but the last of a head's only read, so that its own
  * query and key may lie where what is made of them goes. */
-static bool isInOrder(const CudaAttentionRow *row, uint32_t rows, uint32_t headDim, CudaAttentionRow *out) {
+static bool isInOrder(const CudaAttentionRow *row, uint32_t rows, uint32_t headDim) {
   const uint64_t queries = (uint64_t)rows * row->heads * headDim * sizeof(float), keys = row->kvHeads * headDim * sizeof(float);
-  const Range query = {(uint64_t)row->query, queries}, result = {(uint64_t)row->out, queries};
-  if (overlap(query, result) && !isSame(query, result)) return false;
+  const CudaRange query = rangeOf(row->query, queries), result = rangeOf(row->out, queries);
+  if (overlapOtherwise(query, result)) return false;
   if (!row->key) return true;
-  const Range key = {(uint64_t)row->key, keys}, value = {(uint64_t)row->value, keys}, slot = {(uint64_t)row->slots, 4};
-  if (rows != 1 || overlap(result, key) || overlap(result, value) || overlap(result, slot)) return false;
+  const CudaRange key = rangeOf(row->key, keys), value = rangeOf(row->value, keys), slot = rangeOf(row->slots, 4);
+  if (rows != 1 || overlapAny(result, (CudaRange[]){key, value, slot}, 3)) return false;
   if (!row->frequencies) return true;
-  const Range turnedQuery = {(uint64_t)row->turnedQuery, queries}, turnedKey = {(uint64_t)row->turnedKey, keys};
+  const CudaRange turnedQuery = rangeOf(row->turnedQuery, queries), turnedKey = rangeOf(row->turnedKey, keys);
   const uint64_t head = headDim * sizeof(float);
-  const Range read[] = {{(uint64_t)row->frequencies, row->rotaryDims / 2 * sizeof(float)}, slot, {(uint64_t)row->positions, 4},
-                        {(uint64_t)row->biases[0], queries}, {(uint64_t)row->biases[1], keys}, {(uint64_t)row->biases[2], keys},
-                        {(uint64_t)row->norms[0], head}, {(uint64_t)row->norms[1], head}};
+  const CudaRange read[] = {rangeOf(row->frequencies, row->rotaryDims / 2 * sizeof(float)), slot, rangeOf(row->positions, 4),
+                            rangeOf(row->biases[0], queries), rangeOf(row->biases[1], keys), rangeOf(row->biases[2], keys),
+                            rangeOf(row->norms[0], head), rangeOf(row->norms[1], head)};
   for (uint32_t i = 0; i < sizeof read / sizeof *read; i++) {
-    if (read[i].address == 0) continue;
-    if (overlap(read[i], result) || overlap(read[i], turnedQuery) || overlap(read[i], turnedKey)) return false;
-    if (row->biasedValue && overlap(read[i], value)) return false;
+    if (read[i].from == 0) continue;
+    if (overlapAny(read[i], (CudaRange[]){result, turnedQuery, turnedKey}, 3)) return false;
+    if (row->biasedValue && cudaRangesOverlap(read[i], value)) return false;
   }
-  if (row->biasedValue && (overlap(value, query) || overlap(value, key))) return false;
-  if (overlap(turnedQuery, query) && !isSame(turnedQuery, query)) return false;
-  if (overlap(turnedKey, key) && !isSame(turnedKey, key)) return false;
-  if (overlap(turnedQuery, key) || overlap(turnedQuery, value) || overlap(turnedQuery, turnedKey)) return false;
-  if (overlap(turnedKey, query) || overlap(turnedKey, value) || overlap(turnedKey, result)) return false;
-  if (isSame(turnedQuery, result)) out->turnedQuery = NULL;
-  else if (overlap(turnedQuery, result) || row->tiles > 1) return false; // the last block has the queries of its own tile
-  return true;
+  if (row->biasedValue && overlapAny(value, (CudaRange[]){query, key}, 2)) return false;
+  if (overlapOtherwise(turnedQuery, query) || overlapOtherwise(turnedKey, key)) return false;
+  if (overlapAny(turnedQuery, (CudaRange[]){key, value, turnedKey}, 3)) return false;
+  if (overlapAny(turnedKey, (CudaRange[]){query, value, result}, 3)) return false;
+  /* The last block has the queries of its own tile. */
+  return isSame(turnedQuery, result) || (!cudaRangesOverlap(turnedQuery, result) && row->tiles == 1);
 }
 
 /* ---- the launch ---------------------------------------------------------------------------------------------------------- */
@@ -304,8 +297,9 @@ uint32_t cudaAttentionPlan(const CudaNativeDevice *device, const CudaNativeComma
   const uint32_t headDim = variants[variant].headDim;
   if (!row.query || !row.keyCache || !row.valueCache || !row.positions || !row.sequences || !row.blockTables || !row.out ||
       ((uint64_t)row.out | (uint64_t)row.keyCache | (uint64_t)row.valueCache) % 16 != 0 ||
-      !isInOrder(&row, rows, headDim, &row))
+      !isInOrder(&row, rows, headDim))
     return 0;
+  if (row.turnedQuery == row.out) row.turnedQuery = NULL; /* the result takes its place */
 
   const uint32_t heads = row.kvHeads * row.tiles;
   const uint64_t capacity = (uint64_t)row.blocksPerSequence * row.blockSize;
