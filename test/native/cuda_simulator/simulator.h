@@ -128,11 +128,8 @@ DEVICE float floatOf(u32 bits) { return __builtin_bit_cast(float, bits); }
 /** Denormal numbers are 0 in what GPUs approximate. */
 DEVICE float simulatedFlush(float x) { return fabsf(x) < 0x1p-126f ? copysignf(0, x) : x; }
 DEVICE float fastExp2(float x) { return simulatedFlush((float)exp2((double)simulatedFlush(x))); }
-DEVICE float fastLog2(float x) { return (float)log2((double)simulatedFlush(x)); }
 DEVICE float fastReciprocal(float x) { return simulatedFlush((float)(1.0 / (double)simulatedFlush(x))); }
 DEVICE float fastReciprocalSqrt(float x) { return (float)(1.0 / sqrt((double)simulatedFlush(x))); }
-/** As coarse as it is there. */
-DEVICE float fastTanh(float x) { return floatOf((bitsOf((float)tanh((double)x)) + 0x800) & 0xfffff000); }
 DEVICE float fastDivide(float a, float b) { return a * fastReciprocal(b); }
 DEVICE float absolute(float x) { return __builtin_fabsf(x); }
 DEVICE float multiplyAdd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
@@ -142,7 +139,6 @@ DEVICE i32 maximum(i32 a, i32 b) { return a > b ? a : b; }
 DEVICE i32 minimum(i32 a, i32 b) { return a < b ? a : b; }
 DEVICE u32 maximum(u32 a, u32 b) { return a > b ? a : b; }
 DEVICE u32 minimum(u32 a, u32 b) { return a < b ? a : b; }
-DEVICE u64 minimum(u64 a, u64 b) { return a < b ? a : b; }
 DEVICE i32 roundToInt(float x) {
   if (x != x) return 0;
   return x >= 0x1p31f ? 0x7fffffff : x < -0x1p31f ? -0x7fffffff - 1 : (i32)__builtin_rint((double)x);
@@ -194,10 +190,6 @@ DEVICE u32 multiplyAddHalves(u32 a, u32 b, u32 c) {
 DEVICE u32 addHalves(u32 a, u32 b) { return multiplyAddHalves(a, 0x3c003c00, b); }
 DEVICE u32 subtractHalves(u32 a, u32 b) { return multiplyAddHalves(b, 0xbc00bc00, a); }
 DEVICE u32 multiplyHalves(u32 a, u32 b) { return multiplyAddHalves(a, b, 0x80008000); }
-DEVICE u32 multiplyAddBfloats(u32 a, u32 b, u32 c) {
-  const f32x2 x = bfloatsToFloats(a), y = bfloatsToFloats(b), z = bfloatsToFloats(c);
-  return simulatedBfloat((double)x.x * y.x + z.x) | (u32)simulatedBfloat((double)x.y * y.y + z.y) << 16;
-}
 
 /* ---- device memory ------------------------------------------------------------------------------------------------------------ */
 
@@ -208,13 +200,9 @@ template <typename T> DEVICE T simulatedLoad(const char *name, const void *from)
   return v;
 }
 DEVICE u32x4 loadStreaming16(const void *from) { return simulatedLoad<u32x4>("loadStreaming16", from); }
-DEVICE u32x2 loadStreaming8(const void *from) { return simulatedLoad<u32x2>("loadStreaming8", from); }
 DEVICE u32 loadStreaming4(const void *from) { return simulatedLoad<u32>("loadStreaming4", from); }
-DEVICE u16 loadStreaming2(const void *from) { return simulatedLoad<u16>("loadStreaming2", from); }
-DEVICE u32x4 loadCached16(const void *from) { return simulatedLoad<u32x4>("loadCached16", from); }
 DEVICE u32x4 loadOnce16(const void *from) { return simulatedLoad<u32x4>("loadOnce16", from); }
 DEVICE u32x2 loadOnce8(const void *from) { return simulatedLoad<u32x2>("loadOnce8", from); }
-DEVICE void prefetchL2(const void *from) { (void)*(const volatile u8 *)from; }
 
 /* ---- between blocks ------------------------------------------------------------------------------------------------------------- */
 
@@ -223,12 +211,6 @@ DEVICE u32 atomicAdd(u32 *at, u32 v) {
   *at = old + v;
   return old;
 }
-DEVICE u32 atomicMax(u32 *at, u32 v) {
-  const u32 old = simulatedLoad<u32>("atomicMax", at);
-  *at = old > v ? old : v;
-  return old;
-}
-DEVICE void atomicAddFloat(float *at, float v) { *at = simulatedLoad<float>("atomicAddFloat", at) + v; }
 DEVICE void fence() {}
 DEVICE u32 loadAcquire(const u32 *from) {
   simulatedPause();
@@ -244,7 +226,6 @@ DEVICE u32x4 loadShared16(const void *from) { return simulatedLoad<u32x4>("loadS
 /* ---- asynchronous copies ---------------------------------------------------------------------------------------------------------- */
 
 DEVICE void copyAsync16(void *shared, const void *from, u32 bytes = 16) { simulatedCopy(shared, from, bytes, 16); }
-DEVICE void copyAsync8(void *shared, const void *from, u32 bytes = 8) { simulatedCopy(shared, from, bytes, 8); }
 DEVICE void copyAsync4(void *shared, const void *from, u32 bytes = 4) { simulatedCopy(shared, from, bytes, 4); }
 DEVICE void copyAsyncCommit() { simulatedCommit(); }
 template <int N> DEVICE void copyAsyncWait() { simulatedWait(N); }

@@ -54,7 +54,6 @@ DEVICE u32 shuffleXor(u32 v, u32 mask) { return (u32)__nvvm_shfl_sync_bfly_i32(0
 DEVICE i32 shuffleXor(i32 v, u32 mask) { return __nvvm_shfl_sync_bfly_i32(0xffffffff, v, (int)mask, 31); }
 DEVICE float shuffleXor(float v, u32 mask) { return __nvvm_shfl_sync_bfly_f32(0xffffffff, v, (int)mask, 31); }
 DEVICE u32 shuffle(u32 v, u32 lane) { return (u32)__nvvm_shfl_sync_idx_i32(0xffffffff, (int)v, (int)lane, 31); }
-DEVICE i32 shuffle(i32 v, u32 lane) { return __nvvm_shfl_sync_idx_i32(0xffffffff, v, (int)lane, 31); }
 DEVICE float shuffle(float v, u32 lane) { return __nvvm_shfl_sync_idx_f32(0xffffffff, v, (int)lane, 31); }
 /** From lane + delta; lanes without such a one keep their own. */
 DEVICE u32 shuffleDown(u32 v, u32 delta) { return (u32)__nvvm_shfl_sync_down_i32(0xffffffff, (int)v, (int)delta, 31); }
@@ -77,10 +76,8 @@ DEVICE u32 ballot(bool p) { return (u32)__nvvm_vote_ballot_sync(0xffffffff, p); 
   }
 /* Relative errors below 2^-22; denormal numbers are 0. */
 INTRINSIC_UNARY(fastExp2, "ex2.approx.ftz")
-INTRINSIC_UNARY(fastLog2, "lg2.approx.ftz")
 INTRINSIC_UNARY(fastReciprocal, "rcp.approx.ftz")
 INTRINSIC_UNARY(fastReciprocalSqrt, "rsqrt.approx.ftz")
-INTRINSIC_UNARY(fastTanh, "tanh.approx") /* 2^-11 */
 #undef INTRINSIC_UNARY
 DEVICE float fastDivide(float a, float b) { return a * fastReciprocal(b); }
 DEVICE float absolute(float x) { return __builtin_fabsf(x); }
@@ -92,7 +89,6 @@ DEVICE i32 maximum(i32 a, i32 b) { return a > b ? a : b; }
 DEVICE i32 minimum(i32 a, i32 b) { return a < b ? a : b; }
 DEVICE u32 maximum(u32 a, u32 b) { return a > b ? a : b; }
 DEVICE u32 minimum(u32 a, u32 b) { return a < b ? a : b; }
-DEVICE u64 minimum(u64 a, u64 b) { return a < b ? a : b; }
 /** To the nearest, ties to even; out of range to the nearest end, NaN to 0. */
 DEVICE i32 roundToInt(float x) { return __nvvm_f2i_rn(x); }
 DEVICE u32 bitsOf(float x) { return __builtin_bit_cast(u32, x); }
@@ -174,11 +170,6 @@ DEVICE u32 multiplyAddHalves(u32 a, u32 b, u32 c) {
   asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
   return d;
 }
-DEVICE u32 multiplyAddBfloats(u32 a, u32 b, u32 c) {
-  u32 d;
-  asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
-  return d;
-}
 
 /* ---- device memory ------------------------------------------------------------------------------------------------------- */
 
@@ -190,25 +181,9 @@ DEVICE u32x4 loadStreaming16(const void *from) {
                : "l"(from));
   return v;
 }
-DEVICE u32x2 loadStreaming8(const void *from) {
-  u32x2 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(from));
-  return v;
-}
 DEVICE u32 loadStreaming4(const void *from) {
   u32 v;
   asm volatile("ld.global.nc.L1::no_allocate.L2::256B.u32 %0, [%1];" : "=r"(v) : "l"(from));
-  return v;
-}
-DEVICE u16 loadStreaming2(const void *from) {
-  u16 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.u16 %0, [%1];" : "=h"(v) : "l"(from));
-  return v;
-}
-/** The same for what is read more than once. */
-DEVICE u32x4 loadCached16(const void *from) {
-  u32x4 v;
-  asm volatile("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(from));
   return v;
 }
 /** What is read once, and what earlier kernels may have written. */
@@ -224,8 +199,6 @@ DEVICE u32x2 loadOnce8(const void *from) {
   asm volatile("ld.global.L1::no_allocate.L2::256B.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "l"(from));
   return v;
 }
-/** Asks for the line at an address, which must be one that may be read. */
-DEVICE void prefetchL2(const void *from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
 
 /* ---- between blocks -------------------------------------------------------------------------------------------------------- */
 
@@ -233,15 +206,6 @@ DEVICE u32 atomicAdd(u32 *at, u32 v) {
   u32 old;
   asm volatile("atom.relaxed.gpu.global.add.u32 %0, [%1], %2;" : "=r"(old) : "l"(at), "r"(v) : "memory");
   return old;
-}
-DEVICE u32 atomicMax(u32 *at, u32 v) {
-  u32 old;
-  asm volatile("atom.relaxed.gpu.global.max.u32 %0, [%1], %2;" : "=r"(old) : "l"(at), "r"(v) : "memory");
-  return old;
-}
-/** Adds, in no known order. */
-DEVICE void atomicAddFloat(float *at, float v) {
-  asm volatile("red.relaxed.gpu.global.add.f32 [%0], %1;" ::"l"(at), "f"(v) : "memory");
 }
 /** Orders what this thread wrote and read before it against what comes behind it, for the whole device. */
 DEVICE void fence() { asm volatile("fence.acq_rel.gpu;" ::: "memory"); }
@@ -277,9 +241,6 @@ DEVICE u32 sharedAddress(const void *pointer) {
 DEVICE void copyAsync16(void *shared, const void *from, u32 bytes = 16) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(from), "r"(bytes)
                : "memory");
-}
-DEVICE void copyAsync8(void *shared, const void *from, u32 bytes = 8) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(sharedAddress(shared)), "l"(from), "r"(bytes) : "memory");
 }
 DEVICE void copyAsync4(void *shared, const void *from, u32 bytes = 4) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(sharedAddress(shared)), "l"(from), "r"(bytes) : "memory");

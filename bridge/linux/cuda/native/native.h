@@ -52,8 +52,7 @@ typedef struct CudaNativeLaunch {
   /** The kernel may begin while the one before it still runs: it calls allowNext(), and, in every thread and before it
    *  touches anything that earlier commands write, or writes anything that they touch, waitForPrevious(). `parameters`
    *  and what no command writes (CudaNativeCommand.unwritten: weights may be what another command made) it may read before.
-   *  What earlier commands write it reads by ordinary loads or copies, and never as what nobody writes while it runs
-   *  (loadStreaming, loadCached): they may write it while it runs. */
+   *  What earlier commands write it reads by ordinary loads, loadOnce or copies: they may write it while it runs. */
   bool overlaps;
   uint32_t parameterBytes;
   unsigned char parameters[CudaNativeParameterBytes] __attribute__((aligned(16)));
