@@ -5,13 +5,6 @@
 
 extern "C" CudaNativePlan cudaEmbedPlan;
 
-struct EmbedArgs {
-  u32 n, vocab;
-};
-struct ChosenArgs {
-  u32 places;
-};
-
 static const SimulatedKernel kernels[] = {SIMULATED(embed_tokens)};
 
 static Random numbers;

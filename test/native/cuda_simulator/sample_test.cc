@@ -5,10 +5,6 @@
 
 extern "C" CudaNativePlan cudaSamplePlan;
 
-struct SampleArgs {
-  u32 n, places;
-};
-
 static const SimulatedKernel kernels[] = {SIMULATED(sample_row)};
 
 static const u32 none = 0xffffffff;

@@ -19,6 +19,7 @@
 #define SHARED_ARENA(name) unsigned char *const name = simulatedArena()
 #define CONSTANT_TABLE static const
 #define UNROLL /* it would take compilers long, and gain nothing */
+#define ROLLED
 
 /* ---- simulator.cc ----------------------------------------------------------------------------------------------------- */
 

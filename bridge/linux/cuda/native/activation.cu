@@ -5,14 +5,7 @@
 #include "intrinsics.h"
 
 #include "activation.h"
-
-constexpr float Log2OfE = 1.4426950408889634f;
-
-/** x * sigmoid(y), as in shaders/activation.h. */
-DEVICE float timesSigmoid(float x, float y) {
-  const float e = fastExp2(-__builtin_fabsf(y) * Log2OfE);
-  return fastDivide(x * (y >= 0.0f ? 1.0f : e), 1.0f + e);
-}
+#include "sigmoid.h"
 
 struct Silu {
   DEVICE_MEMBER static float of(float x) { return timesSigmoid(x, x); }

@@ -13,11 +13,9 @@
 #include "attention_row.h"
 #include "arrive.h"
 #include "intrinsics.h"
+#include "shader_args.h"
 
 static constexpr float maskedScore = -3.0e38f; // of shaders/attention.h
-static constexpr float log2OfE = 1.44269504088896340736f;
-
-#define ROLLED _Pragma("unroll 1") /* code that runs once is as long as it takes to fetch it */
 
 #include "attention_turn.h"
 #include "attention_join.h"
@@ -34,7 +32,7 @@ DEVICE float softCap(float x, float cap) {
     p = multiplyAdd(p, z, -3.33332819422e-1f);
     return cap * multiplyAdd(p * z, y, y);
   }
-  const float e = fastExp2(-2.0f * log2OfE * a);
+  const float e = fastExp2(-2.0f * Log2OfE * a);
   return __builtin_copysignf(cap * ((1.0f - e) * fastReciprocal(1.0f + e)), x);
 }
 
@@ -101,7 +99,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
 
   // All that does not depend on anything is asked for at once; most rows are of the first sequence.
   const u32 position = p.positions[row], sequence = p.sequences[row];
-  const u32 newSlot = p.slots != nullptr ? p.slots[row] : 0xffffffff; // SkippedSlot
+  const u32 newSlot = p.slots != nullptr ? p.slots[row] : (u32)SkippedSlot;
   const bool isStaged = p.blocksPerSequence <= AttentionRowTable;
   if (isStaged) {
     ROLLED for (u32 i = thread; i < p.blocksPerSequence; i += AttentionRowThreads)
@@ -140,19 +138,19 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   Rows::prepare(places);
   rows.begin(places);
   float *const own = places.weights[warp][0];
-  const float scale = p.softCap > 0.0f ? p.scale : p.scale * log2OfE;
+  const float scale = p.softCap > 0.0f ? p.scale : p.scale * Log2OfE;
   while (step < range.endStep) {
     const u32 next = step + AttentionRowWarps;
     const bool hasNext = next < range.endStep;
     const u32 nextSlots = hasNext ? slotOfStep(next) : 0;
-    const bool hasNew = newSlot != 0xffffffff && ballot(stepSlots == newSlot) != 0;
+    const bool hasNew = newSlot != SkippedSlot && ballot(stepSlots == newSlot) != 0;
     if (hasNew) rows.replaceKeys(stepSlots, newSlot, places);
     float scores[Rows::scoreCount];
     rows.scoreKeys(places, scores);
     if (hasNext) rows.loadKeys(p, nextSlots, kvHead);
     UNROLL for (u32 i = 0; i < Rows::scoreCount; i++) {
       float score = scores[i] * scale;
-      if (p.softCap > 0.0f) score = log2OfE * softCap(score, p.softCap);
+      if (p.softCap > 0.0f) score = Log2OfE * softCap(score, p.softCap);
       const u32 key = step * Rows::keys + Rows::scoredKey(i);
       scores[i] = key >= range.begin && key < range.end ? score : -__builtin_inff();
     }
@@ -202,7 +200,7 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     const float key = places.turned[AttentionRowQueries][d];
     if (p.turnedKey != nullptr) p.turnedKey[(u64)kvHead * HeadDim + d] = key;
     if (p.biasedValue != nullptr) p.biasedValue[(u64)kvHead * HeadDim + d] = places.value[d];
-    if (newSlot == 0xffffffff) continue;
+    if (newSlot == SkippedSlot) continue;
     const u64 at = ((u64)newSlot * p.kvHeads + kvHead) * HeadDim + d;
     ((typename Rows::Element *)p.keyCache)[at] = Rows::stored(key);
     ((typename Rows::Element *)p.valueCache)[at] = Rows::stored(places.value[d]);

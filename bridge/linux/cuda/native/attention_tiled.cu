@@ -6,7 +6,7 @@
  * the sums. Each tile of keys and values is copied to shared memory while the tile before it is worked on. What bounds the errors
  * stands in attention_tiled_cache.h and at fillQueries. Where there are few tiles of queries, several blocks share out the keys.
  */
-#include "intrinsics.h"
+#include "exponents.h"
 
 #include "attention_tiled.h"
 #include "attention_tiled_cache.h"
@@ -78,7 +78,7 @@ DEVICE float weighKeys(Query &query, float (&scores)[Columns][4], u32 half, u32 
   if (softCap > 0.0f) {
     UNROLL for (u32 j = 0; j < Columns; ++j)
       UNROLL for (u32 i = 2 * half; i < 2 * half + 2; ++i)
-        scores[j][i] = softCapped(scores[j][i] * factor, softCap, softCap * Log2E);
+        scores[j][i] = softCapped(scores[j][i] * factor, softCap, softCap * Log2OfE);
     factor = 1.0f;
   }
   if (isMasked) {

@@ -10,12 +10,6 @@
 #ifndef BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_CACHE_H
 #define BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_CACHE_H
 
-DEVICE float magnitude(float x) { return floatOf(bitsOf(x) & 0x7fffffff); }
-/** floor(log2(x)) of a normal number that is not negative; -127 of 0, 128 of infinity. */
-DEVICE i32 exponentOf(float x) { return (i32)(bitsOf(x) >> 23) - 127; }
-/** 2^exponent, -126 to 127. */
-DEVICE float powerOf2(i32 exponent) { return floatOf((u32)(exponent + 127) << 23); }
-
 /** |x|, and 0 of what is no number. */
 DEVICE float finiteMagnitude(float x) { return exponentOf(magnitude(x)) == 128 ? 0.0f : magnitude(x); }
 
@@ -221,8 +215,8 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
   }
   DEVICE_MEMBER const unsigned char *keys(u32) const { return tiles; }
   DEVICE_MEMBER const unsigned char *values(u32) const { return tiles + Tile; }
-  DEVICE_MEMBER float keyFactor() const { return powerOf2(keyExponent); }
-  DEVICE_MEMBER float valueFactor() const { return powerOf2(valueExponent); }
+  DEVICE_MEMBER float keyFactor() const { return powerOfTwo(keyExponent); }
+  DEVICE_MEMBER float valueFactor() const { return powerOfTwo(valueExponent); }
 
   /** The exponent for numbers up to `largest`: what it was, while they fit. */
   DEVICE_MEMBER i32 exponentFor(u32 largest, i32 exponent) const {
@@ -251,8 +245,8 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
 
   /** Makes halves of this thread's part. False where a number is too large. */
   DEVICE_MEMBER bool stage(const u32 *slots) const {
-    const float keys = stored.stage(tiles, raw, slots, powerOf2(-keyExponent));
-    const float values = stored.stage(tiles + Tile, raw + Raw, slots, powerOf2(-valueExponent));
+    const float keys = stored.stage(tiles, raw, slots, powerOfTwo(-keyExponent));
+    const float values = stored.stage(tiles + Tile, raw + Raw, slots, powerOfTwo(-valueExponent));
     return exponentOf(maximum(keys, values)) <= HighestExponent;
   }
 
@@ -268,7 +262,7 @@ template <typename Stored, u32 Warps, u32 Keys> struct ConvertedCache {
       u32 any = 0;
       for (u32 i = 0; i < Warps; ++i) any |= flags[i];
       // What does not fit although it was measured is infinite.
-      if (any == 0 || isNew) return powerOf2(maximum(before - valueExponent, -126));
+      if (any == 0 || isNew) return powerOfTwo(maximum(before - valueExponent, -126));
       syncThreads();
       measure(slots);
       isNew = true;

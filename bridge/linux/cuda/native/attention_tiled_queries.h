@@ -5,7 +5,6 @@
 #ifndef BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_QUERIES_H
 #define BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_QUERIES_H
 
-constexpr float Log2E = 1.4426950408889634f;
 constexpr float Unseen = -__builtin_inff();
 
 /** What a lane knows of a query: row g or g + 8 of a fragment, with g = lane / 4. */
@@ -57,14 +56,14 @@ DEVICE void fillQueries(Operands<Width, Fragments, IsShared> &operands, Query (&
       float largest = 0.0f;
       UNROLL for (u32 i = 0; i < Width / 8; ++i) {
         values[i] = f32x2{0.0f, 0.0f};
-        if (8 * i < headDim) values[i] = *(const f32x2 *)(places[f][half] + 8 * i + 2 * t) * (scale * Log2E);
+        if (8 * i < headDim) values[i] = *(const f32x2 *)(places[f][half] + 8 * i + 2 * t) * (scale * Log2OfE);
         largest = maximum(largest, maximum(magnitude(values[i].x), magnitude(values[i].y)));
       }
       largest = maximum(largest, shuffleXor(largest, 1));
       largest = maximum(largest, shuffleXor(largest, 2));
       const i32 exponent = maximum(exponentOf(largest), -100) - 14;
-      const float inverse = powerOf2(-exponent);
-      queries[f][half].factor = powerOf2(exponent);
+      const float inverse = powerOfTwo(-exponent);
+      queries[f][half].factor = powerOfTwo(exponent);
       UNROLL for (u32 i = 0; i < Width / 8; ++i) words[half][i] = floatsToHalves(values[i].x * inverse, values[i].y * inverse);
     }
     UNROLL for (u32 step = 0; step < Width / 16; ++step) {

@@ -4,8 +4,9 @@
  */
 #include "embed.h"
 #include "intrinsics.h"
+#include "shader_args.h"
 
-enum : u32 { FromChosen = 0x80000000, NoToken = 0xffffffff, ChosenWords = 3 }; // of shaders/args.h
+constexpr u32 ChosenWords = 3; // struct Chosen of shaders/sample.metal
 
 DEVICE float halfAt(const u8 *at) { return halfToFloat((u16)(at[0] | at[1] << 8)); }
 

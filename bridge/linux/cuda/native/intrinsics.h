@@ -23,6 +23,8 @@ typedef u32 u32x4 __attribute__((ext_vector_type(4)));
 typedef float f32x2 __attribute__((ext_vector_type(2)));
 typedef float f32x4 __attribute__((ext_vector_type(4)));
 
+constexpr float Log2OfE = 1.4426950408889634f;
+
 #ifdef __CUDA__
 #include "intrinsics_ptx.h"
 #else

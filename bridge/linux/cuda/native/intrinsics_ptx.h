@@ -14,6 +14,8 @@
 #define SHARED_ARENA(name) extern __attribute__((shared, aligned(16))) unsigned char name[]
 #define CONSTANT_TABLE static __attribute__((device)) const
 #define UNROLL _Pragma("unroll")
+/** Code that runs once, or seldom, is short rather than fast: it has to be fetched. */
+#define ROLLED _Pragma("unroll 1")
 
 /* ---- where a thread is ----------------------------------------------------------------------------------------------- */
 

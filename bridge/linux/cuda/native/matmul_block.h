@@ -2,7 +2,7 @@
 #ifndef BUN_METAL_CUDA_NATIVE_MATMUL_BLOCK_H
 #define BUN_METAL_CUDA_NATIVE_MATMUL_BLOCK_H
 
-#include "intrinsics.h"
+#include "exponents.h"
 
 #include "matmul.h"
 
@@ -57,7 +57,7 @@ DEVICE float makeTile(const MatmulParameters &p, const Tile &tile, TileSums<outp
   syncThreads();
   prepareWeights(weights, p, tile, 0, power, largest);
 
-  _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
+  ROLLED for (u32 step = 0; step < tile.steps; step++) {
     copyAsyncWait<ahead - 1>();
     fenceShared();
     syncThreads();
@@ -94,7 +94,7 @@ template <typename Weights, u32 outputs> DEVICE float prepareTile(const MatmulPa
   float largest = 0;
   copyStep(weights, p, tile, 0);
   copyStep(weights, p, tile, 1);
-  _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
+  ROLLED for (u32 step = 0; step < tile.steps; step++) {
     copyAsyncWait<1>();
     if (step < 2) syncThreads(Preparing, MatmulThreads);
     else syncThreads(Multiplied + step % 2, 2 * MatmulThreads);
@@ -110,7 +110,7 @@ template <typename Weights, u32 outputs> DEVICE float prepareTile(const MatmulPa
 template <typename Weights, u32 outputs> DEVICE void multiplyTile(const Tile &tile, TileSums<outputs> &sums) {
   const WeightSource<Weights, outputs> weights = {};
   clear(sums);
-  _Pragma("unroll 1") for (u32 step = 0; step < tile.steps; step++) {
+  ROLLED for (u32 step = 0; step < tile.steps; step++) {
     syncThreads(Prepared + step % 2, 2 * MatmulThreads);
     multiplyStep(sums, weights, tile, step);
     if (step == 0) continue;
@@ -160,7 +160,7 @@ template <u32 outputs> DEVICE bool joinParts(const MatmulParameters &p, TileSums
   }
   syncThreads(Multiplying, MatmulThreads);
   if (control[0] != parts - 1) return false;
-  _Pragma("unroll 1") for (u32 part = 0; part < parts; part++)
+  ROLLED for (u32 part = 0; part < parts; part++)
     UNROLL for (u32 first = 0; first < pieces; first += PiecesAtOnce) {
       u32x4 loaded[PiecesAtOnce];
       UNROLL for (u32 i = 0; i < PiecesAtOnce; i++)
@@ -227,7 +227,7 @@ DEVICE void makeOutputs(const MatmulParameters &p, u8 *arena, u32 rows, u32 *cou
 
   TileSums<outputs> sums;
   float power = FirstPower;
-  _Pragma("unroll 1") for (;;) {
+  ROLLED for (;;) {
     float largest = 0;
     if constexpr (HasPreparers<Weights>) {
       if (threadIndex() < MatmulThreads) multiplyTile<Weights>(tile, sums);

@@ -13,9 +13,7 @@
 /** The largest power of two that a row is multiplied by: smaller rows than 2^-112 have fewer bits. */
 constexpr i32 MostRowExponent = 126;
 
-/** 2^e */
-DEVICE float powerOfTwo(i32 e) { return floatOf((u32)(e + 127) << 23); }
-
+/** |v|, and 0 of what is no number. */
 DEVICE float finiteMagnitude(float v) {
   const u32 bits = bitsOf(v) & 0x7fffffff;
   return bits < 0x7f800000 ? floatOf(bits) : 0.0f;
@@ -112,7 +110,7 @@ template <u32 planes, u32 blockThreads> DEVICE_CALLED void convertRows(const Mat
     if (planes == 1) {
       largest = largestOfRow<threads>(largest, (float *)(control + 1));
       /* 2^exponent <= largest < 2^(exponent + 1), but for denormal numbers */
-      const i32 exponent = (i32)(bitsOf(largest) >> 23) - 127, raised = minimum(14 - exponent, MostRowExponent);
+      const i32 exponent = exponentOf(largest), raised = minimum(14 - exponent, MostRowExponent);
       power = powerOfTwo(raised);
       if (thread % threads == 0 && row < rows) rowFactors(p)[row] = powerOfTwo(-raised);
     }

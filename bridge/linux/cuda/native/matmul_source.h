@@ -162,7 +162,7 @@ DEVICE void copySegment(const WeightSource<QuantisedWeights<Type>, outputs> &sou
         copyAsync16(to + i * (Weights::RowsApart * Weights::Pitch), from + i * (Weights::RowsApart * source.rowBytes));
     return;
   }
-  _Pragma("unroll 1") for (u32 i = 0; i < share; i++) {
+  ROLLED for (u32 i = 0; i < share; i++) {
     const u32 row = firstRow + i * Weights::RowsApart;
     if (row >= outputs) break;
     const u32 before = row * source.rowBytes, at = ((lead + before) & ~15u) + 16 * piece;
@@ -183,7 +183,7 @@ DEVICE void copyWeights(const WeightSource<QuantisedWeights<Type>, outputs> &sou
   static_assert(HasGroupProducts || MatmulStages == 3, "a segment must not be copied before the last but one is used up");
   const u32 part = (step - first) % segmentSteps, next = (step - first) / segmentSteps + 1;
   if (step == 0) {
-    _Pragma("unroll 1") for (u32 i = 0; i < 3; i++) copySegment(source, tile, 0, i);
+    ROLLED for (u32 i = 0; i < 3; i++) copySegment(source, tile, 0, i);
   } else if (step >= first && part < 3 && next * segmentSteps < tile.steps) {
     copySegment(source, tile, next, part);
   }
@@ -198,8 +198,8 @@ DEVICE void prepareWeights(const WeightSource<QuantisedWeights<Type>, outputs> &
   const u32 segment = step / Weights::SegmentSteps;
   const u32 misaligned = (source.lead + segment * Type::SegmentBytes + place.output * source.rowBytes) & 15;
   WeightRun run;
-  Type{}.read(run, segmentPlace(source, tile, segment) + place.output * Weights::Pitch + misaligned,
-              step % Weights::SegmentSteps * 2 + place.half);
+  Type::read(run, segmentPlace(source, tile, segment) + place.output * Weights::Pitch + misaligned,
+             step % Weights::SegmentSteps * 2 + place.half);
   u32 halves[16];
   largest = maximum(largest, makeHalves<Type>(halves, run, power));
   storeRun(weightsPlace(source, tile, step, 0), place, halves);

@@ -107,7 +107,7 @@ template <u32 bytes> struct LargeBlocks {
 
 struct Q4_0 : SmallBlocks<18> {
   static constexpr u32 Zero = 8, Most = 8;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
     loadNibbles<Alignment>(run, block + 2);
     scaleAll(run, halfAt(block));
@@ -117,7 +117,7 @@ struct Q4_0 : SmallBlocks<18> {
 struct Q4_1 : SmallBlocks<20> {
   static constexpr u32 Zero = 0, Most = 15;
   static constexpr bool HasMinimum = true;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
     loadNibbles<Alignment>(run, block + 4);
     scaleAll(run, halfAt(block), halfAt(block + 2));
@@ -126,7 +126,7 @@ struct Q4_1 : SmallBlocks<20> {
 
 struct Q5_0 : SmallBlocks<22> {
   static constexpr u32 Zero = 16, Most = 16;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
     loadNibbles<Alignment>(run, block + 6);
     joinFifthBits<Alignment>(run, block + 2);
@@ -137,7 +137,7 @@ struct Q5_0 : SmallBlocks<22> {
 struct Q5_1 : SmallBlocks<24> {
   static constexpr u32 Zero = 0, Most = 31;
   static constexpr bool HasMinimum = true;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
     loadNibbles<Alignment>(run, block + 8);
     joinFifthBits<Alignment>(run, block + 4);
@@ -147,7 +147,7 @@ struct Q5_1 : SmallBlocks<24> {
 
 struct Q8_0 : SmallBlocks<34> {
   static constexpr u32 Zero = 128, Most = 128;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
     loadWords<8, Alignment>(run.numbers, block + 2);
     UNROLL for (u32 i = 0; i < 8; i++) run.numbers[i] ^= 0x80808080;
@@ -160,7 +160,7 @@ DEVICE void lookUpUneven(WeightRun &run) { lookUp(run, 0x3f2d1801, 0x766a5d4f, 0
 
 struct IQ4_NL : SmallBlocks<18> {
   static constexpr u32 Zero = 128, Most = 128;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
     loadNibbles<Alignment>(run, block + 2);
     lookUpUneven(run);
@@ -170,7 +170,7 @@ struct IQ4_NL : SmallBlocks<18> {
 
 struct MXFP4 : SmallBlocks<17> {
   static constexpr u32 Zero = 16, Most = 12;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     const u8 *const block = segment + index * BlockBytes;
     loadNibbles<Alignment>(run, block + 1);
     lookUp(run, 0x13121110, 0x1c181614, 0x0d0e0f10, 0x04080a0c); /* 16 + twice the number */
@@ -182,7 +182,7 @@ struct MXFP4 : SmallBlocks<17> {
 struct Q2_K : LargeBlocks<84> {
   static constexpr u32 Zero = 0, Most = 3;
   static constexpr bool HasMinimum = true;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     loadBits<Alignment>(run, segment + 16 + index / 4 * 32, index % 4 * 2, 3);
     const float scale = halfAt(segment + 80), minimum = halfAt(segment + 82);
     UNROLL for (u32 i = 0; i < 2; i++) {
@@ -195,7 +195,7 @@ struct Q2_K : LargeBlocks<84> {
 
 struct Q3_K : LargeBlocks<110> {
   static constexpr u32 Zero = 4, Most = 4;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     loadBits<Alignment>(run, segment + 32 + index / 4 * 32, index % 4 * 2, 3);
     joinBits<Alignment>(run, segment, index, 1, 2);
     const float scale = halfAt(segment + 108);
@@ -226,7 +226,7 @@ DEVICE void scaleSixBits(WeightRun &run, const u8 *segment, u32 s) {
 struct Q4_K : LargeBlocks<144> {
   static constexpr u32 Zero = 0, Most = 15;
   static constexpr bool HasMinimum = true;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     loadBits<Alignment>(run, segment + 16 + index / 2 * 32, index % 2 * 4, 15);
     scaleSixBits(run, segment, index);
   }
@@ -235,7 +235,7 @@ struct Q4_K : LargeBlocks<144> {
 struct Q5_K : LargeBlocks<176> {
   static constexpr u32 Zero = 0, Most = 31;
   static constexpr bool HasMinimum = true;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     loadBits<Alignment>(run, segment + 48 + index / 2 * 32, index % 2 * 4, 15);
     joinBits<Alignment>(run, segment + 16, index, 1, 4);
     scaleSixBits(run, segment, index);
@@ -244,7 +244,7 @@ struct Q5_K : LargeBlocks<176> {
 
 struct Q6_K : LargeBlocks<210> {
   static constexpr u32 Zero = 32, Most = 32;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     loadBits<Alignment>(run, segment + index / 4 * 64 + index % 2 * 32, index % 4 / 2 * 4, 15);
     joinBits<Alignment>(run, segment + 128 + index / 4 * 32, index % 4 * 2, 3, 4);
     const float scale = halfAt(segment + 208);
@@ -257,7 +257,7 @@ struct Q6_K : LargeBlocks<210> {
 
 struct IQ4_XS : LargeBlocks<136> {
   static constexpr u32 Zero = 128, Most = 128;
-  DEVICE void read(WeightRun &run, const u8 *segment, u32 index) {
+  DEVICE_MEMBER static void read(WeightRun &run, const u8 *segment, u32 index) {
     loadNibbles<Alignment>(run, segment + 8 + 16 * index);
     lookUpUneven(run);
     const u32 low = byteAt(segment + 4 + index / 2) >> (index % 2 * 4) & 15;
@@ -267,8 +267,6 @@ struct IQ4_XS : LargeBlocks<136> {
 };
 
 /* ---- halves ------------------------------------------------------------------------------------------------------ */
-
-DEVICE float magnitude(float v) { return floatOf(bitsOf(v) & 0x7fffffff); }
 
 /**
  * The 32 weights of a run, times `power`. Returns what none of them is larger than, by itself.

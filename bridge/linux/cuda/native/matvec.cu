@@ -7,6 +7,7 @@
  * they come. No warp waits for another until all have done their parts.
  */
 #include "matvec_weights.h"
+#include "sigmoid.h"
 
 /** The job that a tile is one of: its first tile, and outputs. */
 struct MatvecPlace {
@@ -143,11 +144,6 @@ DEVICE float sumOfLanes(const MatvecSums &sums, float unit, u32 lane) {
   return sum + shuffleXor(sum, 2);
 }
 
-/** x * sigmoid(y) (shaders/activation.h) */
-DEVICE float timesSigmoid(float x, float y) {
-  const float e = fastExp2(-1.4426950408889634f * absolute(y));
-  return x * (y >= 0 ? 1.0f : e) * fastReciprocal(1.0f + e);
-}
 DEVICE float activate(float gate, u32 ending) {
   if (ending == MatvecSilu) return timesSigmoid(gate, gate);
   const float y = maximum(-30.0f, minimum(30.0f, gate));

@@ -15,9 +15,6 @@
 #include "intrinsics.h"
 #include "matvec.h"
 
-/* Code that runs once, or seldom, is short rather than fast: it has to be fetched. */
-#define ROLLED _Pragma("nounroll")
-
 struct MatvecInput {
   const float *x, *norm; // norm: NULL, or as many weights
   u32 k;

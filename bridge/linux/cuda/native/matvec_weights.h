@@ -358,7 +358,7 @@ struct Q6_K {
 // ---- types without blocks ------------------------------------------------------------------------------------------------
 
 /** Step c of a row: 16 bytes of each lane. Where rows begin at multiples of 16, each other one has its odd steps before its even
- * ones (placeChunk() below): lanes then read from all banks. */
+ * ones (MatvecCopier::place): lanes then read from all banks. */
 template <bool IsAligned> DEVICE u32x4 rowWords(const WeightRow<IsAligned> &row, u32 step, u32 g) {
   if (IsAligned) return *(const u32x4 *)(row.arena + row.row + 64 * (step ^ (g & 1)) + 4 * row.lane);
   const u32 begin = row.row + 4 * row.lane, shift = 8 * (begin % 4);

@@ -6,12 +6,10 @@
 
 #include "../ranges.h"
 #include "native.h"
+#include "shader_args.h"
 
 #include <stddef.h>
 #include <string.h>
-
-typedef uint32_t uint; // as the shaders call it
-#include "../../../../shaders/args.h"
 
 enum { ChosenBytes = 12 }; /* struct Chosen of shaders/sample.metal */
 

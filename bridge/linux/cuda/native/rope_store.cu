@@ -6,8 +6,7 @@
 
 #include "direction.h"
 #include "rope_store.h"
-
-constexpr u32 SkippedSlot = 0xffffffff; // shaders/args.h
+#include "shader_args.h"
 
 /** Four numbers of a cache's row, from element `at` on. */
 template <u32 Type> DEVICE void storeFour(void *row, u32 at, f32x4 x, bool isStored) {

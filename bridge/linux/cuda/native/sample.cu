@@ -10,8 +10,7 @@
 #include "sample.h"
 #include "arrive.h"
 #include "intrinsics.h"
-
-enum : u32 { NoToken = 0xffffffff, FaultNaN = 1, FaultInfinity = 2, FaultNothing = 3 }; // of shaders/args.h
+#include "shader_args.h"
 
 #include "sample_weights.h"
 
@@ -45,7 +44,6 @@ DEVICE u64 shuffleUp(u64 value, u32 delta) {
   const u32 lane = laneIndex() >= delta ? laneIndex() - delta : laneIndex();
   return (u64)shuffle((u32)(value >> 32), lane) << 32 | shuffle((u32)value, lane);
 }
-DEVICE u64 broadcast(u64 value, u32 lane) { return (u64)shuffle((u32)(value >> 32), lane) << 32 | shuffle((u32)value, lane); }
 
 /** Of this lane and those before it. */
 DEVICE u64 sumUpToLane(u64 value) {
