@@ -3,9 +3,6 @@
 
 #include "cuda/native/attention_row.cu"
 
-typedef u32 uint;
-#include "../../../shaders/args.h"
-
 extern "C" CudaNativePlan cudaAttentionPlan;
 
 static const SimulatedKernel kernels[] = {
@@ -74,12 +71,7 @@ struct Step {
     fill(query, 3.0f), fill(key, 2.0f), fill(value, 1.0f);
     fill(rawQuery, 3.0f), fill(rawKey, 2.0f), fill(queryWeights, 1.0f), fill(keyWeights, 1.0f), fill(valueWeights, 0.5f);
     for (u32 i = 0; i < s.rotaryDims / 2; i++) frequencies[i] = powf(10000.0f, -2.0f * (float)i / (float)s.rotaryDims);
-    const u32 blocks = (u32)tables.count; // shuffled
-    for (u32 i = 0; i < blocks; i++) tables[i] = i;
-    for (u32 i = blocks - 1; i > 0; i--) {
-      const u32 j = numbers.below(i + 1), block = tables[i];
-      tables[i] = tables[j], tables[j] = block;
-    }
+    numbers.order(tables.items, (u32)tables.count);
     for (u32 r = 0; r < s.rows; r++) {
       positions[r] = s.position - r;
       sequences[r] = s.sequences - 1 - r % s.sequences;

@@ -2,6 +2,7 @@
 #include "run.h"
 
 #include "cuda/native/attention_tiled.cu"
+#include "cuda/native/shader_args.h"
 
 #include <time.h>
 
@@ -56,7 +57,7 @@ struct Shape {
   const char *name;
   u32 heads, kvHeads, headDim, blockSize;
   Rows rows;
-  u32 window = 0xffffffff;
+  u32 window = NoWindow;
   float softCap = 0;
   float keySize = 1, valueSize = 1, querySize = 2; /* of the numbers that are drawn */
   /* The numbers of position p are 2^(growth * p) times as large. */
@@ -87,13 +88,6 @@ static Rows alternating(const Rows &a, const Rows &b) {
   return rows;
 }
 
-/* Sums of 12 numbers, which are nearly normal. */
-static float normal() {
-  float sum = 0;
-  for (u32 i = 0; i < 12; i++) sum += numbers.number() * 0.5f;
-  return sum;
-}
-
 struct Errors {
   double squares = 0, sizes = 0, worst = 0; /* worst: in units of what is allowed */
 };
@@ -109,16 +103,13 @@ static Errors compare(u32 type, const Shape &shape, const SimulatedBuffer<float>
   const StoredCache keyCache(type, keys), valueCache(type, values);
   SimulatedBuffer<float> q((u64)rows * heads * headDim), out((u64)rows * heads * headDim);
   SimulatedBuffer<u32> positions(rows), sequences(rows), rowCount(1);
-  for (u64 i = 0; i < q.count; i++) q[i] = normal() * shape.querySize;
+  for (u64 i = 0; i < q.count; i++) q[i] = numbers.normal() * shape.querySize;
   for (u32 r = 0; r < rows; r++) positions[r] = shape.rows.rows[r].position, sequences[r] = shape.rows.rows[r].sequence;
   rowCount[0] = rows;
 
-  const struct {
-    u32 heads, kvHeads, headDim, blockSize, blocksPerSequence;
-    float scale, softCap;
-    u32 window, splits;
-  } arguments = {heads,          kvHeads, headDim, shape.blockSize, blocksPerSequence, 1 / sqrtf((float)headDim),
-                 shape.softCap, shape.window, 1};
+  const float scale = 1 / sqrtf((float)headDim);
+  const AttentionArgs arguments = {heads, kvHeads,       headDim,      shape.blockSize, blocksPerSequence,
+                                   scale, shape.softCap, shape.window, 1};
   const char *const types[] = {"f32", "f16", "q8_0"};
   const u32 width = headDim <= 64 ? 64 : headDim <= 128 ? 128 : 256, simdGroups = width == 256 ? 2 : 4;
   char name[64];
@@ -195,16 +186,12 @@ static void judge(u32 type, const Shape &shape) {
   }
   /* Blocks of all sequences in random order, one to spare between them. */
   SimulatedBuffer<u32> tables(sequenceCount * blocksPerSequence), order(tables.count + 1);
-  for (u32 i = 0; i < order.count; i++) order[i] = i;
-  for (u32 i = (u32)tables.count; i > 0; i--) {
-    const u32 other = numbers.below(i + 1), kept = order[i];
-    order[i] = order[other], order[other] = kept;
-  }
+  numbers.order(order.items, (u32)order.count);
   for (u32 i = 0; i < tables.count; i++) tables[i] = order[i];
 
   const u64 slotFloats = (u64)shape.kvHeads * shape.headDim;
   SimulatedBuffer<float> keys(order.count * shape.blockSize * slotFloats), values(keys.count);
-  for (u64 i = 0; i < keys.count; i++) keys[i] = normal() * shape.keySize, values[i] = normal() * shape.valueSize;
+  for (u64 i = 0; i < keys.count; i++) keys[i] = numbers.normal() * shape.keySize, values[i] = numbers.normal() * shape.valueSize;
   if (shape.growth != 0)
     for (u32 s = 0; s < sequenceCount; s++)
       for (u32 p = 0; p < blocksPerSequence * shape.blockSize; p++) {
@@ -224,7 +211,7 @@ static void judge(u32 type, const Shape &shape) {
     checkFailures++;
     printf("%s, type %u: an error is %g of what is allowed\n", shape.name, type, errors.worst);
   }
-  if (getenv("BUN_METAL_TEST_ERRORS") != nullptr)
+  if (tellsErrors())
     printf("%s, type %u: %.2e of the typical output; at most %.2f of what is allowed\n", shape.name, type,
            sqrt(errors.squares / errors.sizes), errors.worst);
 }
@@ -255,7 +242,7 @@ static void sharesOutKeys() {
   judge(AttentionTiled_f16, shared({"few keys", 2, 1, 128, 32, range(70, 12)}));
   judge(AttentionTiled_f32, shared({"window", 3, 1, 96, 32, range(290, 12), 150}));
   judge(AttentionTiled_f16, shared({"wide", 2, 2, 256, 32, range(100, 40)}));
-  judge(AttentionTiled_f32, shared({"growing", 2, 1, 64, 32, range(200, 20), 0xffffffff, 0, 1e-3f, 1, 0.02f, 0.07f}));
+  judge(AttentionTiled_f32, shared({"growing", 2, 1, 64, 32, range(200, 20), NoWindow, 0, 1e-3f, 1, 0.02f, 0.07f}));
 }
 
 /* As many queries as there are for long prompts on GPUs that are small beside them. */
@@ -274,7 +261,7 @@ static void windowsAndCaps() {
   judge(AttentionTiled_f16, {"short", 2, 1, 64, 16, range(90, 80), 11});
   judge(AttentionTiled_f32, {"longer than a tile", 2, 1, 128, 16, range(150, 70), 70});
   judge(AttentionTiled_f16, {"one key", 1, 1, 32, 8, range(3, 9), 1});
-  judge(AttentionTiled_f16, {"cap", 4, 2, 128, 8, range(100, 20), 0xffffffff, 5});
+  judge(AttentionTiled_f16, {"cap", 4, 2, 128, 8, range(100, 20), NoWindow, 5});
   judge(AttentionTiled_q8_0, {"window and cap", 6, 3, 96, 16, range(250, 40), 100, 20});
 }
 
@@ -288,12 +275,12 @@ static void sequences() {
 /* Numbers that are no halves: caches of F32 and Q8_0 that grow from tile to tile, are large, or small. */
 static void magnitudes() {
   for (u32 type = AttentionTiled_f32; type <= AttentionTiled_q8_0; type += AttentionTiled_q8_0 - AttentionTiled_f32) {
-    judge(type, {"growing", 2, 1, 64, 32, range(200, 20), 0xffffffff, 0, 1e-3f, 1, 0.02f, 0.07f});
-    judge(type, {"large", 2, 1, 64, 32, range(60, 40), 0xffffffff, 0, 1e5f, 1e6f, 1e-5f});
+    judge(type, {"growing", 2, 1, 64, 32, range(200, 20), NoWindow, 0, 1e-3f, 1, 0.02f, 0.07f});
+    judge(type, {"large", 2, 1, 64, 32, range(60, 40), NoWindow, 0, 1e5f, 1e6f, 1e-5f});
   }
-  judge(AttentionTiled_f32, {"very large", 2, 1, 64, 32, range(60, 40), 0xffffffff, 0, 1e20f, 1e30f, 1e-20f});
-  judge(AttentionTiled_f32, {"small", 2, 1, 64, 32, range(60, 40), 0xffffffff, 0, 1e-20f, 1e-30f, 1e20f});
-  judge(AttentionTiled_f16, {"large scores", 2, 1, 64, 32, range(60, 40), 0xffffffff, 0, 100, 1, 1e4f});
+  judge(AttentionTiled_f32, {"very large", 2, 1, 64, 32, range(60, 40), NoWindow, 0, 1e20f, 1e30f, 1e-20f});
+  judge(AttentionTiled_f32, {"small", 2, 1, 64, 32, range(60, 40), NoWindow, 0, 1e-20f, 1e-30f, 1e20f});
+  judge(AttentionTiled_f16, {"large scores", 2, 1, 64, 32, range(60, 40), NoWindow, 0, 100, 1, 1e4f});
 }
 
 static void infinities() {
@@ -306,18 +293,13 @@ static void infinities() {
 
 /* What the kernels were not written for is the shader's: buffers that are not there or not aligned, and arguments that are no heads. */
 static void declines() {
-  struct {
-    u32 heads, kvHeads, headDim, blockSize, blocksPerSequence;
-    float scale, softCap;
-    u32 window, splits;
-  } arguments = {4, 2, 64, 16, 4, 0.125f, 0, 0xffffffff, 1};
+  AttentionArgs arguments = {4, 2, 64, 16, 4, 0.125f, 0, NoWindow, 1};
   SimulatedBuffer<float> numbers(64 * 1024);
   SimulatedCommand command("attention_tiled_64_f32");
   for (u32 i = 0; i < 8; i++) command.bind(i, numbers);
   command.constant(8, arguments);
   command.dispatch(2 * 128, 4, 1, 128, 1, 1);
-  CudaNativeLaunch launch = {};
-  const auto isTaken = [&] { return cudaAttentionTiledPlan(&simulatedH200, &command.command, 1, &launch) == 1; };
+  const auto isTaken = [&] { return takenBy(cudaAttentionTiledPlan, &command.command, 1) == 1; };
   CHECK(isTaken());
   for (u32 i = 0; i < 8; i++) {
     command.command.buffers[i] = 0;

@@ -8,6 +8,7 @@
  * sizes for each step that a tensor core takes, 16 products. What is far smaller than the largest of its row of x has an error of
  * 2^-40 of that; small weights have one of 2^-29, and beside large ones, of 2^-36 of the largest.
  */
+#include "gguf.h"
 #include "run.h"
 
 #ifdef SIMULATED_GROUP_PRODUCTS
@@ -27,10 +28,8 @@ MATMUL(mxfp4, QuantisedWeights<MXFP4>, 64, 1)
 #include "cuda/native/matmul.cu"
 #endif
 
-namespace oracle { /* its names are not those of the kernels */
-#include "../weights.h"
-}
-using oracle::WeightType;
+using gguf::typeNamed;
+using gguf::WeightType;
 
 #include <time.h>
 
@@ -51,7 +50,7 @@ extern "C" CudaNativePlan cudaMatmulPlan;
 
 static Random numbers;
 static const float Untouched = -77;
-static oracle::Random weightNumbers;
+static gguf::Random weightNumbers;
 
 struct Case {
   const WeightType *type;
@@ -70,7 +69,7 @@ struct Product {
   explicit Product(const Case &given)
       : c(given), rowBytes((u64)(given.k / given.type->elements) * given.type->bytes), w(given.n * rowBytes),
         x((u64)given.covered * given.k), out((u64)given.covered * given.n), rowCount(1) {
-    oracle::randomWeights(c.type, w.items, (u64)c.n * (c.k / c.type->elements), c.exponent, &weightNumbers);
+    gguf::randomWeights(c.type, w.items, (u64)c.n * (c.k / c.type->elements), c.exponent, &weightNumbers);
     for (u64 i = 0; i < x.count; i++) x[i] = numbers.number();
     for (u64 i = 0; i < out.count; i++) out[i] = Untouched;
     rowCount[0] = c.rows;
@@ -161,7 +160,7 @@ static void checkProduct(Product &p, const char *what) {
       if (e.bound > 0 && isfinite(e.value)) worst = fmax(worst, fabs(got - e.value) / e.bound);
     }
   CHECK_NUMBER(wrong, 0);
-  if (getenv("VERBOSE")) printf("%s %s: %.3f of the bound\n", what, c.type->name, worst);
+  if (tellsErrors()) printf("%s %s: %.3f of the bound\n", what, c.type->name, worst);
   free(w);
 }
 
@@ -171,17 +170,12 @@ static void testCase(const Case &c, const char *what) {
   checkProduct(p, what);
 }
 
-static const WeightType &typeNamed(const char *name) {
-  for (const WeightType &type : oracle::weightTypes)
-    if (strcmp(type.name, name) == 0) return type;
-  abort();
-}
 /** The fewest elements of a row that are a whole number of everything. */
 static u32 unit(const WeightType &type) { return type.elements > 1 ? type.elements : 8; }
 
 /* What differs between types is the same where four warps multiply together: two will do there. */
 static void makesRaggedTiles() {
-  for (const WeightType &type : oracle::weightTypes)
+  for (const WeightType &type : gguf::weightTypes)
     if (!HasGroupProducts || strcmp(type.name, "f32") == 0 || strcmp(type.name, "q4_0") == 0)
       testCase({&type, 5, 9, 67, 3 * unit(type), -6, 132}, "ragged");
 }

@@ -1,13 +1,10 @@
 /* Native products of one row with weights of all types (bridge/linux/cuda/native/matvec.cu), against sums in double precision. */
+#include "gguf.h"
 #include "run.h"
 
 #include "cuda/native/matvec.cu"
 
 #include <time.h>
-
-namespace gguf {
-#include "../weights.h"
-}
 
 extern "C" CudaNativePlan cudaMatvecPlan;
 

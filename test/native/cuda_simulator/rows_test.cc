@@ -25,10 +25,7 @@ static void normalises() {
       for (u64 i = 0; i < x.count; i++) x[i] = numbers.number() * 3, added[i] = numbers.number();
       for (u32 i = 0; i < n; i++) weight[i] = numbers.number();
       x[0] = INFINITY; /* its row is 0 and NaN, as with fast math everywhere */
-      const struct {
-        u32 n;
-        float eps;
-      } arguments = {n, 1e-5f};
+      const RmsNormArgs arguments = {n, 1e-5f};
       SimulatedCommand command(adds ? "add_rmsnorm_f32" : "rmsnorm_f32");
       u32 at = 0;
       command.bind(at++, x);
@@ -61,10 +58,7 @@ static void normalises() {
 
 static void declinesRows() {
   SimulatedBuffer<float> x(64), out(64), weight(64);
-  const struct {
-    u32 n;
-    float eps;
-  } odd = {6, 1e-5f}, whole = {8, 1e-5f};
+  const RmsNormArgs odd = {6, 1e-5f}, whole = {8, 1e-5f};
   SimulatedCommand command("rmsnorm_f32");
   command.bind(0, x), command.bind(1, weight), command.bind(2, out);
   command.dispatch(32, 4, 1, 32, 1, 1);
@@ -108,9 +102,7 @@ static void activates() {
       for (u64 i = 0; i < gate.count; i++) gate[i] = numbers.number() * (i % 7 == 0 ? 200 : 6), up[i] = numbers.number();
       gate[3] = INFINITY, gate[4] = NAN;
       for (u64 i = 0; i < gate.count; i++) wanted[i] = activated((double)gate[i], isSilu) * (double)up[i];
-      const struct {
-        u32 n;
-      } arguments = {n};
+      const RowArgs arguments = {n};
       SimulatedBuffer<float> &out = inPlace ? gate : other;
       SimulatedCommand command(isSilu ? "silu_mul_f32" : "gelu_mul_f32");
       command.bind(0, gate), command.bind(1, up), command.bind(2, out), command.constant(3, arguments);
@@ -181,10 +173,8 @@ static void turn(const Turn &t) {
   };
   turned(query, wantedQuery, t.heads), turned(key, wantedKey, t.kvHeads);
 
-  struct {
-    u32 heads, headDim, rotaryDims;
-    float magnitude;
-  } queryArguments = {t.heads, t.headDim, t.headDim, magnitude}, keyArguments = {t.kvHeads, t.headDim, t.headDim, magnitude};
+  const RopeArgs queryArguments = {t.heads, t.headDim, t.headDim, magnitude};
+  const RopeArgs keyArguments = {t.kvHeads, t.headDim, t.headDim, magnitude};
   const char *const types[] = {"kv_store_f32", "kv_store_f16", "kv_store_q8_0"};
   SimulatedCommand turnQuery(t.isHalf ? "rope_half_f32" : "rope_interleaved_f32"), turnKey(turnQuery.function.name);
   SimulatedCommand store(types[t.type]);
@@ -193,9 +183,7 @@ static void turn(const Turn &t) {
   turnQuery.constant(4, queryArguments), turnQuery.dispatch((q / 2 + 255) / 256 * 256, t.rows, 1, 256, 1, 1);
   turnKey.bind(0, key), turnKey.bind(1, positions), turnKey.bind(2, frequencies), turnKey.bind(3, outKey);
   turnKey.constant(4, keyArguments), turnKey.dispatch((k / 2 + 255) / 256 * 256, t.rows, 1, 256, 1, 1);
-  const struct {
-    u32 n;
-  } storeArguments = {k};
+  const RowArgs storeArguments = {k};
   store.bind(0, outKey), store.bind(1, value), store.bind(2, slots), store.bind(3, keyCache), store.bind(4, valueCache);
   store.constant(5, storeArguments), store.dispatch(256, t.rows, 1, 256, 1, 1);
   store.command.waits = true;

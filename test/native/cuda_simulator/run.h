@@ -44,17 +44,6 @@ static const CudaNativeDevice simulatedH200 = {132, 90, 227 << 10};
  * none may; orders are of the seed. */
 void simulateLaunch(const CudaNativeLaunch *launch, const SimulatedKernel *kernels, u32 kernelCount, u64 seed);
 
-/** Asks a plan, and runs what it says. Returns how many commands it took. */
-template <u32 kernelCount>
-static u32 simulatePlan(CudaNativePlan *plan, const CudaNativeDevice *device, const CudaNativeCommand *commands, u32 count,
-                        const SimulatedKernel (&kernels)[kernelCount], u64 seed) {
-  CudaNativeLaunch launch;
-  memset(&launch, 0, sizeof launch);
-  const u32 taken = plan(device, commands, count, &launch);
-  if (taken > 0) simulateLaunch(&launch, kernels, kernelCount, seed);
-  return taken;
-}
-
 /** Memory between pages that cannot be touched: it ends less than 16 bytes before one. Bytes are 0xff at first. */
 unsigned char *simulatedAllocate(u64 bytes);
 void simulatedFree(unsigned char *memory, u64 bytes);
@@ -122,6 +111,33 @@ static int checkFailures;
     }                                                                                                       \
   } while (0)
 
+/** Asks a plan: how many commands it takes. */
+static inline u32 askPlan(CudaNativePlan *plan, const CudaNativeDevice *device, const CudaNativeCommand *commands, u32 count,
+                          CudaNativeLaunch *launch) {
+  static const CudaNativeLaunch untouched = {};
+  memset(launch, 0, sizeof *launch);
+  const u32 taken = plan(device, commands, count, launch);
+  CHECK(taken > 0 || memcmp(launch, &untouched, sizeof untouched) == 0);
+  return taken;
+}
+/** The same of an H200, where nothing is to run. */
+static inline u32 takenBy(CudaNativePlan *plan, const CudaNativeCommand *commands, u32 count) {
+  CudaNativeLaunch launch;
+  return askPlan(plan, &simulatedH200, commands, count, &launch);
+}
+/** Asks a plan, and runs what it says. Returns how many commands it took. */
+template <u32 kernelCount>
+static u32 simulatePlan(CudaNativePlan *plan, const CudaNativeDevice *device, const CudaNativeCommand *commands, u32 count,
+                        const SimulatedKernel (&kernels)[kernelCount], u64 seed) {
+  CudaNativeLaunch launch;
+  const u32 taken = askPlan(plan, device, commands, count, &launch);
+  if (taken > 0) simulateLaunch(&launch, kernels, kernelCount, seed);
+  return taken;
+}
+
+/** Whether errors are to be told, also where they are within bounds. */
+static inline bool tellsErrors() { return getenv("BUN_METAL_TEST_ERRORS") != nullptr; }
+
 static inline void runCase(const char *name, void (*body)()) {
   const int failures = checkFailures;
   body();
@@ -152,6 +168,20 @@ struct Random {
   u32 below(u32 n) { return (u32)((u64)next() * n >> 32); }
   /** In [-1, 1). */
   float number() { return (float)(i32)next() * 0x1p-31f; }
+  /** A sum of 12 numbers, which is nearly normal. */
+  float normal() {
+    float sum = 0;
+    for (u32 i = 0; i < 12; i++) sum += number() * 0.5f;
+    return sum;
+  }
+  /** 0 .. count - 1 in any order. */
+  void order(u32 *items, u32 count) {
+    for (u32 i = 0; i < count; i++) items[i] = i;
+    for (u32 i = count - 1; i > 0; i--) {
+      const u32 other = below(i + 1), kept = items[i];
+      items[i] = items[other], items[other] = kept;
+    }
+  }
 };
 
 #endif

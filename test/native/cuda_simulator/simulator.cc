@@ -262,9 +262,7 @@ void simulatedWait(u32 groups) {
 
 static Block *newBlock() {
   Block *block = (Block *)calloc(1, sizeof *block);
-  const u32 room = (run.launch->sharedBytes + 15) / 16 * 16;
-  unsigned char *pages = mapGuarded(room);
-  block->arena = pages + guarded(room) - Page - room;
+  block->arena = simulatedAllocate(run.launch->sharedBytes);
   block->stacks = (unsigned char *)mmap(nullptr, (u64)run.threads * StackBytes, PROT_READ | PROT_WRITE,
                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   block->threads = (Thread *)calloc(run.threads, sizeof *block->threads);
@@ -274,8 +272,7 @@ static Block *newBlock() {
 }
 
 static void freeBlock(Block *block) {
-  const u32 room = (run.launch->sharedBytes + 15) / 16 * 16;
-  munmap(block->arena + room + Page - guarded(room), guarded(room));
+  simulatedFree(block->arena, run.launch->sharedBytes);
   munmap(block->stacks, (u64)run.threads * StackBytes);
   free(block->threads);
   free(block);
