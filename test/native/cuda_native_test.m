@@ -373,35 +373,25 @@ static void shadersOfOthersAreAsTheyAreWritten(void) {
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------- */
 
-static void checkFails(Steps *steps, const char *wanted) {
-  id<MTLCommandBuffer> commands = submitSteps(steps, NSMakeRange(0, 2));
-  [commands waitUntilCompleted];
-  CHECK_NUMBER([commands status], MTLCommandBufferStatusError);
-  const char *text = [[[commands error] localizedDescription] UTF8String];
-  const bool isWanted = text && strstr(text, wanted);
-  if (!isWanted) printf("\"%s\", not \"%s\"\n", text ? text : "no error", wanted);
-  CHECK(isWanted);
-}
-
 static void failuresAreErrorsOfTheirWork(void) {
   Steps steps = newNativeSteps(2, 1);
   takesScratch = true;
   encodeStep(&steps, 0, 0, 2, 0, true);
   encodeStep(&steps, 1, 0, 2, 0, true);
   kernelName = "another";
-  checkFails(&steps, "There is no native kernel 'another' for Fake GPU 0: BUN_METAL_CUDA_NATIVE=off does without");
+  CHECK_FAILS(&steps, "There is no native kernel 'another' for Fake GPU 0: BUN_METAL_CUDA_NATIVE=off does without");
   kernelName = "steps";
   static const char *const symbols[] = {"cuMemAlloc_v2", "cuMemsetD8Async", "cuGraphAddKernelNode", "cuGraphInstantiateWithFlags"};
   for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
     // The words' copy is allocated before.
     failNext(symbols[i], i == 0, 2);
-    checkFails(&steps, "CUDA_ERROR_OUT_OF_MEMORY");
+    CHECK_FAILS(&steps, "CUDA_ERROR_OUT_OF_MEMORY");
   }
   runSteps(&steps, NSMakeRange(0, 2));
   overlaps = true;
   encodeStep(&steps, 1, 0, 3, 0, true);
   failNext("cuGraphAddDependencies_v2", 0, 2);
-  checkFails(&steps, "CUDA_ERROR_OUT_OF_MEMORY");
+  CHECK_FAILS(&steps, "CUDA_ERROR_OUT_OF_MEMORY");
   runSteps(&steps, NSMakeRange(0, 2));
   freeSteps(&steps);
   CHECK_NUMBER(nativeRan, 4);
@@ -414,7 +404,7 @@ static void damagedKernelsAreErrors(void) {
   Steps steps = newNativeSteps(2, 1);
   encodeStep(&steps, 0, 0, 2, 0, true);
   encodeStep(&steps, 1, 0, 2, 0, true);
-  checkFails(&steps, "is damaged");
+  CHECK_FAILS(&steps, "is damaged");
   freeSteps(&steps);
   mslTextFree(&slice);
 }

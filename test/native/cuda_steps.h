@@ -63,6 +63,20 @@ static inline void runSteps(Steps *steps, NSRange range) {
   if ([commands error]) printf("%s\n", [[[commands error] localizedDescription] UTF8String]);
 }
 
+/* Runs two commands, which fail: all of `texts`, to NULL, are in the error. */
+static inline void checkFails(Steps *steps, const char *const *texts) {
+  id<MTLCommandBuffer> commands = submitSteps(steps, NSMakeRange(0, 2));
+  [commands waitUntilCompleted];
+  CHECK_NUMBER([commands status], MTLCommandBufferStatusError);
+  const char *text = [[[commands error] localizedDescription] UTF8String];
+  for (; *texts; texts++) {
+    const bool isThere = text && strstr(text, *texts);
+    if (!isThere) printf("\"%s\" without \"%s\"\n", text ? text : "no error", *texts);
+    CHECK(isThere);
+  }
+}
+#define CHECK_FAILS(steps, ...) checkFails(steps, (const char *const[]){__VA_ARGS__, NULL})
+
 static inline uint32_t *numbersOf(const Steps *steps) {
   return memoryAt([steps->numbers gpuAddress]);
 }

@@ -317,14 +317,7 @@ static void faultsAreToldAndEndTheDevice(void) {
   id<MTLComputePipelineState> fault = newPipelineFor(@"fault", NO);
   id<MTLBuffer> numbers = newBuffer(64), private = newPrivate(64);
   for (int i = 0; i < 2; i++) {
-    id<MTLCommandBuffer> commands = [queue commandBuffer];
-    id<MTLComputeCommandEncoder> encoder = [commands computeCommandEncoder];
-    [encoder setComputePipelineState:fault];
-    [encoder setBuffer:numbers offset:0 atIndex:0];
-    [encoder dispatchThreads:MTLSizeMake(1, 1, 1) threadsPerThreadgroup:MTLSizeMake(1, 1, 1)];
-    [encoder endEncoding];
-    [commands commit];
-    [commands waitUntilCompleted];
+    id<MTLCommandBuffer> commands = runOn(numbers, fault);
     CHECK_NUMBER([commands status], MTLCommandBufferStatusError);
     const char *text = [[[commands error] localizedDescription] UTF8String];
     CHECK(text && strstr(text, "CUDA_ERROR_ILLEGAL_ADDRESS"));
