@@ -253,8 +253,8 @@ static const double bound = 4e-6; // values are below 1
 static const Shape shapes[] = {
     // format, heads, key heads, head, rows, position, sequences, block, blocks, window, cap, rotary, halves, magnitude, splits,
     // processors, what comes before
-    {1, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, false, 1, 16, 132, Shape::Nothing},
-    {0, 8, 2, 64, 1, 411, 1, 32, 16, none, 0, 64, true, 1, 16, 132, Shape::Nothing},
+    {1, 8, 2, 64, 1, 611, 1, 32, 20, none, 0, 64, false, 1, 16, 132, Shape::Nothing},
+    {0, 8, 2, 64, 1, 611, 1, 32, 20, none, 0, 64, true, 1, 16, 132, Shape::Nothing},
     {1, 4, 1, 128, 1, 300, 2, 16, 24, 130, 5, 96, true, 1.25f, 3, 20, Shape::Nothing},
     {0, 5, 1, 128, 1, 140, 2, 5, 40, 77, 5, 128, false, 0.5f, 2, 20, Shape::Nothing},
     {1, 2, 2, 96, 1, 70, 1, 7, 30, none, 0, 96, true, 1, 2, 3, Shape::Nothing},
@@ -269,9 +269,13 @@ static const Shape shapes[] = {
     {1, 2, 1, 64, 1, 40000, 1, 40, 1001, 33, 0, 64, true, 1, 64, 132, Shape::Nothing},
     {1, 8, 1, 64, 1, 2100, 1, 32, 80, none, 0, 64, false, 1, 16, 132, Shape::Nothing}, // many blocks, as many as they like
     {0, 7, 1, 64, 1, 1500, 1, 32, 50, none, 0, 64, false, 1, 16, 20, Shape::Nothing}, // and fewer
+    {1, 8, 1, 128, 1, 512, 1, 32, 17, none, 0, 128, true, 1, 16, 132, Shape::Nothing}, // one key more than one block takes
+    {1, 8, 1, 128, 1, 511, 1, 32, 17, none, 0, 128, true, 1, 16, 132, Shape::Nothing},
+    {0, 4, 1, 128, 1, 800, 1, 32, 40, 600, 0, 128, false, 1, 16, 20, Shape::Nothing},
     {1, 6, 2, 64, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Biases},
+    {1, 6, 2, 64, 1, 700, 1, 32, 22, none, 0, 64, true, 1, 4, 20, Shape::Biases},
     {0, 4, 2, 96, 1, 150, 1, 32, 8, none, 0, 64, true, 1, 4, 20, Shape::Norms},
-    {1, 4, 1, 128, 1, 150, 1, 32, 8, none, 0, 128, true, 1, 4, 20, Shape::Norms},
+    {1, 4, 1, 128, 1, 650, 1, 32, 21, none, 0, 128, true, 1, 4, 20, Shape::Norms},
 };
 
 static void computesWholeSteps() {

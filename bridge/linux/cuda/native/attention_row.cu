@@ -43,16 +43,16 @@ struct KeyRange {
   u32 used;               // blocks of each tile of heads
 };
 
-/** Few steps are shared out by the least that is worth a block, and more by a step for each warp, since fewer blocks are joined
- * sooner; many evenly to all blocks. What one block can do at once needs no joining. */
+/** Few steps are for one block, since to join several takes as long as some steps of all warps. More are shared out by the least that
+ * is worth a block, and still more by a step for each warp, since fewer blocks are joined sooner; many evenly to all blocks. */
 template <u32 keys> DEVICE KeyRange rangeOf(const CudaAttentionRow &p, u32 position, u32 split) {
-  constexpr u32 least = AttentionRowLeastKeys / keys;
+  constexpr u32 least = AttentionRowLeastKeys / keys, alone = AttentionRowAloneKeys / keys;
   KeyRange range;
   range.end = position + 1;
   range.begin = range.end - minimum(range.end, p.window);
   const u32 first = range.begin / keys, steps = (range.end - 1) / keys - first + 1;
-  const bool isSmall = steps > AttentionRowWarps && steps <= least * AttentionRowSmallJoin;
-  const u32 each = isSmall ? least : (u32)AttentionRowWarps;
+  const bool isSmall = steps <= least * AttentionRowSmallJoin;
+  const u32 each = steps <= alone ? steps : isSmall ? least : (u32)AttentionRowWarps;
   const u32 blocks = (steps + each - 1) / each;
   const bool isFew = blocks <= p.splits;
   const auto border = [&](u32 i) { // of part i and the one before it
@@ -77,6 +77,9 @@ struct BlockTable {
     return (known != nullptr ? known[block] : blocks[block]) * size + (position - block * size);
   }
 };
+
+/** Whether a block takes no more than half of a multiprocessor's registers, and the next launch may begin beside it. */
+template <typename Rows, u32 HeadDim> constexpr bool leavesRoom = sizeof(typename Rows::Element) == 2 && HeadDim <= 64;
 
 template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttentionRow &p, unsigned char *arena) {
   AttentionPlaces<HeadDim> &places = *(AttentionPlaces<HeadDim> *)arena;
@@ -109,7 +112,6 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
   PairsOfRows<HeadDim> pairs;
   pairs.load(p, firstHead, group, kvHead);
   const KeyRange range = rangeOf<Rows::keys>(p, position, split);
-  allowNext();
   if (split >= range.used) return;
 
   const u32 *blocks = p.blockTables + (u64)sequence * p.blocksPerSequence;
@@ -132,6 +134,9 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
     rows.loadKeys(p, stepSlots, kvHead);
     rows.loadValues(p, kvHead);
   }
+  // Behind what was asked for, since the next launch asks for much. It is kept back where its blocks would find no room beside this
+  // one: they would crowd on other multiprocessors, and all of that launch would wait for these.
+  if (leavesRoom<Rows, HeadDim>) allowNext();
   if (p.norms[0] != nullptr) pairs.normalise(p, places);
   pairs.turn(p, position, places);
   syncThreads();
@@ -208,7 +213,8 @@ template <typename Rows, u32 HeadDim> DEVICE void attentionRow(const CudaAttenti
 }
 
 #define ATTENTION_ROW(headDim, name, Rows)                                                                       \
-  GLOBAL(AttentionRowThreads, 1) void attention_row_##headDim##_##name(const CudaAttentionRow p) {               \
+  GLOBAL(AttentionRowThreads, (leavesRoom<Rows<headDim>, headDim> ? 2 : 1))                                      \
+  void attention_row_##headDim##_##name(const CudaAttentionRow p) {                                              \
     SHARED_ARENA(arena);                                                                                         \
     attentionRow<Rows<headDim>, headDim>(p, arena);                                                              \
   }

@@ -14,6 +14,7 @@ enum {
   AttentionRowWarps = AttentionRowThreads / 32,
   AttentionRowQueries = 8,    /* heads of a block: columns of a matrix instruction */
   AttentionRowTable = 8192,   /* blocks of a sequence, at most, whose table is read into shared memory */
+  AttentionRowAloneKeys = 512, /* for one block, at most */
   AttentionRowLeastKeys = 64, /* that are worth a block */
   AttentionRowSmallJoin = 16,   /* blocks that are joined as soon as fewer */
   AttentionRowMostSplits = 32,
