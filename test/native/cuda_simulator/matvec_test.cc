@@ -145,6 +145,17 @@ static void products() {
   }
 }
 
+/** Blocks of all warps: with and without a part of a slice at the end, and sums of one warp and of several. */
+static void longProducts() {
+  for (const gguf::WeightType &type : gguf::weightTypes) {
+    const u32 block = type.elements == 1 ? 4 : type.elements, k = 4096 + block;
+    runProduct({&type, {1, 20, k}, false, false, None, -4, 1, 0}, smallDevice);
+    runProduct({&type, {1, 16, k}, true, true, Silu, -4, 1, 0}, smallDevice);
+  }
+  const gguf::WeightType &halves = gguf::weightTypes[1];
+  runProduct({&halves, {1, 530, 4096}, true, false, Add, -4, 1, 0}, smallDevice); // more outputs than threads
+}
+
 static void fusedProducts() {
   const Ending endings[] = {None, Add, Silu, Gelu};
   for (const gguf::WeightType &type : gguf::weightTypes)
@@ -281,6 +292,7 @@ static void refusals() {
 int main(int count, char **arguments) {
   numbers.state = seedOf(count, arguments, (u64)time(nullptr)) | 1;
   RUN_CASE(products);
+  RUN_CASE(longProducts);
   RUN_CASE(fusedProducts);
   RUN_CASE(sizesAndSpecialNumbers);
   RUN_CASE(productsOfExperts);

@@ -150,6 +150,26 @@ DEVICE float activate(float gate, u32 ending) {
   return timesSigmoid(gate, 1.5957691216057308f * (y + 0.044715f * y * y * y)); // 2 sqrt(2/pi)
 }
 
+/** How a block's units are shared out to its warps, of which there are 2^shift. */
+struct MatvecShares {
+  u32 units, warps, shift;
+
+  DEVICE_MEMBER u32 begin(u32 warp) const { return units * warp >> shift; }
+};
+
+/** What the warps have of a sum of `slices` units: the one that begins it in `results` [sums][rows], others in `pieces` [warps][rows]. */
+DEVICE float totalOf(const MatvecShares &shares, u32 slices, const float *results, const float *pieces, u32 sum, u32 row) {
+  const u32 first = sum * slices;
+  float total = results[sum * MatvecTileRows + row];
+  u32 begin = shares.begin(1);
+  _Pragma("unroll 4") for (u32 warp = 1; warp < shares.warps; warp++) {
+    const u32 end = shares.begin(warp + 1);
+    if (begin > first && begin < first + slices && begin < end) total += pieces[warp * MatvecTileRows + row];
+    begin = end;
+  }
+  return total;
+}
+
 template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParameters &p, const MatvecPart &part, u8 *arena) {
   typedef typename Weights::Activations Activations;
   constexpr u32 unitBytes = MATVEC_UNIT(Weights::Bytes, IsAligned);
@@ -160,8 +180,9 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   const u32 slices = (p.k + Activations::Elements - 1) / Activations::Elements;
   const u32 block = blockIndexX() - part.firstBlock, tiles = part.tilesOfBlock + (block < part.blocksWithMore);
   const u32 firstTile = part.firstTile + block * part.tilesOfBlock + minimum(block, part.blocksWithMore);
-  const u32 units = tiles * matrices * slices;
-  const u32 begin = units * warp / MatvecWarps, end = units * (warp + 1) / MatvecWarps;
+  const u32 warps = threadCount() / 32;
+  const MatvecShares shares = {tiles * matrices * slices, warps, warps == MatvecMostWarps ? 4u : 3u};
+  const u32 begin = shares.begin(warp), end = shares.begin(warp + 1);
 
   if (!p.readsEarly) {
     allowNext();
@@ -182,7 +203,7 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
     freeAt += unitBytes;
     copyAsyncCommit();
   }
-  const u32 outputsOfBlock = tiles * MatvecTileRows, own = threadIndex() / MatvecWarps;
+  const u32 outputsOfBlock = tiles * MatvecTileRows, own = threadIndex();
   MatvecOutput output = {nullptr, nullptr};
   if (own < outputsOfBlock) output = outputOf(p, firstTile, own);
   if (p.readsEarly) {
@@ -196,8 +217,8 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   float *results = (float *)(arena + part.resultsAt), *pieces = (float *)(arena + part.piecesAt);
   const MatvecInput input = {p.x + (u64)(p.ids ? blockIndexY() / p.share : blockIndexY()) * p.k, p.norm, p.k};
   float squares = 0;
-  makeActivations<Activations, !IsAligned>(input, slices, records, warp, lane, squares);
-  float *squaresOfWarps = pieces + MatvecWarps * MatvecTileRows;
+  makeActivations<Activations, !IsAligned>(input, slices, records, warp, warps, lane, squares);
+  float *squaresOfWarps = pieces + warps * MatvecTileRows;
   if (p.norm) {
     squares = reduceAddWarp(squares);
     if (lane == 0) squaresOfWarps[warp] = squares;
@@ -240,41 +261,36 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   }
   syncThreads();
 
+  if (own >= outputsOfBlock) return;
   float scale = 1;
   if (p.norm) {
-    f32x4 four = {0, 0, 0, 0};
-    UNROLL for (u32 i = 0; i < MatvecWarps; i += 4) four += *(const f32x4 *)(squaresOfWarps + i);
-    scale = fastReciprocalSqrt((four.x + four.y + four.z + four.w) * p.inverseOfK + p.eps);
-  }
-  // Eight lanes for each output: the first has the sum's beginning, the others what the warps of their number have of its rest.
-  const u32 piece = lane % MatvecWarps, pieceFrom = units * piece / MatvecWarps, pieceTo = units * (piece + 1) / MatvecWarps;
-  for (u32 i = own; i < outputsOfBlock; i += MatvecThreads / MatvecWarps) {
-    const u32 row = i % MatvecTileRows;
-    float totals[2] = {0, 0};
-    UNROLL for (u32 m = 0; m < 2; m++) {
-      if (m == matrices) break;
-      const u32 sum = i / MatvecTileRows * matrices + m, from = sum * slices;
-      if (piece == 0) totals[m] = results[sum * MatvecTileRows + row];
-      else if (pieceFrom > from && pieceFrom < from + slices && pieceFrom < pieceTo) totals[m] = pieces[piece * MatvecTileRows + row];
-      UNROLL for (u32 mask = 1; mask < MatvecWarps; mask *= 2) totals[m] += shuffleXor(totals[m], mask);
-      totals[m] *= scale;
+    float sum = 0;
+    ROLLED for (u32 i = 0; i < warps; i += 4) {
+      const f32x4 four = *(const f32x4 *)(squaresOfWarps + i);
+      sum += four.x + four.y + four.z + four.w;
     }
+    scale = fastReciprocalSqrt(sum * p.inverseOfK + p.eps);
+  }
+  ROLLED for (u32 i = own; i < outputsOfBlock; i += 32 * warps) {
+    const u32 sum = i / MatvecTileRows * matrices, row = i % MatvecTileRows;
     if (i != own) output = outputOf(p, firstTile, i);
-    if (piece != 0 || !output.to) continue;
-    float value = isGated ? activate(totals[0], p.ending) * totals[1] : totals[0];
+    if (!output.to) continue;
+    float value = scale * totalOf(shares, slices, results, pieces, sum, row);
+    if (isGated) value = activate(value, p.ending) * (scale * totalOf(shares, slices, results, pieces, sum + 1, row));
     if (output.residual) value += i == own ? residual : *output.residual;
     *output.to = value;
   }
 }
 
 // A block of a launch, and one of the next one, which begins before it ends, fit into a multiprocessor.
-#define MATVEC(name, alignment)                                                              \
-  GLOBAL(MatvecThreads, MatvecResident) void matvec_##name##_##alignment(const MatvecParameters p) {      \
-    SHARED_ARENA(arena);                                                                     \
-    matvec<Weights_##name, alignment>(p, p.parts[0], arena);                                 \
+#define MATVEC(name, alignment)                                                                           \
+  GLOBAL(MatvecMostThreads, MatvecResident) void matvec_##name##_##alignment(const MatvecParameters p) {  \
+    SHARED_ARENA(arena);                                                                                  \
+    matvec<Weights_##name, alignment>(p, p.parts[0], arena);                                              \
   }
 #define MATVEC_PAIR(first, firstAlignment, second, secondAlignment)                                                           \
-  GLOBAL(MatvecThreads, MatvecResident) void matvec_##first##_##firstAlignment##_##second##_##secondAlignment(const MatvecParameters p) {  \
+  GLOBAL(MatvecMostThreads, MatvecResident)                                                                                   \
+  void matvec_##first##_##firstAlignment##_##second##_##secondAlignment(const MatvecParameters p) {                           \
     SHARED_ARENA(arena);                                                                                                      \
     if (blockIndexX() < p.parts[1].firstBlock) matvec<Weights_##first, firstAlignment>(p, p.parts[0], arena);                 \
     else matvec<Weights_##second, secondAlignment>(p, p.parts[1], arena);                                                     \

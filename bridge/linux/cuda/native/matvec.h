@@ -13,9 +13,9 @@
 
 enum {
   MatvecTileRows = 8,
-  MatvecWarps = 8,
-  MatvecThreads = 32 * MatvecWarps,
-  MatvecResident = 4, /* blocks of this and of the next launch, at once on a multiprocessor */
+  MatvecMostWarps = 16,
+  MatvecMostThreads = 32 * MatvecMostWarps,
+  MatvecResident = 2, /* blocks of so many threads, of this and of the next launch, at once on a multiprocessor */
   MatvecMostStages = 4, /* units of a warp that are on their way, or in use; 2 at least */
   MatvecMaxJobs = 4
 };
@@ -25,7 +25,8 @@ enum { MatvecAdd = 1, MatvecSilu = 2, MatvecGelu = 3 };
 
 /** What the prologue makes of a slice of x: matvec_activations.h. */
 enum {
-  MatvecFixedRecord = 848, /* 256 elements: 768 bytes of whole numbers, the scale, 16 sums */
+  MatvecFixedRecord = 784, /* 256 elements: 768 bytes of whole numbers, the scale */
+  MatvecSummedRecord = 848, /* and 16 sums */
   MatvecHalfRecord = 528,  /* 128 elements: two halves of each, the scale */
   MatvecBfloatRecord = 784,
   MatvecFloatRecord = 256  /* 64 elements */
@@ -37,14 +38,14 @@ enum {
   LINE(f16, 128, 256, 1, MatvecHalfRecord)       \
   LINE(bf16, 128, 256, 1, MatvecBfloatRecord)    \
   LINE(q4_0, 256, 144, 32, MatvecFixedRecord)    \
-  LINE(q4_1, 256, 160, 32, MatvecFixedRecord)    \
+  LINE(q4_1, 256, 160, 32, MatvecSummedRecord)   \
   LINE(q5_0, 256, 176, 32, MatvecFixedRecord)    \
-  LINE(q5_1, 256, 192, 32, MatvecFixedRecord)    \
+  LINE(q5_1, 256, 192, 32, MatvecSummedRecord)   \
   LINE(q8_0, 256, 272, 32, MatvecFixedRecord)    \
-  LINE(q2_k, 256, 84, 256, MatvecFixedRecord)    \
+  LINE(q2_k, 256, 84, 256, MatvecSummedRecord)   \
   LINE(q3_k, 256, 110, 256, MatvecFixedRecord)   \
-  LINE(q4_k, 256, 144, 256, MatvecFixedRecord)   \
-  LINE(q5_k, 256, 176, 256, MatvecFixedRecord)   \
+  LINE(q4_k, 256, 144, 256, MatvecSummedRecord)  \
+  LINE(q5_k, 256, 176, 256, MatvecSummedRecord)  \
   LINE(q6_k, 256, 210, 256, MatvecFixedRecord)   \
   LINE(iq4_nl, 256, 144, 32, MatvecFixedRecord)  \
   LINE(iq4_xs, 256, 136, 256, MatvecFixedRecord) \

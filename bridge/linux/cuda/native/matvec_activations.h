@@ -91,7 +91,7 @@ enum : u32 { FixedPlane = 32, FixedPair = 6 * FixedPlane, FixedScale = 768, Fixe
  * t. Then come the scale, and, where they are wanted, the sums of each 16 elements.
  */
 template <bool HasSums> struct FixedActivations {
-  enum : u32 { Elements = 256, Record = MatvecFixedRecord };
+  enum : u32 { Elements = 256, Record = HasSums ? MatvecSummedRecord : MatvecFixedRecord };
   typedef MatvecValues<8> Values;
 
   template <bool> static DEVICE_MEMBER void load(const MatvecInput &input, u32 slice, u32 lane, Values &values) {
@@ -173,15 +173,15 @@ struct FloatActivations {
   }
 };
 
-/** Makes all slices, those of a warp `MatvecWarps` apart; the next is asked for before one is made. */
+/** Makes all slices, those of a warp as far apart as there are warps; the next is asked for before one is made. */
 template <typename Activations, bool IsAny>
-DEVICE void makeActivations(const MatvecInput &input, u32 slices, u8 *records, u32 warp, u32 lane, float &squares) {
+DEVICE void makeActivations(const MatvecInput &input, u32 slices, u8 *records, u32 warp, u32 warps, u32 lane, float &squares) {
   constexpr u32 atOnce = Activations::Elements == 256 ? 1 : 2;
   u32 slice = warp * atOnce + lane / (32 / atOnce);
   typename Activations::Values values;
   Activations::template load<IsAny>(input, slice, lane, values);
-  ROLLED for (u32 first = warp * atOnce; first < slices; first += MatvecWarps * atOnce) {
-    const u32 following = slice + MatvecWarps * atOnce;
+  ROLLED for (u32 first = warp * atOnce; first < slices; first += warps * atOnce) {
+    const u32 following = slice + warps * atOnce;
     typename Activations::Values next;
     Activations::template load<IsAny>(input, following, lane, next);
     normalise(values, squares);

@@ -17,8 +17,12 @@ enum { OutputsPerSimdgroup = 4, SimdWidth = 32, MostRows = 65535 };
 enum { MostRowBytes = UINT32_MAX / MatvecTileRows };
 /** Keeps sums of a block in few bytes of shared memory. */
 enum { MostTilesOfBlock = 128 };
-/** As many as are worth their own copies of x: where one ends, the next launch may begin, while the other still multiplies. */
-enum { BlocksOfMultiprocessor = 2 };
+/** Blocks of 16 warps where x is long, one for each multiprocessor, which then has x once; else, and where there are so few tiles
+ * that some multiprocessors would have twice as many as others, of 8 warps, two for each. */
+enum { LongInput = 4096, TilesForLong = 2 };
+static uint32_t warpsFor(const CudaNativeDevice *device, uint32_t k, uint32_t tiles) {
+  return k >= LongInput && tiles >= TilesForLong * device->multiprocessors ? MatvecMostWarps : MatvecMostWarps / 2;
+}
 
 /** The kernels of shaders/matvec.metal and matvec_fused.metal for single rows, and where they have what. */
 typedef struct Family {
@@ -184,32 +188,28 @@ static uint32_t divideUp(uint32_t a, uint32_t b) { return a / b + (a % b != 0); 
 
 /** Shares out the tiles of a part to blocks, and says what shared memory these have. None has more tiles than sums are kept
  * for, so there may be more blocks than asked for. */
-static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32_t stages, uint32_t *blocksOfPart, MatvecPart *out) {
+static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32_t warps, uint32_t stages,
+                         uint32_t *blocksOfPart, MatvecPart *out) {
   uint32_t blocks = *blocksOfPart;
   if (divideUp(part->tiles, blocks) > MostTilesOfBlock) blocks = divideUp(part->tiles, MostTilesOfBlock);
   const uint32_t slices = divideUp(k, part->type->sliceElements), sums = divideUp(part->tiles, blocks) * matrices;
-  const uint64_t unitsOfWarp = ((uint64_t)sums * slices + MatvecWarps - 1) / MatvecWarps;
+  const uint64_t unitsOfWarp = ((uint64_t)sums * slices + warps - 1) / warps;
   const uint32_t unitBytes = MATVEC_UNIT(part->type->sliceBytes, isAligned(part->type, part->rowBytes));
   out->rowBytes = (uint32_t)part->rowBytes;
   out->tilesOfBlock = part->tiles / blocks, out->blocksWithMore = part->tiles % blocks;
   *blocksOfPart = blocks;
   out->stages = stages;
   out->ringBytes = (unitsOfWarp < stages ? (uint32_t)unitsOfWarp : stages) * unitBytes;
-  const uint64_t recordsAt = MatvecWarps * out->ringBytes, resultsAt = recordsAt + (uint64_t)slices * part->type->recordBytes;
+  const uint64_t recordsAt = (uint64_t)warps * out->ringBytes, resultsAt = recordsAt + (uint64_t)slices * part->type->recordBytes;
   const uint64_t piecesAt = resultsAt + sums * 4 * MatvecTileRows;
   out->recordsAt = (uint32_t)recordsAt, out->resultsAt = (uint32_t)resultsAt, out->piecesAt = (uint32_t)piecesAt;
-  return piecesAt + 4 * (MatvecWarps * MatvecTileRows + MatvecWarps);
+  return piecesAt + 4 * (warps * MatvecTileRows + warps);
 }
 
-/** How long rings may be, and how many blocks have to find room in a multiprocessor, from the best on. */
+/** How long rings may be, and how many times the blocks of a launch have to find room in the multiprocessors, from the best on. */
 static const struct Way {
-  uint32_t stages, blocks;
-} ways[] = {{MatvecMostStages, 2 * BlocksOfMultiprocessor},
-            {3, 2 * BlocksOfMultiprocessor},
-            {2, 2 * BlocksOfMultiprocessor},
-            {MatvecMostStages, BlocksOfMultiprocessor},
-            {3, 1},
-            {2, 1}};
+  uint32_t stages, launches;
+} ways[] = {{MatvecMostStages, 2}, {3, 2}, {2, 2}, {MatvecMostStages, 1}, {3, 1}, {2, 1}};
 
 /** So many blocks for each part as it has of all weights. */
 static uint32_t blocksOf(const Part parts[2], uint32_t i, uint32_t blocks) {
@@ -255,27 +255,28 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
         p.jobs[copy].endTile += i == 1 ? parts[0].tiles : 0;
       }
 
-  /* Two blocks for each multiprocessor, all with the same number of tiles but for one; with as long rings as leave room for as
-   * many of the next launch, which then begin early. Where that is for too little on its way, all the room. A multiprocessor has
-   * 1 KB of shared memory more than a block can have, and takes that from each. */
+  /* All blocks have the same number of tiles but for one, and as long rings as leave room for as many of the next launch, which
+   * then begin early. Where that is for too little on its way, all the room. A multiprocessor has 1 KB of shared memory more than
+   * a block can have, and takes that from each. */
+  const uint32_t warps = warpsFor(device, first.k, parts[0].tiles + parts[1].tiles), each = MatvecMostWarps / warps;
   const uint32_t matrices = first.ending >= MatvecSilu ? 2 : 1;
   uint64_t sharedBytes = 0;
   uint32_t blocks[2] = {0, 0};
   for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
     sharedBytes = 0;
     for (uint32_t j = 0; j < 2 && parts[j].type; j++) {
-      blocks[j] = blocksOf(parts, j, BlocksOfMultiprocessor * device->multiprocessors);
-      const uint64_t bytes = planPart(&parts[j], first.k, matrices, ways[i].stages, &blocks[j], &p.parts[j]);
+      blocks[j] = blocksOf(parts, j, each * device->multiprocessors);
+      const uint64_t bytes = planPart(&parts[j], first.k, matrices, warps, ways[i].stages, &blocks[j], &p.parts[j]);
       if (bytes > sharedBytes) sharedBytes = bytes;
     }
-    if (sharedBytes <= (device->sharedBytes + 1024) / ways[i].blocks - 1024) break;
+    if (sharedBytes <= (device->sharedBytes + 1024) / (each * ways[i].launches) - 1024) break;
   }
   if (sharedBytes > device->sharedBytes) return 0;
   p.parts[1].firstTile = parts[0].tiles, p.parts[1].firstBlock = blocks[0];
 
   out->kernel = kernelOf(parts[0].type, parts[1].type, isAligned(parts[0].type, parts[0].rowBytes))->name;
   out->grid[0] = blocks[0] + blocks[1], out->grid[1] = first.rows, out->grid[2] = 1;
-  out->block[0] = MatvecThreads, out->block[1] = out->block[2] = 1;
+  out->block[0] = 32 * warps, out->block[1] = out->block[2] = 1;
   out->sharedBytes = (uint32_t)sharedBytes;
   out->overlaps = true;
   out->parameterBytes = sizeof p;
