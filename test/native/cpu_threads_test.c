@@ -110,7 +110,7 @@ static uint64_t runAll(void) {
     randomWeights(type, weights, bytes / type->bytes, -4, &random);
     hash = runStep(type, weights, 1, 700, hash);
     hash = runStep(type, weights, 5, 40, hash);
-    hash = runStep(type, weights, 100, 0, hash);
+    hash = runStep(type, weights, 40, 0, hash);
   }
   return hash;
 }
