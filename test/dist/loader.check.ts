@@ -1,6 +1,6 @@
 // The arm64 code for Apple's systems, executed: as test/apple/loader.test.ts does with the x86_64 slice, under QEMU.
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { bridgePrograms, dylib, failuresOf, type Outcome, root, run } from "../apple/loader_programs.ts";
 import { austen, Bundle } from "../model/models.ts";
@@ -45,6 +45,13 @@ if (!isHere) {
 
     test("a model writes through the dylib what it writes through the library for Linux", async () => {
       using bundle = new Bundle();
+      // Compiled shaders lie beside this copy: test/apple/loader.test.ts has the source compiled that the dylib carries.
+      const copy = join(bundle.path, "bun-metal.dylib");
+      copyFileSync(dylib, copy);
+      copyFileSync(
+        join(root, "dist/linux-arm64/shaders-aarch64.metallib"),
+        join(bundle.path, "shaders-aarch64.metallib"),
+      );
       bundle.copy(austen);
       bundle.export(austen, "plan.bmplan", { contextLength: 64, kvType: "f32" });
       const commands = [
@@ -55,7 +62,7 @@ if (!isHere) {
         "close",
       ].join("\n");
       const answers = ({ output }: Outcome) => output.split("\n").filter((line) => line.startsWith("{"));
-      const outcome = await runProgram("generate", [dylib], `${commands}\n`);
+      const outcome = await runProgram("generate", [copy], `${commands}\n`);
       expect(outcome.status, failuresOf(outcome)).toBe(0);
       const expected = await run([join(root, "build/linux-x86_64/generate")], `${commands}\n`);
       expect(answers(outcome)).toEqual(answers(expected));
