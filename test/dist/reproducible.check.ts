@@ -1,5 +1,5 @@
 // Another clone, in a directory with another name, makes the same bytes of what ships for Linux: of the library for x86-64, and of
-// the shaders for one level, since those for other architectures and levels are made by the same commands.
+// native kernels and shaders for one level, since those for other architectures and levels are made by the same commands.
 import { expect, test } from "bun:test";
 import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,11 +15,15 @@ test("two clones build the same library and shaders", async () => {
     for (const file of listed.split("\0").filter((name) => name !== "" && !name.startsWith("test/"))) {
       cpSync(join(root, file), join(clone, file), { recursive: true });
     }
-    // PTX of native kernels knows no directory, and takes a minute to make: it is packed again, not compiled.
-    for (const target of ["sm_80", "sm_90a"]) {
-      const folder = join("build/cuda/native", target);
+    // Native kernels take minutes to compile. Those of one level are compiled again; the others are taken along, as PTX is,
+    // once it is seen that they do not know this directory.
+    for (const folder of ["build/cuda/native/sm_80", "build/cuda/native/sm_90a", "build/native/x86_64"]) {
       cpSync(join(root, folder), join(clone, folder), { recursive: true });
+      for (const file of filesBelow(join(clone, folder)).filter((name) => /\.(o|ptx)$/.test(name))) {
+        expect(readFileSync(join(clone, folder, file)).indexOf(root), file).toBe(-1);
+      }
     }
+    rmSync(join(clone, "build/native/x86_64/v2.o"));
     // A make of its own, no part of the one that may run this.
     const environment = { ...process.env, MAKEFLAGS: undefined, MFLAGS: undefined, MAKELEVEL: undefined };
     const command = ["make", "dist-linux-x64", "DIST_SHADERS_linux-x64=x86-64-v3", "DIST_CUDA="];
