@@ -6,7 +6,7 @@
 # the building machine or the directory: two builds give the same bytes. The other architecture is cross-compiled against
 # Debian's packages for that (scripts/deps.sh dist).
 
-.PHONY: dist dist-artifacts dist-linux package package-tarball foreign-tests test-dist
+.PHONY: dist dist-artifacts dist-linux package package-tarball foreign-tests test-dist test-dist-artifacts
 
 DIST_PLATFORMS := linux-x64 linux-arm64
 DIST_TRIPLE_linux-x64 := x86_64-linux-gnu
@@ -45,6 +45,11 @@ endif
 
 dist-linux: $(foreach p,$(DIST_PLATFORMS),dist-$(p))
 
+# Whether the machine's own shaders are of this level ($(1)), which a library says in its text, and no older than what they are
+# made of ($(2)).
+dist_has_shaders = test -f $(OUT)/shaders.metallib && test -z "$$(find $(2) -newer $(OUT)/shaders.metallib)" && \
+  test "$$(grep -aoE 'x86-64-v[2-4]|armv8-a' $(OUT)/shaders.metallib | sort -u)" = $(1)
+
 # 1: platform
 define dist_platform
 .PHONY: dist-$(1)
@@ -69,9 +74,11 @@ dist/$(1)/libobjc.LICENSE.txt: scripts/libobjc_license.sh dist/$(1)/libobjc.so.4
 $(DIST_BUILD)/$(1)/metal.stamp: $(MSL_HEADERS)
 	@$$(call install_msl_headers,dist/$(1)/metal) && mkdir -p $$(dir $$@) && touch $$@
 
+# Those for this machine's level may be there.
 dist/$(1)/shaders-%.metallib: $(wildcard shaders/*.metal shaders/*.h) $(OUT)/mslc
 	@echo "  mslc    $$@"
-	@mkdir -p $$(dir $$@) && $(OUT)/mslc --target $$(or $$(DIST_LEVEL_$$*),$$*) $(sort $(wildcard shaders/*.metal)) -o $$@
+	@mkdir -p $$(dir $$@) && if $$(call dist_has_shaders,$$(or $$(DIST_LEVEL_$$*),$$*),$$^); then cp $(OUT)/shaders.metallib $$@; else \
+	  $(OUT)/mslc --target $$(or $$(DIST_LEVEL_$$*),$$*) $(sort $(wildcard shaders/*.metal)) -o $$@; fi
 endef
 $(foreach p,$(DIST_PLATFORMS),$(eval $(call dist_platform,$(p))))
 
@@ -115,12 +122,15 @@ $(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_te
 $(DIST_BUILD)/$(FOREIGN)/native/%: $(DIST_BUILD)/$(FOREIGN)/obj/test/native/%_test.c.o $(FOREIGN_OBJECTS) | $(DIST_BUILD)/$(FOREIGN)/metal
 	$(FOREIGN_LINK)
 
-test-dist: ## test what ships: packages, reproducibility, the other architecture under QEMU
+test-dist: test-dist-artifacts ## test what ships: packages, reproducibility, the other architecture under QEMU
+	@$(MAKE) --no-print-directory --output-sync=target $(DIST_CHECKS:%=check-%)
+
+# All that these tests run, and what `make test` builds: so that both can run beside each other and nothing is built twice.
+test-dist-artifacts: bun-deps
 	@BUN_TOOLS='$(TOOLS)' sh scripts/deps.sh test-dist
 	@$(MAKE) --no-print-directory deno-deps
-	@$(MAKE) --no-print-directory package
-	@$(MAKE) --no-print-directory artifacts foreign-tests
-	@$(MAKE) --no-print-directory --output-sync=target $(DIST_CHECKS:%=check-%)
+	@$(MAKE) --no-print-directory artifacts test-artifacts dist-artifacts foreign-tests dist/js/mod.js
+	@$(MAKE) --no-print-directory package-tarball
 
 # One process for each file: they run side by side.
 DIST_CHECKS := $(patsubst test/dist/%.check.ts,%,$(wildcard test/dist/*.check.ts))
