@@ -16,7 +16,7 @@ import { findWeights, type LlamaWeights, type WeightPlace } from "./weights.ts";
 /** Positions of a sequence unless told: a longer context is memory that few texts use. */
 const DEFAULT_CONTEXT_LENGTH = 4096;
 const DEFAULT_BATCH_SIZE = 128;
-/** Where the device is not the CPU itself, which takes more rows to keep it busy, and to read the weights less often. */
+/** Where it takes more rows to keep the device busy, and it is fast enough that weights should be read less often. */
 const LARGE_BATCH_SIZE = 512;
 /** Where the device is not the CPU itself: enough for JavaScript to be late now and then, and little work in vain at an end. */
 const DEFAULT_TOKENS_IN_FLIGHT = 4;
@@ -47,8 +47,8 @@ export type LoadOptions = {
   /** Positions that each sequence can hold. Memory grows with it. Default: what the model was trained for, at most 4096. */
   readonly contextLength?: number;
   /**
-   * Rows of a prompt that are computed at once. More are faster on large devices and take more memory. Default: 128 on the
-   * CPU, else 512.
+   * Rows of a prompt that are computed at once. More are faster on large devices and take more memory. Default: 128 on a
+   * CPU without AMX, else 512.
    */
   readonly batchSize?: number;
   /** Sequences that can be open at once, each with room for a whole context. Memory grows with it. Default: 1. */
@@ -165,6 +165,11 @@ async function beginKernels(device: Device, graphs: ModelGraphs): Promise<void> 
   } catch {}
 }
 
+/** Whether a step should have many rows: a CPU without matrices in registers gains little by that, and is long at each step. */
+function wantsManyRows({ serialLanes, architecture }: DeviceInfo): boolean {
+  return !serialLanes || architecture.endsWith("+amx");
+}
+
 type ResolvedOptions = Omit<ModelOptions, "tokensInFlight">;
 
 /**
@@ -204,11 +209,11 @@ export function resolveOptions(options: LoadOptions, config: LlamaConfig): Resol
 function resolveForDevice(
   options: LoadOptions,
   resolved: ResolvedOptions,
-  { serialLanes }: DeviceInfo,
+  device: DeviceInfo,
 ): ModelOptions {
   const { contextLength, maxSequences } = resolved;
-  const { tokensInFlight = serialLanes ? 0 : DEFAULT_TOKENS_IN_FLIGHT } = options;
-  const isLarge = options.batchSize === undefined && !serialLanes;
+  const { tokensInFlight = device.serialLanes ? 0 : DEFAULT_TOKENS_IN_FLIGHT } = options;
+  const isLarge = options.batchSize === undefined && wantsManyRows(device);
   const batchSize = isLarge ? fullBatch(LARGE_BATCH_SIZE, contextLength, maxSequences) : resolved.batchSize;
   return { ...resolved, batchSize, tokensInFlight };
 }

@@ -98,3 +98,20 @@ test("Llama.decode() that is aborted keeps the steps that were on their way", as
   const [logits] = await llama.decode(rowsFor(sequence, text.slice(2 * BATCH)));
   expect(largestDifference(logits, Float64Array.from(expected))).toBeLessThan(SAME);
 });
+
+test.each([
+  ["cpu-x86-64-v4+avx512vnni", true, 3],
+  ["cpu-x86-64-v4+amx", true, 1],
+  ["applegpu_g13g", false, 1],
+])(
+  "a prompt of 300 rows takes few steps where many rows at once are faster: %s",
+  async (architecture, serialLanes, steps) => {
+    using device = deviceAs({ architecture, serialLanes });
+    using llama = await Llama.load(models.q8_0, { device });
+    using sequence = llama.sequence();
+    const underWay = watchSubmissions(device, () => {});
+    const tokens = Array.from({ length: 300 }, (_, i) => 1 + i);
+    await llama.decode(rowsFor(sequence, tokens));
+    expect(underWay.length).toBe(steps);
+  },
+);
