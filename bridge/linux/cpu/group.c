@@ -70,13 +70,23 @@ static void runPhase(Group *group) {
   cpuPoolRun(runPieces, group, 0, pieces, nanoseconds / (float)pieces);
 }
 
+/** The first part that prepares what this one would: itself, if there is no other. */
+static uint32_t preparedBy(const Group *group, uint32_t part) {
+  const Part *p = &group->parts[part];
+  uint32_t i = p->plan.prepared[0] ? 0 : part;
+  while (i < part && (group->parts[i].kernel->run != p->kernel->run ||
+                      memcmp(group->parts[i].plan.prepared, p->plan.prepared, sizeof p->plan.prepared) != 0))
+    i++;
+  return i;
+}
+
 static bool runParts(Group *group, char **message) {
   uint64_t shared = 0;
   uint32_t phases = 0;
   const uint64_t id = atomic_fetch_add(&groups, 1) + 1;
   for (uint32_t i = 0; i < group->count; i++) {
     const NativePlan *plan = &group->parts[i].plan;
-    shared += (plan->sharedBytes + Alignment - 1) / Alignment * Alignment;
+    if (preparedBy(group, i) == i) shared += (plan->sharedBytes + Alignment - 1) / Alignment * Alignment;
     if (plan->threadBytes > group->threadBytes) group->threadBytes = plan->threadBytes;
     if (plan->phaseCount > phases) phases = plan->phaseCount;
   }
@@ -85,6 +95,12 @@ static bool runParts(Group *group, char **message) {
   for (uint32_t i = 0; memory && i < group->count; i++) {
     Part *part = &group->parts[i];
     part->run = (NativeRun){.command = part->run.command, .plan = &part->plan, .shared = memory, .group = id};
+    const uint32_t other = preparedBy(group, i);
+    if (other < i) {
+      part->run.shared = group->parts[other].run.shared;
+      part->plan.phases[0].pieces = 0;
+      continue;
+    }
     memory += (part->plan.sharedBytes + Alignment - 1) / Alignment * Alignment;
   }
   atomic_init(&group->isOutOfMemory, memory == NULL);

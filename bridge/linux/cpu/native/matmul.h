@@ -242,6 +242,9 @@ template <typename Kind, uint32_t GroupRows> static bool plan_product(const Driv
   if (count > UINT32_MAX || sharedBytes > MostSharedBytes) return false;
   plan->sharedBytes = sharedBytes;
   plan->threadBytes = sizeof(PieceMemory<Kind>);
+  plan->prepared[0] = uint64_t(made.x);
+  plan->prepared[1] = made.rows;
+  plan->prepared[2] = made.k;
   plan->phaseCount = 2;
   plan->phases[0] = {uint32_t((made.rows + Kind::preparedRows - 1) / Kind::preparedRows), float(made.k * Kind::preparedRows) * 0.3f};
   plan->phases[1] = {uint32_t(count), float(made.k) * float(pieces.outputs) * (0.1f + float(pieces.rowsPerBlock) * Kind::nanoseconds)};

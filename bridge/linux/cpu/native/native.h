@@ -37,6 +37,9 @@ typedef struct NativePlan {
   uint32_t phaseCount;
   uint64_t sharedBytes; /* of memory for all pieces of all phases, undefined at first */
   uint64_t threadBytes; /* of memory for each thread */
+  /** What phase 0 makes shared memory of, which the other phases only read: address, rows, and elements of a row. Of commands
+   *  that may run at once, those of one kernel with the same three have one such memory. All 0 where that is not so. */
+  uint64_t prepared[3];
 } NativePlan;
 
 /** Memory of a thread, kept from dispatch to dispatch. `content` is for kernels, to know again what they left there: it
