@@ -38,7 +38,8 @@ struct Product {
 
 enum : uint64_t {
   FewestRows = 8, // of fewer, the weights are better read once and not expanded
-  MostSharedBytes = uint64_t(1) << 32
+  MostSharedBytes = uint64_t(1) << 32,
+  StreamedBytes = 1 << 21, // outputs that are as many are not in a second cache when they are read: tiles write them past the caches
 };
 
 enum : uint32_t {
@@ -108,18 +109,25 @@ static LaneRows lane_rows(const uint8_t *w, uint64_t first, uint64_t n, uint64_t
   return rows;
 }
 
+/** Of PanelVectors vectors of rows, `count` elements from `start` on. */
+struct PanelPart {
+  const LaneRows *rows;
+  uint64_t start;
+  uint32_t count;
+};
+
 /** Memory that is needed soon, and that the third cache may have. */
 INLINE void fetch(const char *memory, uint64_t bytes) {
   for (uint64_t line = 0; line < bytes; line += 64) __builtin_prefetch(memory + line, 0, 2);
 }
 
-/** What is fetched while a panel is multiplied: equal shares of the activations that follow, and the weights of the next panel. */
+/** What is fetched while a panel is multiplied: equal shares of the activations that follow, and weights that are expanded next. */
 struct Following {
   const char *activations = NULL; // of the next slice; NULL: there is none
   uint32_t share = 0, shares;     // of them, which this panel's is
-  const LaneRows *weights = NULL; // of the next panel; NULL: they are not fetched
+  const LaneRows *weights = NULL; // NULL: they are not fetched
   uint64_t weightsAt = 0;         // in their rows
-  uint32_t weightBytes;
+  uint32_t weightBytes = 0;
 
   /** Activations of `rows` rows from row `first` on, of `all`, and as large a part of the weights. */
   METHOD void fetch_rows(uint32_t first, uint32_t rows, uint32_t all, uint64_t rowBytes) const {
@@ -152,13 +160,15 @@ static void multiply_rows(typename Kind::Panel &panel, const typename Kind::Slic
 
 /** out[row, first ..] of `rows` rows, as far as there are so many outputs: row after row, each of which is far from the next. */
 template <typename Kind>
-static void write_outputs(const PieceMemory<Kind> *memory, float *out, uint32_t n, uint64_t first, uint32_t rows, uint32_t panels) {
+static void write_outputs(const PieceMemory<Kind> *memory, float *out, uint32_t n, uint64_t first, uint32_t rows, uint32_t panels,
+                          bool isStreamed) {
   constexpr uint32_t together = Kind::Sums::writtenRows;
   for (uint32_t row = 0; row < rows; row += together)
     for (uint32_t p = 0; p < panels; p++) {
       const uint64_t output = first + p * PanelRows;
-      memory->sums[p].write(row, rows - row, n - output, out + row * uint64_t(n) + output, n);
+      memory->sums[p].write(row, rows - row, n - output, out + row * uint64_t(n) + output, n, isStreamed);
     }
+  Kind::Sums::end();
 }
 
 template <typename Kind> static void multiply_piece(const NativeRun *run, const Product &product, uint32_t piece) {
@@ -177,22 +187,33 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
     for (uint32_t v = 0; v < PanelVectors; v++)
       weights[p][v] = lane_rows(product.w, output + p * PanelRows + v * Lanes, n, rowBytes);
 
-  for (uint64_t start = 0; start < k; start += Kind::sliceLength) {
-    const auto slice = Kind::slice_at(run->shared, filled_up<Kind>(product.rows), start / Kind::sliceLength);
-    const uint32_t count = k - start < Kind::sliceLength ? uint32_t(k - start) : uint32_t(Kind::sliceLength);
-    const auto following = Kind::slice_at(run->shared, filled_up<Kind>(product.rows), start / Kind::sliceLength + 1);
-    Following next = {.shares = panels, .weightBytes = count / Kind::elements * Kind::bytes};
-    if (start + count < k) next.activations = Kind::memory_of(Kind::from_row(following, row));
-    for (uint32_t p = 0; p < panels; p++) {
-      const bool isLast = p + 1 == panels;
-      next.share = p;
-      next.weights = FetchesWeights && (!isLast || next.activations) ? weights[isLast ? 0 : p + 1] : NULL;
-      next.weightsAt = (isLast ? start + count : start) / Kind::elements * Kind::bytes;
-      Kind::expand(weights[p], start, count, &memory->panel);
-      multiply_rows<Kind>(memory->panel, Kind::from_row(slice, row), next, rows, count, start == 0, memory->sums[p]);
+  const uint64_t parts = (uint64_t(k - 1) / Kind::sliceLength + 1) * panels;
+  const auto part_at = [&](uint64_t i) -> PanelPart {
+    const uint64_t start = i / panels * Kind::sliceLength;
+    return {weights[i % panels], start, k - start < Kind::sliceLength ? uint32_t(k - start) : uint32_t(Kind::sliceLength)};
+  };
+  const auto slice_at = [&](uint64_t slice) {
+    return Kind::from_row(Kind::slice_at(run->shared, filled_up<Kind>(product.rows), slice), row);
+  };
+  for (uint64_t i = 0; i < parts; i++) {
+    const auto [lanes, start, count] = part_at(i);
+    Following next = {.share = uint32_t(i % panels), .shares = panels};
+    if (start + count < k) next.activations = Kind::memory_of(slice_at(i / panels + 1));
+    if (const uint64_t later = i + 1 + Kind::expandsMeanwhile; FetchesWeights && later < parts) {
+      const PanelPart part = part_at(later);
+      next.weights = part.rows;
+      next.weightsAt = part.start / Kind::elements * Kind::bytes;
+      next.weightBytes = part.count / Kind::elements * Kind::bytes;
     }
+    if (!Kind::expandsMeanwhile || i == 0) Kind::expand(lanes, start, count, &memory->panel);
+    if constexpr (Kind::expandsMeanwhile) {
+      const PanelPart part = part_at(i + 1);
+      if (i + 1 < parts) Kind::expand_meanwhile(part.rows, part.start, part.count, (rows - 1) / Kind::tileRows + 1, &memory->panel);
+    }
+    multiply_rows<Kind>(memory->panel, slice_at(i / panels), next, rows, count, start == 0, memory->sums[i % panels]);
   }
-  write_outputs<Kind>(memory, product.out + row * n, n, output, rows, panels);
+  const bool isStreamed = product.rows * n * sizeof(float) >= StreamedBytes;
+  write_outputs<Kind>(memory, product.out + row * n, n, output, rows, panels, isStreamed);
 }
 
 /** Rows of activations for phase 1; the last piece clears what fills them up. */

@@ -17,16 +17,19 @@ struct RowSums {
 
   METHOD Floats (*from(uint32_t row))[PanelVectors] { return sums + row; }
   /** Writes the first of `outputs` outputs of `writtenRows` rows, or of `rows` if there are fewer, `stride` floats apart. */
-  METHOD void write(uint32_t row, [[maybe_unused]] uint32_t rows, uint64_t outputs, float *out, [[maybe_unused]] uint64_t stride) const {
+  METHOD void write(uint32_t row, [[maybe_unused]] uint32_t rows, uint64_t outputs, float *out, [[maybe_unused]] uint64_t stride,
+                    [[maybe_unused]] bool isStreamed) const {
     for (uint32_t v = 0; v < PanelVectors && v * Lanes < outputs; v++)
       store_f32(out + v * Lanes, sums[row][v], uint32_t(outputs - v * Lanes));
   }
+  INLINE void end() {}
 };
 
 /** What kinds of products have in common that take rows one by one. */
 template <typename Kind> struct RowByRow {
   typedef RowSums Sums;
   enum : uint32_t { preparedRows = 4 }; // at once
+  enum : bool { expandsMeanwhile = false };
 
   /** Puts `count` elements of `rows` rows, `stride` floats apart, and clears those behind them, `all` in all. */
   template <typename Slice>
