@@ -206,11 +206,7 @@ export function resolveOptions(options: LoadOptions, config: LlamaConfig): Resol
 }
 
 /** All options: what `resolveOptions` has found, with the defaults that depend on the device. */
-function resolveForDevice(
-  options: LoadOptions,
-  resolved: ResolvedOptions,
-  device: DeviceInfo,
-): ModelOptions {
+function resolveForDevice(options: LoadOptions, resolved: ResolvedOptions, device: DeviceInfo): ModelOptions {
   const { contextLength, maxSequences } = resolved;
   const { tokensInFlight = device.serialLanes ? 0 : DEFAULT_TOKENS_IN_FLIGHT } = options;
   const isLarge = options.batchSize === undefined && wantsManyRows(device);
