@@ -1,7 +1,6 @@
 // The MSL tool: what it refuses and how it says so, its command line, its libraries.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Device } from "../../src/runtime/index.ts";
 import { mulberry32, randomInteger } from "../reference/random.ts";
@@ -13,12 +12,6 @@ afterAll(() => scratch[Symbol.dispose]());
 
 const fine =
   "kernel void fine(device float *x [[buffer(0)]], uint i [[thread_position_in_grid]]) { x[i] = 1; }\n";
-
-function temporaryDirectories(): string[] {
-  return readdirSync(tmpdir())
-    .filter((name) => name.startsWith("bun-metal-") && !name.startsWith("bun-metal-test-"))
-    .sort();
-}
 
 describe("mslc refuses", () => {
   let outcomes: Outcome[] = [];
@@ -148,7 +141,7 @@ describe("mslc", () => {
   });
 
   test("mslc reports files that it cannot read or write, and leaves nothing behind", async () => {
-    const before = temporaryDirectories();
+    using temporary = new ScratchDirectory(); // others make theirs beside it, meanwhile
     const cases: [args: string[], environment: Record<string, string>, says: RegExp][] = [
       [["nowhere.metal", "-o", "x"], {}, /cannot read 'nowhere.metal': No such file/],
       [[".", "-o", "x"], {}, /'.' is not a file/],
@@ -165,11 +158,12 @@ describe("mslc", () => {
       [["fine.metal", "-o", "x"], { BUN_METAL_CLANG: "/bin/false" }, /the compiler '\/bin\/false' failed/],
     ];
     for (const [args, environment, says] of cases) {
-      const { status, errors } = await runTool("mslc", args, { ...inScratch, environment });
+      const options = { ...inScratch, environment: { TMPDIR: temporary.path, ...environment } };
+      const { status, errors } = await runTool("mslc", args, options);
       expect(errors).toMatch(says);
       expect(status).toBe(1);
     }
-    expect(temporaryDirectories()).toEqual(before);
+    expect(readdirSync(temporary.path)).toEqual([]);
   });
 
   test("mslc survives hostile sources with an error", async () => {
