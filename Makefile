@@ -158,6 +158,6 @@ $(OUT)/native/%: $(OUT)/obj/test/native/%_test.c.o $(BRIDGE_OBJECTS) $(LAYER_OBJ
 	@mkdir -p $(dir $@) && $(CLANG) $(filter %.o,$^) $(PROGRAM_LDFLAGS) -o $@
 
 # What ships, and what only some machines can build: one file per subject.
-include $(wildcard make/*.mk)
+include $(sort $(wildcard make/*.mk))
 
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -20,13 +20,13 @@ export interface Outcome {
   readonly errors: string;
 }
 
-/** Runs a command to its end, at most two minutes. */
+/** Runs a command to its end, at most five minutes: under QEMU, and beside other tests, some take long. */
 export async function run(command: readonly string[], input: string = ""): Promise<Outcome> {
   const child = Bun.spawn([...command], {
     stdin: new TextEncoder().encode(input),
     stdout: "pipe",
     stderr: "pipe",
-    timeout: 120_000,
+    timeout: 300_000,
     killSignal: "SIGKILL",
   });
   const [output, errors] = await Promise.all([child.stdout.text(), child.stderr.text()]);

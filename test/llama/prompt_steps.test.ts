@@ -1,5 +1,5 @@
 // Prompts of several steps, of which a device that is not the CPU itself gets the next before the last is over: the same logits,
-// and sequences that hold what succeeded, when a step fails or the prompt is aborted.
+// and sequences that hold what succeeded, when a step fails or the prompt is aborted. And how many rows a step has by default.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Llama, type Row, type Sequence } from "../../src/llama/index.ts";
 import { BridgeError, type Device } from "../../src/runtime/index.ts";

@@ -272,7 +272,7 @@ static void refusals() {
   setCommand(command, c, o, a);
   CudaNativeLaunch launch = {};
   CHECK_NUMBER(cudaMatvecPlan(&simulatedH200, &command.command, 1, &launch), 1);
-  for (u32 i = 0; i < 6; i++) {
+  for (u32 i = 0; i < 7; i++) {
     CudaNativeCommand shorter = command.command;
     shorter.bufferLengths[i]--;
     CHECK_NUMBER(cudaMatvecPlan(&simulatedH200, &shorter, 1, &launch), i == 4 ? 1 : 0);

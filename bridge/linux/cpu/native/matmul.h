@@ -3,7 +3,7 @@
  *
  * Phase 0 puts rows of activations into shared memory, as the weights' type wants them. A piece of phase 1 makes PieceOutputs
  * outputs of a block of rows, or fewer for many threads: for each slice of k, for each of its panels (matmul_panel.h), it
- * expands the weights and multiplies all rows of the block with them. Sums stay in the thread's memory, which a core's second
+ * expands the weights (with AMX, those of the next one meanwhile) and multiplies all rows of the block with them. Sums stay in the thread's memory, which a core's second
  * cache holds along with the rows' slice.
  */
 namespace many_rows {
@@ -206,10 +206,11 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
       next.weightBytes = part.count / Kind::elements * Kind::bytes;
     }
     if (!Kind::expandsMeanwhile || i == 0) Kind::expand(lanes, start, count, &memory->panel);
-    if constexpr (Kind::expandsMeanwhile) {
-      const PanelPart part = part_at(i + 1);
-      if (i + 1 < parts) Kind::expand_meanwhile(part.rows, part.start, part.count, (rows - 1) / Kind::tileRows + 1, &memory->panel);
-    }
+    if constexpr (Kind::expandsMeanwhile)
+      if (i + 1 < parts) {
+        const PanelPart part = part_at(i + 1);
+        Kind::expand_meanwhile(part.rows, part.start, part.count, (rows - 1) / Kind::tileRows + 1, &memory->panel);
+      }
     multiply_rows<Kind>(memory->panel, slice_at(i / panels), next, rows, count, start == 0, memory->sums[i % panels]);
   }
   const bool isStreamed = product.rows * n * sizeof(float) >= StreamedBytes;

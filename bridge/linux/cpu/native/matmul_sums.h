@@ -16,12 +16,14 @@ struct RowSums {
   Floats sums[MostPieceRows][PanelVectors];
 
   METHOD Floats (*from(uint32_t row))[PanelVectors] { return sums + row; }
-  /** Writes the first of `outputs` outputs of `writtenRows` rows, or of `rows` if there are fewer, `stride` floats apart. */
+  /** Writes the first of `outputs` outputs of `writtenRows` rows, or of `rows` if there are fewer, `stride` floats apart; past
+   * the caches where `isStreamed`, and a kind can. */
   METHOD void write(uint32_t row, [[maybe_unused]] uint32_t rows, uint64_t outputs, float *out, [[maybe_unused]] uint64_t stride,
                     [[maybe_unused]] bool isStreamed) const {
     for (uint32_t v = 0; v < PanelVectors && v * Lanes < outputs; v++)
       store_f32(out + v * Lanes, sums[row][v], uint32_t(outputs - v * Lanes));
   }
+  /** When all are written. */
   INLINE void end() {}
 };
 

@@ -7,6 +7,7 @@
  * they come. No warp waits for another until all have done their parts.
  */
 #include "matvec_weights.h"
+#include "shader_args.h"
 #include "sigmoid.h"
 
 /** The job that a tile is one of: its first tile, and outputs. */
@@ -134,7 +135,7 @@ DEVICE MatvecOutput outputOf(const MatvecParameters &p, u32 firstTile, u32 i) {
   const u32 n = OF_JOB(p, place.job, n), column = place.first + i % MatvecTileRows;
   if (column >= n) return {nullptr, nullptr};
   const u64 at = (u64)blockIndexY() * n + column;
-  return {OF_JOB(p, place.job, out) + at, p.ending == MatvecAdd ? OF_JOB(p, place.job, residual) + at : nullptr};
+  return {OF_JOB(p, place.job, out) + at, p.ending == EndingAdd ? OF_JOB(p, place.job, residual) + at : nullptr};
 }
 
 /** Adds up the four lanes of a row. */
@@ -145,7 +146,7 @@ DEVICE float sumOfLanes(const MatvecSums &sums, float unit, u32 lane) {
 }
 
 DEVICE float activate(float gate, u32 ending) {
-  if (ending == MatvecSilu) return timesSigmoid(gate, gate);
+  if (ending == EndingSilu) return timesSigmoid(gate, gate);
   const float y = maximum(-30.0f, minimum(30.0f, gate));
   return timesSigmoid(gate, 1.5957691216057308f * (y + 0.044715f * y * y * y)); // 2 sqrt(2/pi)
 }
@@ -174,7 +175,7 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   typedef typename Weights::Activations Activations;
   constexpr u32 unitBytes = MATVEC_UNIT(Weights::Bytes, IsAligned);
   const u32 lane = laneIndex(), warp = warpIndex(), g = lane / 4, t = lane % 4;
-  const bool isGated = p.ending >= MatvecSilu;
+  const bool isGated = p.ending >= EndingSilu;
   const u32 matrices = isGated ? 2 : 1;
 
   const u32 slices = (p.k + Activations::Elements - 1) / Activations::Elements;
@@ -282,7 +283,7 @@ template <typename Weights, bool IsAligned> DEVICE void matvec(const MatvecParam
   }
 }
 
-// A block of a launch, and one of the next one, which begins before it ends, fit into a multiprocessor.
+// As many threads of a launch, and of the next one, which begins before it ends, fit into a multiprocessor.
 #define MATVEC(name, alignment)                                                                           \
   GLOBAL(MatvecMostThreads, MatvecResident) void matvec_##name##_##alignment(const MatvecParameters p) {  \
     SHARED_ARENA(arena);                                                                                  \

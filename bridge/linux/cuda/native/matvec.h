@@ -20,9 +20,6 @@ enum {
   MatvecMaxJobs = 4
 };
 
-/** MatvecParameters.ending, as in shaders/args.h. */
-enum { MatvecAdd = 1, MatvecSilu = 2, MatvecGelu = 3 };
-
 /** What the prologue makes of a slice of x: matvec_activations.h. */
 enum {
   MatvecFixedRecord = 784, /* 256 elements: 768 bytes of whole numbers, the scale */
@@ -108,7 +105,7 @@ typedef struct MatvecParameters {
   MatvecJob jobs[MatvecMaxJobs]; /* behind the last, its copies */
   const float *x, *norm;         /* [rows / share, k], [k] or NULL */
   const uint32_t *ids;           /* [rows]: with the weights of which expert, of `experts`; NULL: there is one */
-  uint32_t k, ending, experts, share;
+  uint32_t k, ending, experts, share; /* ending: as in shaders/args.h */
   uint32_t readsEarly;           /* no earlier command writes the weights, and it is known which they are */
   float eps, inverseOfK;
 } MatvecParameters;

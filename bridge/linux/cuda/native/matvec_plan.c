@@ -1,6 +1,6 @@
 /* matvec_plan.c: which products matvec.cu makes, and several that read the same x as one. */
 #include "matvec.h"
-#include "native.h"
+#include "plan.h"
 
 typedef struct WeightType {
   const char *name;
@@ -51,16 +51,12 @@ static const WeightType *typeOf(const char *name) {
   return NULL;
 }
 
-static bool holds(const CudaNativeCommand *command, uint32_t index, uint64_t bytes) {
-  return command->buffers[index] != 0 && command->bufferLengths[index] >= bytes;
-}
-
 /** Of the matrix, or of all experts'. */
 static bool readWeights(const CudaNativeCommand *command, uint32_t index, const Product *product, const uint8_t **weights) {
   const uint64_t matrixBytes = product->rowBytes * product->n; /* both below 2^32 */
-  if (matrixBytes > UINT64_MAX / product->experts || !holds(command, index, matrixBytes * product->experts)) return false;
+  if (matrixBytes > UINT64_MAX / product->experts || !isBound(command, index, matrixBytes * product->experts, 16)) return false;
   *weights = (const uint8_t *)command->buffers[index];
-  return command->buffers[index] % 16 == 0;
+  return true;
 }
 
 /** False where a command is none of these, or one that only the MSL can do. */
@@ -71,9 +67,8 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
   if (kind == Families) return false;
   const Family *family = &families[kind];
   *product = (Product){.type = typeOf(name + strlen(family->prefix)), .experts = 1, .share = 1};
-  if (!product->type || !command->constants[family->arguments]) return false;
-  uint32_t arguments[5] = {0};
-  memcpy(arguments, command->constants[family->arguments], family->argumentBytes);
+  const uint32_t *arguments = argumentsOf(command, family->arguments, family->argumentBytes);
+  if (!product->type || !arguments) return false;
   const uint32_t n = arguments[0], k = arguments[1];
   const WeightType *type = product->type;
   product->n = n, product->k = k;
@@ -81,21 +76,21 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
 
   const uint32_t *group = command->threadsPerThreadgroup;
   if (group[0] == 0 || group[1] != 1 || group[2] != 1 || command->threads[2] != 1) return false;
-  const uint64_t groups = (command->threads[0] + group[0] - 1) / group[0];
+  const uint64_t groups = groupsAlong(command, 0);
   const uint64_t outputs = groups * ((group[0] + SimdWidth - 1) / SimdWidth) * OutputsPerSimdgroup;
   if (outputs < n || command->threads[1] == 0 || command->threads[1] > MostRows) return false;
   product->rows = (uint32_t)command->threads[1];
 
   if (kind == Experts) {
     product->experts = arguments[2], product->share = arguments[3];
-    if (product->experts == 0 || product->share == 0 || !holds(command, 2, 4 * (uint64_t)product->rows)) return false;
+    if (product->experts == 0 || product->share == 0 || !isBound(command, 2, 4 * (uint64_t)product->rows, 1)) return false;
     product->ids = command->buffers[2];
   }
   const uint64_t xRows = (product->rows - 1) / product->share + 1;
   const uint64_t xBytes = 4 * (uint64_t)k * xRows, outBytes = 4 * (uint64_t)n * product->rows;
   product->rowBytes = (uint64_t)k / type->blockElements * (type->sliceBytes / (type->sliceElements / type->blockElements));
   if (product->rowBytes > MostRowBytes || !readWeights(command, 0, product, &product->job.weights)) return false;
-  if (!holds(command, family->x, xBytes) || !holds(command, family->out, outBytes)) return false;
+  if (!isBound(command, family->x, xBytes, 1) || !isBound(command, family->out, outBytes, 1)) return false;
   product->x = command->buffers[family->x];
   product->job.out = (float *)command->buffers[family->out];
   product->job.n = n;
@@ -104,17 +99,17 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
 
   product->ending = arguments[4];
   memcpy(&product->eps, &arguments[3], 4);
-  if (product->ending > MatvecGelu) return false;
-  if (product->ending >= MatvecSilu) {
+  if (product->ending > EndingGelu) return false;
+  if (product->ending >= EndingSilu) {
     if (!readWeights(command, 1, product, &product->job.second)) return false;
     product->readsEarly = (command->unwritten & 3) == 3;
   }
-  if (product->ending == MatvecAdd) {
-    if (!holds(command, 4, outBytes)) return false;
+  if (product->ending == EndingAdd) {
+    if (!isBound(command, 4, outBytes, 1)) return false;
     product->job.residual = (const float *)command->buffers[4];
   }
   if (arguments[2] != 0) {
-    if (!holds(command, 3, 4 * (uint64_t)k)) return false;
+    if (!isBound(command, 3, 4 * (uint64_t)k, 1)) return false;
     product->norm = command->buffers[3];
   }
   return true;
@@ -123,7 +118,7 @@ static bool readProduct(const CudaNativeCommand *command, Product *product) {
 /** They can be one launch, if there is a kernel for their types. */
 static bool areAlike(const Product *a, const Product *b) {
   return a->k == b->k && a->rows == b->rows && a->x == b->x && a->norm == b->norm &&
-         (a->norm == 0 || memcmp(&a->eps, &b->eps, 4) == 0) && a->ending == b->ending && a->ending < MatvecSilu && a->ids == 0 && b->ids == 0;
+         (a->norm == 0 || memcmp(&a->eps, &b->eps, 4) == 0) && a->ending == b->ending && a->ending < EndingSilu && a->ids == 0 && b->ids == 0;
 }
 
 /** A kernel of matvec.cu. */
@@ -184,16 +179,14 @@ static Part *partFor(Part parts[2], const Product *product) {
   return &parts[0];
 }
 
-static uint32_t divideUp(uint32_t a, uint32_t b) { return a / b + (a % b != 0); }
-
 /** Shares out the tiles of a part to blocks, and says what shared memory these have. None has more tiles than sums are kept
  * for, so there may be more blocks than asked for. */
 static uint64_t planPart(const Part *part, uint32_t k, uint32_t matrices, uint32_t warps, uint32_t stages,
                          uint32_t *blocksOfPart, MatvecPart *out) {
   uint32_t blocks = *blocksOfPart;
-  if (divideUp(part->tiles, blocks) > MostTilesOfBlock) blocks = divideUp(part->tiles, MostTilesOfBlock);
-  const uint32_t slices = divideUp(k, part->type->sliceElements), sums = divideUp(part->tiles, blocks) * matrices;
-  const uint64_t unitsOfWarp = ((uint64_t)sums * slices + warps - 1) / warps;
+  if (divideUp(part->tiles, blocks) > MostTilesOfBlock) blocks = (uint32_t)divideUp(part->tiles, MostTilesOfBlock);
+  const uint32_t slices = (uint32_t)divideUp(k, part->type->sliceElements), sums = (uint32_t)divideUp(part->tiles, blocks) * matrices;
+  const uint64_t unitsOfWarp = divideUp((uint64_t)sums * slices, warps);
   const uint32_t unitBytes = MATVEC_UNIT(part->type->sliceBytes, isAligned(part->type, part->rowBytes));
   out->rowBytes = (uint32_t)part->rowBytes;
   out->tilesOfBlock = part->tiles / blocks, out->blocksWithMore = part->tiles % blocks;
@@ -259,7 +252,7 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
    * then begin early. Where that is for too little on its way, all the room. A multiprocessor has 1 KB of shared memory more than
    * a block can have, and takes that from each. */
   const uint32_t warps = warpsFor(device, first.k, parts[0].tiles + parts[1].tiles), each = MatvecMostWarps / warps;
-  const uint32_t matrices = first.ending >= MatvecSilu ? 2 : 1;
+  const uint32_t matrices = first.ending >= EndingSilu ? 2 : 1;
   uint64_t sharedBytes = 0;
   uint32_t blocks[2] = {0, 0};
   for (uint32_t i = 0; i < sizeof ways / sizeof *ways; i++) {
@@ -274,12 +267,14 @@ uint32_t cudaMatvecPlan(const CudaNativeDevice *device, const CudaNativeCommand 
   if (sharedBytes > device->sharedBytes) return 0;
   p.parts[1].firstTile = parts[0].tiles, p.parts[1].firstBlock = blocks[0];
 
-  out->kernel = kernelOf(parts[0].type, parts[1].type, isAligned(parts[0].type, parts[0].rowBytes))->name;
-  out->grid[0] = blocks[0] + blocks[1], out->grid[1] = first.rows, out->grid[2] = 1;
-  out->block[0] = 32 * warps, out->block[1] = out->block[2] = 1;
-  out->sharedBytes = (uint32_t)sharedBytes;
-  out->overlaps = true;
-  out->parameterBytes = sizeof p;
+  *out = (CudaNativeLaunch){
+      .kernel = kernelOf(parts[0].type, parts[1].type, isAligned(parts[0].type, parts[0].rowBytes))->name,
+      .grid = {blocks[0] + blocks[1], first.rows, 1},
+      .block = {32 * warps, 1, 1},
+      .sharedBytes = (uint32_t)sharedBytes,
+      .overlaps = true,
+      .parameterBytes = sizeof p,
+  };
   memcpy(out->parameters, &p, sizeof p);
   return taken;
 }

@@ -49,9 +49,9 @@ typedef struct CudaNativeLaunch {
   /** Memory with undefined contents, which nobody else uses while the kernel runs: for partial sums. */
   uint64_t partialBytes;
   uint32_t partialOffset;   /* where in `parameters` its address goes, 8 bytes */
-  /** The kernel may begin while the one before it still runs: it calls allowNext(), where a multiprocessor has room for its
-   *  blocks and for as many of the next launch (those would crowd on others, and keep that launch waiting), and, in every thread
-   *  and before it touches anything that earlier commands write, or writes anything that they touch, waitForPrevious().
+  /** The kernel may begin while the one before it still runs: it calls allowNext(), best where a multiprocessor has room for
+   *  its blocks and for as many of the next launch (which else crowd on others, and keep that launch waiting), and, in every
+   *  thread and before it touches anything that earlier commands write, or writes anything that they touch, waitForPrevious().
    *  `parameters` and what no command writes (CudaNativeCommand.unwritten: weights may be what another command made) it may read before.
    *  What earlier commands write it reads by ordinary loads, loadOnce or copies: they may write it while it runs. */
   bool overlaps;
