@@ -92,6 +92,15 @@ test("other programs tell what is unknown, too", () => {
   }
 });
 
+test("other programs tell an option that they do not have, too", () => {
+  for (const program of ["load", "device/profile", "products"]) {
+    const file = join(import.meta.dirname, `${program}.ts`);
+    const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "run", file, "--modle=9b"]);
+    expect([exitCode, stdout.toString()]).toEqual([2, ""]);
+    expect(stderr.toString()).toMatch(/^(load|profile|products): Unknown option '--modle'.*\n$/);
+  }
+});
+
 test("a page says whether PyTorch's figures are of this run", () => {
   const summary = { median: 100, least: 90, most: 110, count: 3 };
   const page = (...measured: number[]): string => {

@@ -16,7 +16,7 @@ import { measureTorch } from "./device/torch.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
 import { modelFile } from "./model_files.ts";
 import type { BenchModel } from "./models.ts";
-import { OptionError } from "./options.ts";
+import { refused } from "./options.ts";
 
 /** Loads of a model after the first. */
 const LOADS = 2;
@@ -209,10 +209,5 @@ try {
   if (options === undefined) console.log(deviceHelp);
   else await measure(options);
 } catch (error) {
-  if (error instanceof OptionError) {
-    console.error(`device: ${error.message}`);
-    process.exitCode = 2;
-  } else if (error instanceof Interrupted) {
-    process.exitCode = INTERRUPTED;
-  } else throw error;
+  process.exitCode = error instanceof Interrupted ? INTERRUPTED : refused("device", error);
 }

@@ -1,21 +1,13 @@
 // How long the parts of loading a model take, from the page cache:
 //   bun run test/bench/load.ts [--device cuda] [--models 1.1b-q8_0] [--rounds 5]
 // The first load of the process is told apart: it opens the device, and compiles what no cache of the driver's has.
-import { parseArgs } from "node:util";
 import { Llama, type LoadProgress } from "../../mod.ts";
 import { table } from "./cells.ts";
 import { benchDirectory, modelFile, readAll } from "./model_files.ts";
 import type { BenchModel } from "./models.ts";
-import { chooseModel, OptionError } from "./options.ts";
+import { chooseModel, parseOptions, refused } from "./options.ts";
 import { summarise } from "./statistics.ts";
 
-const { values } = parseArgs({
-  options: {
-    device: { type: "string", default: "auto" },
-    models: { type: "string", default: "1.1b-q8_0" },
-    rounds: { type: "string", default: "5" },
-  },
-});
 const stages = [
   "reading the file",
   "opening the device",
@@ -24,27 +16,32 @@ const stages = [
 ] as const;
 
 try {
+  const values = parseOptions({
+    options: {
+      device: { type: "string", default: "auto" },
+      models: { type: "string", default: "1.1b-q8_0" },
+      rounds: { type: "string", default: "5" },
+    },
+  });
   const models = values.models.split(",").map((word) => chooseModel("models", word));
   console.log(table(["model", "load", ...stages, "first token", "GB/s of the weights"], []).join("\n"));
-  for (const model of models) await measure(model);
+  for (const model of models) await measure(model, values.device, Number(values.rounds));
 } catch (error) {
-  if (!(error instanceof OptionError)) throw error;
-  console.error(`load: ${error.message}`);
-  process.exitCode = 2;
+  process.exitCode = refused("load", error);
 }
 
 /** A line for the first load, and one for the others. */
-async function measure(model: BenchModel): Promise<void> {
+async function measure(model: BenchModel, device: string, count: number): Promise<void> {
   const path = modelFile(model, benchDirectory, console.error);
   readAll(path);
   const rounds: number[][] = [];
-  for (let round = 0; round <= Number(values.rounds); round++) {
+  for (let round = 0; round <= count; round++) {
     const begins = new Map<LoadProgress["stage"], number>();
     const onProgress = ({ stage }: LoadProgress): void => {
       if (!begins.has(stage)) begins.set(stage, performance.now());
     };
     const start = performance.now();
-    using llama = await Llama.load(path, { device: values.device, onProgress });
+    using llama = await Llama.load(path, { device, onProgress });
     const loaded = performance.now();
     for await (const _text of llama.generate([1, 5, 7], { maxTokens: 1, temperature: 0 }));
     const first = performance.now() - loaded;

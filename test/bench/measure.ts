@@ -1,5 +1,7 @@
 /** Fair timing on noisy machines: competitors take turns, round by round, and medians are compared. */
 
+import { digits, table } from "./cells.ts";
+
 /** One thing to time. */
 export type Contender = {
   readonly name: string;
@@ -70,13 +72,13 @@ export function report(
 }
 
 /** The report as a Markdown table. */
-export function table(lines: readonly Line[]): string {
-  const round = (x: number): string => (x >= 100 ? x.toFixed(0) : x.toPrecision(3));
-  const rows = lines.map(
-    ({ group, name, unit, median, least, most, ratio }) =>
-      `| ${group} | ${name} | ${round(median)} ${unit} | ${round(least)} .. ${round(most)} | ${ratio.toFixed(2)} |`,
-  );
-  return ["| what | variant | median | spread | ratio |", "| --- | --- | --- | --- | --- |", ...rows].join(
-    "\n",
-  );
+export function reportTable(lines: readonly Line[]): string {
+  const rows = lines.map(({ group, name, unit, median, least, most, ratio }) => [
+    group,
+    name,
+    `${digits(median)} ${unit}`,
+    `${digits(least)} .. ${digits(most)}`,
+    ratio.toFixed(2),
+  ]);
+  return table(["what", "variant", "median", "spread", "ratio"], rows).join("\n");
 }

@@ -1,5 +1,5 @@
 /** The options of `make bench`, and what all programs that measure say of theirs. */
-import { parseArgs } from "node:util";
+import { type ParseArgsConfig, parseArgs } from "node:util";
 import { type BenchModel, knownModel, knownModels } from "./models.ts";
 
 /** What can be measured: this library beside llama.cpp, the small model that the repository carries, and the layers. */
@@ -106,33 +106,47 @@ export function readOptions(
 }
 
 function parse(words: readonly string[]) {
+  return parseOptions({
+    args: [...words],
+    options: {
+      only: { type: "string" },
+      models: { type: "string" },
+      rounds: { type: "string" },
+      quick: { type: "boolean", default: false },
+      threads: { type: "string" },
+      load: { type: "boolean", default: false },
+      instructions: { type: "string" },
+      "flash-attention": { type: "string", default: "auto" },
+      budget: { type: "string" },
+      output: { type: "string", default: RESULTS },
+      json: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
+}
+
+/**
+ * The options of a program.
+ *
+ * @throws {OptionError} Of what parseArgs says: the first sentence is about the option, the rest about writing such programs
+ */
+export function parseOptions<Config extends ParseArgsConfig>(
+  config: Config,
+): ReturnType<typeof parseArgs<Config>>["values"] {
   try {
-    return parseArgs({
-      args: [...words],
-      options: {
-        only: { type: "string" },
-        models: { type: "string" },
-        rounds: { type: "string" },
-        quick: { type: "boolean", default: false },
-        threads: { type: "string" },
-        load: { type: "boolean", default: false },
-        instructions: { type: "string" },
-        "flash-attention": { type: "string", default: "auto" },
-        budget: { type: "string" },
-        output: { type: "string", default: RESULTS },
-        json: { type: "string" },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
+    return parseArgs(config).values;
   } catch (error) {
-    throw optionError(error);
+    const message = error instanceof Error ? error.message : String(error);
+    const more = config.options?.help === undefined ? "" : "; --help lists the options";
+    throw new OptionError(`${message.split(/\.\s/)[0]}${more}`);
   }
 }
 
-/** What parseArgs says, of which the first sentence is about the option; the rest is about writing such programs. */
-export function optionError(error: unknown): OptionError {
-  const message = error instanceof Error ? error.message : String(error);
-  return new OptionError(`${message.split(/\.\s/)[0]}; --help lists the options`);
+/** Tells what was wrong with a program's options, and gives the status to exit with. Throws what is no such error. */
+export function refused(program: string, error: unknown): number {
+  if (!(error instanceof OptionError)) throw error;
+  console.error(`${program}: ${error.message}`);
+  return 2;
 }
 
 /**
@@ -144,6 +158,15 @@ export function choose<Name extends string>(option: string, word: string, known:
   const name = known.find((candidate) => candidate === word.trim());
   if (name === undefined) throw unknown(option, word, known);
   return name;
+}
+
+/** All those of a list with commas between. @throws {OptionError} If one is none of them */
+export function chooseAll<Name extends string>(
+  option: string,
+  words: string,
+  known: readonly Name[],
+): Name[] {
+  return words.split(",").map((word) => choose(option, word, known));
 }
 
 /** The model of a name. @throws {OptionError} If there is none */
@@ -167,7 +190,7 @@ function list<Name extends string>(
   known: readonly Name[],
 ): Name[] | undefined {
   if (text === undefined) return undefined;
-  const names = text.split(",").map((word) => choose(option, word, known));
+  const names = chooseAll(option, text, known);
   return known.filter((name) => names.includes(name));
 }
 

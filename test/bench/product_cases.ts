@@ -1,7 +1,7 @@
 /** Which products are measured: types, shapes, rows, and what a kernel does besides. */
 import { type WeightDType, weightDTypes } from "../../src/tensor/index.ts";
 import { shapes } from "./models.ts";
-import { choose, OptionError } from "./options.ts";
+import { chooseAll, OptionError } from "./options.ts";
 
 /**
  * What a product of one row does besides: `plain` is the kernel without its neighbours; the others are what models run,
@@ -54,9 +54,9 @@ export function readCases(lists: {
   readonly rows: string;
   readonly forms?: string | undefined;
 }): ProductCase[] {
-  const wanted = lists.forms === undefined ? undefined : words("forms", lists.forms, forms);
+  const wanted = lists.forms === undefined ? undefined : chooseAll("forms", lists.forms, forms);
   const wantedShapes = lists.shapes.split(",").flatMap((word) => shapesOf(word.trim(), wanted));
-  return words("types", lists.types, weightDTypes).flatMap((type) =>
+  return chooseAll("types", lists.types, weightDTypes).flatMap((type) =>
     lists.rows.split(",").flatMap((text) => {
       const rows = Number(text);
       if (!(Number.isInteger(rows) && rows >= 1 && rows <= 65536))
@@ -84,8 +84,4 @@ function shapesOf(word: string, wanted: readonly Form[] | undefined): readonly P
       `--shapes knows ${[...models.keys()].join(", ")} and KxN as 4096x14336, not "${word}"`,
     );
   return (wanted ?? ["residual"]).map((form) => ({ name: word, k, n, form }));
-}
-
-function words<Name extends string>(option: string, text: string, known: readonly Name[]): Name[] {
-  return text.split(",").map((word) => choose(option, word, known));
 }

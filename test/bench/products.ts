@@ -2,12 +2,11 @@
 // the shaders without the device's own kernels beside. `bun run test/bench/products.ts --help` says what there is to choose.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { digits, percent, spread, table } from "./cells.ts";
 import { ChildError, Children, INTERRUPTED, Interrupted } from "./children.ts";
 import { COPY_BYTES } from "./copy.ts";
 import { describeCommit } from "./machine.ts";
-import { OptionError, optionError } from "./options.ts";
+import { OptionError, parseOptions, refused } from "./options.ts";
 import { forms, type ProductCase, readCases } from "./product_cases.ts";
 import type { ProductLine, ProductTask } from "./product_child.ts";
 import { ROTATION_BYTES } from "./product_programs.ts";
@@ -47,33 +46,25 @@ type Side = {
   readonly errors: string[];
 };
 
-function parse() {
-  try {
-    return parseArgs({
-      options: {
-        device: { type: "string", default: "auto" },
-        types: { type: "string", default: "f16,q8_0,q4_0,q4_k,q6_k" },
-        shapes: { type: "string", default: "1.1b,8b" },
-        rows: { type: "string", default: "1" },
-        forms: { type: "string" },
-        "side-by-side": { type: "boolean", default: false },
-        "same-weights": { type: "boolean", default: false },
-        rounds: { type: "string", default: "5" },
-        milliseconds: { type: "string", default: "20" },
-        "copy-bytes": { type: "string", default: String(COPY_BYTES) },
-        "without-shaders": { type: "boolean", default: false },
-        budget: { type: "string", default: "120" },
-        json: { type: "string" },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw optionError(error);
-  }
-}
-
 function readWords() {
-  const values = parse();
+  const values = parseOptions({
+    options: {
+      device: { type: "string", default: "auto" },
+      types: { type: "string", default: "f16,q8_0,q4_0,q4_k,q6_k" },
+      shapes: { type: "string", default: "1.1b,8b" },
+      rows: { type: "string", default: "1" },
+      forms: { type: "string" },
+      "side-by-side": { type: "boolean", default: false },
+      "same-weights": { type: "boolean", default: false },
+      rounds: { type: "string", default: "5" },
+      milliseconds: { type: "string", default: "20" },
+      "copy-bytes": { type: "string", default: String(COPY_BYTES) },
+      "without-shaders": { type: "boolean", default: false },
+      budget: { type: "string", default: "120" },
+      json: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
   for (const option of ["rounds", "milliseconds", "copy-bytes", "budget"] as const)
     if (!(Number(values[option]) > 0)) throw new OptionError(`--${option} takes a number above 0`);
   return values;
@@ -212,9 +203,5 @@ function nameOf({ name, type, rows, form }: ProductCase): string {
 try {
   await main();
 } catch (error) {
-  if (error instanceof OptionError) {
-    console.error(`products: ${error.message}`);
-    process.exitCode = 2;
-  } else if (error instanceof Interrupted) process.exitCode = INTERRUPTED;
-  else throw error;
+  process.exitCode = error instanceof Interrupted ? INTERRUPTED : refused("products", error);
 }

@@ -5,7 +5,7 @@ import { arch, availableParallelism, platform } from "node:os";
 import { join, resolve } from "node:path";
 import { ChildError, Children, INTERRUPTED, Interrupted } from "./children.ts";
 import { describeCommit, describeMachine } from "./machine.ts";
-import { table } from "./measure.ts";
+import { reportTable } from "./measure.ts";
 import { benchDirectory, modelFile } from "./model_files.ts";
 import { type BenchModel, benchModels } from "./models.ts";
 import { type BenchOptions, help, OptionError, type Part, readOptions, usualParts } from "./options.ts";
@@ -70,7 +70,7 @@ async function measureOwn(parts: readonly Part[], options: BenchOptions, childre
   const about = { ...aboutRun(options), device, bun: Bun.version };
   const json = `${JSON.stringify({ about, lines }, undefined, 2)}\n`;
   const title = `${device.name}, Bun ${Bun.version}, ${options.rounds} rounds`;
-  console.log(`${title}\n\n${table(lines)}`);
+  console.log(`${title}\n\n${reportTable(lines)}`);
   if (options.json !== undefined) {
     writeFileSync(options.json, json);
     return;
@@ -79,7 +79,7 @@ async function measureOwn(parts: readonly Part[], options: BenchOptions, childre
   writeFileSync(`${path}.json`, json);
   const what = `${title}. ${about.threads} threads; ${about.instructions}${about.load ? "; another process keeps one processor busy" : ""}.`;
   const made = `${about.date}, commit ${about.commit}, \`${about.command}\`.`;
-  const page = ["# The small model and the layers", "", what, made, "", table(lines), ""];
+  const page = ["# The small model and the layers", "", what, made, "", reportTable(lines), ""];
   writeFileSync(`${path}.md`, page.join("\n"));
 }
 

@@ -1,9 +1,8 @@
 /** The options of test/bench/device.ts. */
-import { parseArgs } from "node:util";
 import { COPY_BYTES } from "../copy.ts";
 import { benchDirectory } from "../model_files.ts";
 import { type BenchModel, deviceModels, knownModels } from "../models.ts";
-import { choose, chooseModel, OptionError, optionError } from "../options.ts";
+import { chooseAll, chooseModel, OptionError, parseOptions } from "../options.ts";
 
 /** What can be measured. */
 export const deviceParts = ["models", "product", "torch", "memory"] as const;
@@ -72,7 +71,7 @@ export function readDeviceOptions(words: readonly string[]): DeviceOptions | und
     values[option].split(",").map((text) => number(option, text, 1));
   return {
     device: values.device,
-    parts: values.parts.split(",").map((word) => choose("parts", word, deviceParts)),
+    parts: chooseAll("parts", values.parts, deviceParts),
     models: values.models.split(",").map((word) => chooseModel("models", word)),
     directories: values.directory.split(","),
     keep: values.keep,
@@ -94,34 +93,30 @@ export function readDeviceOptions(words: readonly string[]): DeviceOptions | und
 }
 
 function parse(words: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...words],
-      options: {
-        device: { type: "string", default: "auto" },
-        parts: { type: "string", default: "models,product,torch" },
-        models: { type: "string", default: deviceModels.map(({ name }) => name).join(",") },
-        directory: { type: "string", default: benchDirectory },
-        keep: { type: "boolean", default: false },
-        prompts: { type: "string", default: "512,4096" },
-        depths: { type: "string", default: "128,2048,8192" },
-        tokens: { type: "string", default: "256" },
-        rounds: { type: "string", default: "5" },
-        "batch-size": { type: "string", default: "512" },
-        "in-flight": { type: "string" },
-        minutes: { type: "string", default: "10" },
-        "copy-bytes": { type: "string", default: String(COPY_BYTES) },
-        "product-counts": { type: "string", default: "100,1000" },
-        python: { type: "string", default: "python3" },
-        budget: { type: "string", default: "240" },
-        json: { type: "string" },
-        markdown: { type: "string" },
-        help: { type: "boolean", default: false },
-      },
-    }).values;
-  } catch (error) {
-    throw optionError(error);
-  }
+  return parseOptions({
+    args: [...words],
+    options: {
+      device: { type: "string", default: "auto" },
+      parts: { type: "string", default: "models,product,torch" },
+      models: { type: "string", default: deviceModels.map(({ name }) => name).join(",") },
+      directory: { type: "string", default: benchDirectory },
+      keep: { type: "boolean", default: false },
+      prompts: { type: "string", default: "512,4096" },
+      depths: { type: "string", default: "128,2048,8192" },
+      tokens: { type: "string", default: "256" },
+      rounds: { type: "string", default: "5" },
+      "batch-size": { type: "string", default: "512" },
+      "in-flight": { type: "string" },
+      minutes: { type: "string", default: "10" },
+      "copy-bytes": { type: "string", default: String(COPY_BYTES) },
+      "product-counts": { type: "string", default: "100,1000" },
+      python: { type: "string", default: "python3" },
+      budget: { type: "string", default: "240" },
+      json: { type: "string" },
+      markdown: { type: "string" },
+      help: { type: "boolean", default: false },
+    },
+  });
 }
 
 function number(option: string, text: string, least: number, isWhole = true): number {

@@ -3,10 +3,9 @@
 //     [--directory build/bench] [--device cuda] [--ncu ncu]
 // With --prompt it is the prompt that is profiled. ncu runs each kernel alone and with cold caches, so
 // times are longer than within a graph, and what overlaps there is counted in full.
-import { parseArgs } from "node:util";
 import { Llama } from "../../../mod.ts";
 import { benchDirectory, modelFile } from "../model_files.ts";
-import { chooseModel, OptionError } from "../options.ts";
+import { chooseModel, parseOptions, refused } from "../options.ts";
 import { contextFor, generate, promptOf, WARM_UP } from "./generation.ts";
 import { kernelTimes, profileTable } from "./profile_rows.ts";
 
@@ -23,18 +22,12 @@ const DURATION = "gpu__time_duration.sum";
 
 if (import.meta.main) {
   if (process.argv[2]?.startsWith("{")) await runProfiled(JSON.parse(process.argv[2]) as ProfileTask);
-  else process.exitCode = await profile().catch(refuse);
-}
-
-function refuse(error: unknown): number {
-  if (!(error instanceof OptionError)) throw error;
-  console.error(`profile: ${error.message}`);
-  return 2;
+  else process.exitCode = await profile().catch((error) => refused("profile", error));
 }
 
 /** Starts itself under ncu, and adds up what that says. Returns the status to exit with. */
 async function profile(): Promise<number> {
-  const { values } = parseArgs({
+  const values = parseOptions({
     options: {
       device: { type: "string", default: "cuda" },
       model: { type: "string", default: "1.1b-q8_0" },
