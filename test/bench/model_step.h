@@ -8,6 +8,7 @@
 #include "cpu/library.h"
 #include "cpu/native/native.h"
 #include "driver.h"
+#include "../native/native_fixture.h"
 #include "../native/weights.h"
 
 #include <stdio.h>
@@ -81,11 +82,6 @@ static DriverCommand *addDispatch(ModelStep *step, const char *what, const char 
   return command;
 }
 
-static void bindAt(DriverCommand *command, uint32_t index, const void *bytes, uint64_t length) {
-  command->dispatch.buffers[index] = (void *)(uintptr_t)bytes;
-  command->dispatch.bufferLengths[index] = length;
-}
-
 static uint64_t matrixBytes(const WeightType *type, uint64_t n, uint64_t k) { return n * (k / type->elements * type->bytes); }
 
 /** The next matrix of weights [n, k]. */
@@ -102,13 +98,13 @@ static void addFused(ModelStep *step, const char *what, const WeightType *type, 
   snprintf(name, sizeof name, "matvec_fused_%s", type->name);
   DriverCommand *c = addDispatch(step, what, name, (n + 3) / 4, 1, waits);
   const uint64_t bytes = matrixBytes(type, n, k);
-  bindAt(c, 0, nextWeights(step, type, n, k), bytes);
-  if (ending == EndingSilu) bindAt(c, 1, nextWeights(step, type, n, k), bytes);
-  bindAt(c, 2, x, 4ull * k);
-  if (norm) bindAt(c, 3, norm, 4ull * k);
-  if (residual) bindAt(c, 4, residual, 4ull * n);
-  bindAt(c, 5, out, 4ull * n);
-  bindAt(c, 6, STEP_ARGS(struct FusedMatrixArgs, n, k, norm != NULL, 1e-5f, ending), sizeof(struct FusedMatrixArgs));
+  bindBuffer(c, 0, nextWeights(step, type, n, k), bytes);
+  if (ending == EndingSilu) bindBuffer(c, 1, nextWeights(step, type, n, k), bytes);
+  bindBuffer(c, 2, x, 4ull * k);
+  if (norm) bindBuffer(c, 3, norm, 4ull * k);
+  if (residual) bindBuffer(c, 4, residual, 4ull * n);
+  bindBuffer(c, 5, out, 4ull * n);
+  bindBuffer(c, 6, STEP_ARGS(struct FusedMatrixArgs, n, k, norm != NULL, 1e-5f, ending), sizeof(struct FusedMatrixArgs));
 }
 
 /** matvec_rows of `rows`. */
@@ -117,19 +113,19 @@ static void addRows(ModelStep *step, const char *what, const WeightType *type, u
   char name[64];
   snprintf(name, sizeof name, "matvec_rows_%s", type->name);
   DriverCommand *c = addDispatch(step, what, name, (n + 3) / 4, (rows + 3) / 4, waits);
-  bindAt(c, 0, nextWeights(step, type, n, k), matrixBytes(type, n, k));
-  bindAt(c, 1, x, 4ull * rows * k);
-  bindAt(c, 2, out, 4ull * rows * n);
-  bindAt(c, 3, STEP_ARGS(struct RowArgs, rows), 4);
-  bindAt(c, 4, STEP_ARGS(struct MatrixArgs, n, k), sizeof(struct MatrixArgs));
+  bindBuffer(c, 0, nextWeights(step, type, n, k), matrixBytes(type, n, k));
+  bindBuffer(c, 1, x, 4ull * rows * k);
+  bindBuffer(c, 2, out, 4ull * rows * n);
+  bindBuffer(c, 3, STEP_ARGS(struct RowArgs, rows), 4);
+  bindBuffer(c, 4, STEP_ARGS(struct MatrixArgs, n, k), sizeof(struct MatrixArgs));
 }
 
 /** Rows of a kernel that takes buffers of as many floats, and then arguments that begin with `n`. */
 static void addRowwise(ModelStep *step, const char *kernel, uint32_t rows, uint32_t n, uint32_t buffers, const float *const *x,
                        uint32_t vector, bool isWide) {
   DriverCommand *c = addDispatch(step, kernel, kernel, isWide ? n : 1, rows, true);
-  for (uint32_t i = 0; i < buffers; i++) bindAt(c, i, x[i], i == vector ? 4ull * n : 4ull * rows * n);
-  bindAt(c, buffers, STEP_ARGS(struct RmsNormArgs, n, 1e-5f), sizeof(struct RmsNormArgs));
+  for (uint32_t i = 0; i < buffers; i++) bindBuffer(c, i, x[i], i == vector ? 4ull * n : 4ull * rows * n);
+  bindBuffer(c, buffers, STEP_ARGS(struct RmsNormArgs, n, 1e-5f), sizeof(struct RmsNormArgs));
 }
 
 /** Turning, storing and attention of `rows` at positions from `depth` on. */
@@ -143,30 +139,30 @@ static void addAttention(ModelStep *step, const ModelShape *s, uint32_t rows, ui
   for (uint32_t part = 0; part < 2; part++) {
     const uint32_t heads = part ? s->kvHeads : s->heads, n = heads * s->headDim;
     DriverCommand *c = addDispatch(step, "rope", "rope_interleaved_f32", n / 2, rows, part == 0);
-    bindAt(c, 0, part ? k : q, 4ull * rows * n);
-    bindAt(c, 1, at, 4ull * rows);
-    bindAt(c, 2, frequencies, 2ull * s->headDim);
-    bindAt(c, 3, part ? turnedK : turnedQ, 4ull * rows * n);
-    bindAt(c, 4, STEP_ARGS(struct RopeArgs, heads, s->headDim, s->headDim, 1), sizeof(struct RopeArgs));
+    bindBuffer(c, 0, part ? k : q, 4ull * rows * n);
+    bindBuffer(c, 1, at, 4ull * rows);
+    bindBuffer(c, 2, frequencies, 2ull * s->headDim);
+    bindBuffer(c, 3, part ? turnedK : turnedQ, 4ull * rows * n);
+    bindBuffer(c, 4, STEP_ARGS(struct RopeArgs, heads, s->headDim, s->headDim, 1), sizeof(struct RopeArgs));
   }
   const uint64_t cacheBytes = 2ull * blocks * StepBlock * kv;
   uint8_t *keys = stepMemory(cacheBytes), *values = stepMemory(cacheBytes);
   DriverCommand *store = addDispatch(step, "kv_store", "kv_store_f16", kv, rows, true);
-  bindAt(store, 0, turnedK, 4ull * rows * kv);
-  bindAt(store, 1, v, 4ull * rows * kv);
-  bindAt(store, 2, at, 4ull * rows);
-  bindAt(store, 3, keys, cacheBytes);
-  bindAt(store, 4, values, cacheBytes);
-  bindAt(store, 5, STEP_ARGS(struct RowArgs, kv), sizeof(struct RowArgs));
+  bindBuffer(store, 0, turnedK, 4ull * rows * kv);
+  bindBuffer(store, 1, v, 4ull * rows * kv);
+  bindBuffer(store, 2, at, 4ull * rows);
+  bindBuffer(store, 3, keys, cacheBytes);
+  bindBuffer(store, 4, values, cacheBytes);
+  bindBuffer(store, 5, STEP_ARGS(struct RowArgs, kv), sizeof(struct RowArgs));
   DriverCommand *c = addDispatch(step, "attention", "attention_f16", s->heads, rows, true);
-  bindAt(c, 0, turnedQ, 4ull * rows * s->heads * s->headDim);
-  bindAt(c, 1, keys, cacheBytes);
-  bindAt(c, 2, values, cacheBytes);
-  bindAt(c, 3, at, 4ull * rows);
-  bindAt(c, 4, sequences, 4ull * rows);
-  bindAt(c, 5, table, 4ull * blocks);
-  bindAt(c, 6, out, 4ull * rows * s->heads * s->headDim);
-  bindAt(c, 7, STEP_ARGS(struct AttentionArgs, s->heads, s->kvHeads, s->headDim, StepBlock, blocks, 0.1f, 0, NoWindow, 1),
+  bindBuffer(c, 0, turnedQ, 4ull * rows * s->heads * s->headDim);
+  bindBuffer(c, 1, keys, cacheBytes);
+  bindBuffer(c, 2, values, cacheBytes);
+  bindBuffer(c, 3, at, 4ull * rows);
+  bindBuffer(c, 4, sequences, 4ull * rows);
+  bindBuffer(c, 5, table, 4ull * blocks);
+  bindBuffer(c, 6, out, 4ull * rows * s->heads * s->headDim);
+  bindBuffer(c, 7, STEP_ARGS(struct AttentionArgs, s->heads, s->kvHeads, s->headDim, StepBlock, blocks, 0.1f, 0, NoWindow, 1),
          sizeof(struct AttentionArgs));
 }
 

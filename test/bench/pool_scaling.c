@@ -232,8 +232,7 @@ int main(int count, char **arguments) {
   o.shape = NULL;
   for (uint32_t i = 0; i < ModelShapes; i++)
     if (strcmp(modelShapes[i].name, model) == 0) o.shape = &modelShapes[i];
-  for (uint32_t i = 0; i < WeightTypes; i++)
-    if (strcmp(weightTypes[i].name, type) == 0) o.type = &weightTypes[i];
+  o.type = weightTypeNamed(type);
   if (!o.shape || !o.type) return fail("no such model, or no such type of weights");
   if (o.shape->dim % o.type->elements != 0 || o.rows < 2 || o.rounds < 1 || o.rounds > MostRounds) return fail("these numbers cannot be meant");
   if (o.layers == 0 || o.layers > o.shape->layers) o.layers = o.shape->layers;

@@ -284,11 +284,13 @@ static Part *partOf(Part *parts, const char *what) {
 /** Runs commands [from, to), which do not wait for each other. */
 static void runGroup(Machine *m, const ModelStep *step, uint32_t from, uint32_t to, Part *parts) {
   NativePlan plans[64] = {0};
+  const NativeKernel *kernels[64];
   uint32_t phases = 0;
   for (uint32_t i = from; i < to; i++) {
     const CpuFunction *function = step->commands[i].dispatch.function->implementation;
     for (int k = 0; k < NativeMaxKernels && function->native[k]; k++) {
       plans[i - from] = (NativePlan){.width = m->isBefore ? 1 : m->cores};
+      kernels[i - from] = function->native[k];
       if (function->native[k]->plan(&step->commands[i], &plans[i - from])) break;
     }
     if (plans[i - from].phaseCount == 0) {
@@ -296,6 +298,8 @@ static void runGroup(Machine *m, const ModelStep *step, uint32_t from, uint32_t 
       exit(1);
     }
     if (plans[i - from].phaseCount > phases) phases = plans[i - from].phaseCount;
+    for (uint32_t j = 0; j < i - from && !m->isBefore; j++)
+      if (nativePreparesAlike(kernels[j], &plans[j], kernels[i - from], &plans[i - from])) plans[i - from].phases[0].pieces = 0;
   }
   const double start = m->time, planning = 150;
   m->time += planning * (to - from);
@@ -385,11 +389,9 @@ int main(int count, char **arguments) {
     else rows = 0;
   }
   const ModelShape *shape = NULL;
-  const WeightType *weightType = NULL;
+  const WeightType *weightType = weightTypeNamed(type);
   for (uint32_t i = 0; i < ModelShapes; i++)
     if (strcmp(modelShapes[i].name, model) == 0) shape = &modelShapes[i];
-  for (uint32_t i = 0; i < WeightTypes; i++)
-    if (strcmp(weightTypes[i].name, type) == 0) weightType = &weightTypes[i];
   bool isPossible = shape && weightType && rows > 0 && shape->dim % weightType->elements == 0;
   for (uint32_t i = 0; i < counts; i++) isPossible = isPossible && cores[i] > 0 && cores[i] <= CpuMostThreads;
   if (!isPossible) {

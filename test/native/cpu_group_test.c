@@ -4,13 +4,10 @@
  */
 #include "cpu/library.h"
 #include "cpu/native/native.h"
-#include "driver.h"
+#include "native_fixture.h"
 #include "weights.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { Products = 7, MostRows = 40, MostOutputs = 100, MostElements = 512 };
 
@@ -30,20 +27,9 @@ static CpuFunction implementations[Products];
 static DriverFunction functions[Products];
 static DriverCommand commands[Products];
 
-static const WeightType *typeOf(const char *name) {
-  uint32_t t = 0;
-  while (strcmp(weightTypes[t].name, name) != 0) t++;
-  return &weightTypes[t];
-}
-
-static void bind(DriverCommand *command, uint32_t index, void *bytes, uint64_t length) {
-  command->dispatch.buffers[index] = bytes;
-  command->dispatch.bufferLengths[index] = length;
-}
-
 static bool makeCommand(uint32_t i, Random *random) {
   const Shape *s = &shapes[i];
-  const WeightType *type = typeOf(s->type);
+  const WeightType *type = weightTypeNamed(s->type);
   char name[32];
   snprintf(name, sizeof name, "matmul_%s", s->type);
   nativeFind(name, implementations[i].native);
@@ -58,11 +44,11 @@ static bool makeCommand(uint32_t i, Random *random) {
   rowCounts[i] = s->rows;
   arguments[i][0] = s->n;
   arguments[i][1] = s->k;
-  bind(c, 0, w, blocks * type->bytes);
-  bind(c, 1, activations[s->matrix], 4ull * s->rows * s->k);
-  bind(c, 2, outputs[i], 4ull * s->rows * s->n);
-  bind(c, 3, &rowCounts[i], 4);
-  bind(c, 4, arguments[i], 8);
+  bindBuffer(c, 0, w, blocks * type->bytes);
+  bindBuffer(c, 1, activations[s->matrix], 4ull * s->rows * s->k);
+  bindBuffer(c, 2, outputs[i], 4ull * s->rows * s->n);
+  bindBuffer(c, 3, &rowCounts[i], 4);
+  bindBuffer(c, 4, arguments[i], 8);
   const uint32_t grid[] = {(s->n + 31) / 32 * 128, (s->rows + 31) / 32, 1}, threadgroup[] = {128, 1, 1};
   for (int d = 0; d < 3; d++) {
     c->dispatch.threads[d] = grid[d];
@@ -79,10 +65,7 @@ static void run(const DriverCommand *first, uint32_t count) {
 }
 
 int main(void) {
-  const char *given = getenv("SEED");
-  const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u + 1;
-  printf("SEED=%llu\n", (unsigned long long)seed);
-  Random random = {seed};
+  Random random = {takeSeed()};
   for (uint32_t m = 0; m < 2; m++)
     for (uint32_t i = 0; i < MostRows * MostElements; i++) activations[m][i] = randomFloat(&random);
   for (uint32_t i = 0; i < Products; i++)

@@ -102,8 +102,7 @@ static uint64_t runAll(void) {
   for (uint32_t i = 0; i < Callers; i++) pthread_join(callers[i], NULL);
   uint64_t hash = 0xcbf29ce484222325u;
   for (uint32_t i = 0; i < 3; i++) {
-    const WeightType *type = weightTypes;
-    while (strcmp(type->name, (const char *[]){"q4_k", "q8_0", "f16"}[i]) != 0) type++;
+    const WeightType *type = weightTypeNamed((const char *[]){"q4_k", "q8_0", "f16"}[i]);
     const uint64_t bytes = stepWeightBytes(&smallShape, type, smallShape.layers);
     uint8_t *weights = stepMemory(bytes);
     Random random = {2};

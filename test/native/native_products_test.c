@@ -9,7 +9,7 @@
  * In tiles quantised weights are rounded, too, to 2^-15 of the largest of a row's 256 (matmul_amx_weights.h), and activations to 2^-16 of
  * the largest of 256: there the bound is twice that, and four times where all these errors have one sign.
  */
-#include "driver.h"
+#include "native_fixture.h"
 #include "cpu/native/levels.h"
 #include "weights.h"
 
@@ -106,11 +106,6 @@ typedef struct Bound {
 } Bound;
 
 static uint64_t rowBlocks(const Case *c) { return c->k / c->type->elements; }
-
-static void bindBuffer(DriverCommand *command, uint32_t index, void *bytes, uint64_t length) {
-  command->dispatch.buffers[index] = bytes;
-  command->dispatch.bufferLengths[index] = length;
-}
 
 static void randomFloats(Guarded memory, uint64_t count, float size, Random *random) {
   for (uint64_t i = 0; i < count; i++) ((float *)memory.bytes)[i] = randomFloat(random) * size;
@@ -477,13 +472,10 @@ static void runType(const WeightType *t, Random *random) {
 }
 
 int main(void) {
-  const char *given = getenv("SEED");
-  const uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 2654435761u + 1;
-  printf("SEED=%llu\n", (unsigned long long)seed);
+  Random random = {takeSeed()};
   for (uint32_t i = 0; nativeLevels[i] && testedCount < MostLevels - 1; i++)
     if (nativeLevels[i]->isThere()) tested[testedCount++].level = nativeLevels[i];
   if (emulatedLevel && emulatedLevel->isThere()) tested[testedCount++].level = emulatedLevel;
-  Random random = {seed};
   for (uint32_t t = 0; t < WeightTypes; t++) {
     runType(&weightTypes[t], &random);
     if (strcmp(weightTypes[t].name, "q8_0") == 0) /* more outputs than caches hold, of which some are whole lines, and not */

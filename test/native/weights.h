@@ -108,6 +108,13 @@ static const WeightType weightTypes[] = {
 };
 enum { WeightTypes = sizeof weightTypes / sizeof *weightTypes };
 
+/** NULL where there is none. */
+static inline const WeightType *weightTypeNamed(const char *name) {
+  for (uint32_t i = 0; i < WeightTypes; i++)
+    if (__builtin_strcmp(weightTypes[i].name, name) == 0) return &weightTypes[i];
+  return NULL;
+}
+
 /** xorshift64*: the same numbers everywhere. */
 typedef struct Random {
   uint64_t state; /* not 0 */

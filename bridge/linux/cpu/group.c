@@ -73,11 +73,14 @@ static void runPhase(Group *group) {
 /** The first part that prepares what this one would: itself, if there is no other. */
 static uint32_t preparedBy(const Group *group, uint32_t part) {
   const Part *p = &group->parts[part];
-  uint32_t i = p->plan.prepared[0] ? 0 : part;
-  while (i < part && (group->parts[i].kernel->run != p->kernel->run ||
-                      memcmp(group->parts[i].plan.prepared, p->plan.prepared, sizeof p->plan.prepared) != 0))
-    i++;
+  uint32_t i = 0;
+  while (i < part && !nativePreparesAlike(group->parts[i].kernel, &group->parts[i].plan, p->kernel, &p->plan)) i++;
   return i;
+}
+
+/** Shared memory of a part that nothing else prepares. */
+static uint64_t ownBytes(const Group *group, uint32_t part) {
+  return preparedBy(group, part) < part ? 0 : (group->parts[part].plan.sharedBytes + Alignment - 1) / Alignment * Alignment;
 }
 
 static bool runParts(Group *group, char **message) {
@@ -86,7 +89,7 @@ static bool runParts(Group *group, char **message) {
   const uint64_t id = atomic_fetch_add(&groups, 1) + 1;
   for (uint32_t i = 0; i < group->count; i++) {
     const NativePlan *plan = &group->parts[i].plan;
-    if (preparedBy(group, i) == i) shared += (plan->sharedBytes + Alignment - 1) / Alignment * Alignment;
+    shared += ownBytes(group, i);
     if (plan->threadBytes > group->threadBytes) group->threadBytes = plan->threadBytes;
     if (plan->phaseCount > phases) phases = plan->phaseCount;
   }
@@ -95,13 +98,11 @@ static bool runParts(Group *group, char **message) {
   for (uint32_t i = 0; memory && i < group->count; i++) {
     Part *part = &group->parts[i];
     part->run = (NativeRun){.command = part->run.command, .plan = &part->plan, .shared = memory, .group = id};
+    memory += ownBytes(group, i);
     const uint32_t other = preparedBy(group, i);
-    if (other < i) {
-      part->run.shared = group->parts[other].run.shared;
-      part->plan.phases[0].pieces = 0;
-      continue;
-    }
-    memory += (part->plan.sharedBytes + Alignment - 1) / Alignment * Alignment;
+    if (other == i) continue;
+    part->run.shared = group->parts[other].run.shared;
+    part->plan.phases[0].pieces = 0;
   }
   atomic_init(&group->isOutOfMemory, memory == NULL);
   for (group->phase = 0; group->phase < phases && !atomic_load(&group->isOutOfMemory); group->phase++) runPhase(group);

@@ -208,7 +208,7 @@ CudaKernels *cudaKernelsLoadFile(const char *path, char **message) {
   MslText bytes = {0};
   CudaKernels *kernels = NULL;
   if (mslImageLoadFile(path, &bytes, message))
-    kernels = cudaKernelsLoadBytes(bytes.bytes ? bytes.bytes : "", bytes.length, path, message);
+    kernels = cudaKernelsLoadBytes(bytes.bytes, bytes.length, path, message);
   mslTextFree(&bytes);
   return kernels;
 }

@@ -41,7 +41,7 @@ char *mslImageRead(const char *bytes, size_t length, const char *name, MslImage 
 const MslSlice *mslImageChoose(const MslImage *image, const char *name, const char *device,
                                int (*rank)(const MslTarget *target), char **message);
 
-/** The bytes of a file, which are not checked. False with a malloc'ed *message. */
+/** The bytes of a file, and a 0 behind them, which are not checked. False with a malloc'ed *message, and nothing to free. */
 bool mslImageLoadFile(const char *path, MslText *out, char **message);
 
 #endif

@@ -69,6 +69,12 @@ typedef struct NativeKernel {
   void (*run)(const NativeRun *run, uint32_t phase, uint32_t from, uint32_t to);
 } NativeKernel;
 
+/** Whether what two commands prepare (NativePlan.prepared), if they may run at once, is one memory. */
+static inline bool nativePreparesAlike(const NativeKernel *a, const NativePlan *ofA, const NativeKernel *b, const NativePlan *ofB) {
+  return ofA->prepared[0] != 0 && a->run == b->run && ofA->prepared[0] == ofB->prepared[0] &&
+         ofA->prepared[1] == ofB->prepared[1] && ofA->prepared[2] == ofB->prepared[2];
+}
+
 typedef struct NativeLevel {
   const char *name;
   bool (*isThere)(void); /* whether this machine can run it */

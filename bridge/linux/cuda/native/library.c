@@ -49,7 +49,7 @@ static CudaKernels *readKernels(char **message) {
   if (replacement.slice) return cudaKernelsLoadSlice(replacement.slice, replacement.length, "kernels of a test", message);
   if (!findPath(path, sizeof path)) return NULL;
   if (!mslImageLoadFile(path, &bytes, message)) return NULL;
-  if (mslImageHash(bytes.bytes ? bytes.bytes : "", bytes.length) == CUDA_NATIVE_DIGEST)
+  if (mslImageHash(bytes.bytes, bytes.length) == CUDA_NATIVE_DIGEST)
     kernels = cudaKernelsLoadSlice(bytes.bytes, bytes.length, path, message);
   else
     *message = mslFormat("'%s' is damaged, or of another build than this library: bring that of this build, or set "

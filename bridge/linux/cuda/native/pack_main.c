@@ -95,7 +95,7 @@ static int packFile(Pack *pack, const char *path) {
   MslText text = {0};
   char *message = NULL;
   if (!mslImageLoadFile(path, &text, &message)) return failure("cannot read %s: %s", path, message ? message : "");
-  const char *target = text.bytes ? strstr(text.bytes, ".target sm_") : NULL;
+  const char *target = strstr(text.bytes, ".target sm_");
   char number[8] = "";
   if (!target || sscanf(target, ".target sm_%7[0-9a]", number) != 1) return failure("%s is no PTX%s", path, "");
   PtxModule module;
