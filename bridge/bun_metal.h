@@ -283,8 +283,13 @@ BM_EXPORT bm_handle bm_program_new(bm_handle device, const void *bytes, double l
  *  submissions are out. */
 BM_EXPORT bm_status bm_program_run(bm_handle queue, bm_handle program, const uint32_t *words, uint32_t count);
 
+/** Most runs of one submission. */
+#define BM_MAX_RUNS 64u
+
 /** Submits a program and returns at once with a ticket (1 .. 0x7FFFFFFF, rising, then wrapping to 1); 0 on failure,
- *  BM_ERROR_BUSY when BM_MAX_IN_FLIGHT are out. Never blocks on the device. */
+ *  BM_ERROR_BUSY when BM_MAX_IN_FLIGHT are out. Never blocks on the device. `words` may be the dynamic words of several
+ *  runs, at most BM_MAX_RUNS: the program runs once with each, one after the other, and all are one submission, which
+ *  completes or fails as a whole. They are copied at the call. */
 BM_EXPORT uint32_t bm_program_submit(bm_handle queue, bm_handle program, const uint32_t *words, uint32_t count);
 
 /** Waits until the submission has completed; its status is returned (and its message set on failure). Ticket 0 waits

@@ -69,15 +69,15 @@ typedef struct ProgramOperation {
 } ProgramOperation;
 
 /**
- * What one submission in flight needs for itself: its copy of the dynamic words, and the commands that read them. Slots
- * are used again and again.
+ * What one run in flight needs for itself: its copy of the dynamic words, and the commands that read them. Slots are used
+ * again and again.
  *
  * While a slot is out, from before encoding until the device is done, it retains the program, and with it every object
- * that a command of the submission uses: buffers and pipelines (`objects`), words, constants, indirect commands. That
+ * that a command of the run uses: buffers and pipelines (`objects`), words, constants, indirect commands. That
  * is why the command buffer needs no references of its own (BM_FEATURE_UNRETAINED_REFERENCES).
  */
 typedef struct ProgramSlot {
-  struct ProgramSlot *next;
+  struct ProgramSlot *next; /* of the free ones; while it is out, that of the submission's next run */
   BunMetalProgram *program; /* retained while the slot is out */
   id<MTLBuffer> words;      /* nil for a program without dynamic words */
   /* The rest is program_indirect.m's. */

@@ -85,14 +85,14 @@ static ProgramSlot *takeSlot(BunMetalProgram *program, const uint32_t *words) {
   pthread_mutex_unlock(&program->slotLock);
   if (!slot) slot = newSlot(program);
   if (!slot) return NULL;
+  slot->next = NULL;
   slot->program = [program retain];
   bridgeIndirectClaim(slot, isFirstRun);
   if (slot->words) memcpy([slot->words contents], words, program->wordCount * sizeof(uint32_t));
   return slot;
 }
 
-static void giveSlot(void *context) {
-  ProgramSlot *slot = context;
+static void giveSlot(ProgramSlot *slot) {
   BunMetalProgram *program = slot->program;
   slot->program = nil;
   pthread_mutex_lock(&program->slotLock);
@@ -101,6 +101,29 @@ static void giveSlot(void *context) {
   *list = slot;
   pthread_mutex_unlock(&program->slotLock);
   [program release];
+}
+
+static void giveSlots(void *context) {
+  for (ProgramSlot *slot = context; slot;) {
+    ProgramSlot *next = slot->next; // which belongs to the program's lists from here on
+    giveSlot(slot);
+    slot = next;
+  }
+}
+
+/* A slot for each run, in their order. NULL with the error set. */
+static ProgramSlot *takeSlots(BunMetalProgram *program, const uint32_t *words, uint32_t runs) {
+  ProgramSlot *first = NULL, **end = &first;
+  uint32_t taken = 0;
+  @try {
+    for (; taken < runs && (*end = takeSlot(program, words)); taken++) {
+      end = &(*end)->next;
+      words += program->wordCount;
+    }
+  } @finally {
+    if (taken < runs) giveSlots(first);
+  }
+  return taken < runs ? NULL : first;
 }
 
 /* What makes later runs faster: memory that is resident, and commands that are encoded. */
@@ -142,20 +165,24 @@ bm_handle bm_program_new(bm_handle handle, const void *bytes, double length) {
   BRIDGE_LEAVE(0)
 }
 
-/* Checks a run's arguments and makes its work. False with the error set. */
-static bool prepareRun(BunMetalQueue *queue, BunMetalProgram *program, const uint32_t *words, uint32_t count,
-                       QueueWork *work) {
+/* Checks the arguments of a run, or of several, and makes their work. False with the error set. */
+static bool prepareRuns(BunMetalQueue *queue, BunMetalProgram *program, const uint32_t *words, uint32_t count,
+                        uint32_t mostRuns, QueueWork *work) {
+  uint32_t runs = count > 0 && program->wordCount > 0 ? count / program->wordCount : 1;
   if (!bridgeSameDevice(queue->device, program->device)) {
     bridgeFail(BM_ERROR_ARGUMENT, "The program and the queue belong to different devices");
-  } else if (count != program->wordCount) {
+  } else if (runs == 0 || count % runs != 0 || count / runs != program->wordCount) {
     bridgeFail(BM_ERROR_ARGUMENT, "A run has \"%u\" dynamic words, but the program declares \"%u\"", count,
                program->wordCount);
+  } else if (runs > mostRuns) {
+    bridgeFail(BM_ERROR_ARGUMENT, "There are dynamic words for \"%u\" runs, and one call takes words for \"%u\"", runs,
+               mostRuns);
   } else if (count > 0 && !words) {
     bridgeFail(BM_ERROR_ARGUMENT, "The dynamic words of a run are NULL");
   } else {
-    ProgramSlot *slot = takeSlot(program, words);
-    *work = (QueueWork){.encode = bridgeProgramEncode, .keepsObjects = true, .finish = giveSlot, .context = slot};
-    return slot != NULL;
+    ProgramSlot *slots = takeSlots(program, words, runs);
+    *work = (QueueWork){.encode = bridgeProgramEncode, .keepsObjects = true, .finish = giveSlots, .context = slots};
+    return slots != NULL;
   }
   return false;
 }
@@ -166,7 +193,7 @@ bm_status bm_program_run(bm_handle queueHandle, bm_handle handle, const uint32_t
   if (!queue) return bm_error_code();
   BRIDGE_PINNED(BunMetalProgram) program = bridgeHandleRetain(handle, BM_KIND_PROGRAM);
   QueueWork work;
-  if (!program || !prepareRun(queue, program, words, count, &work)) return bm_error_code();
+  if (!program || !prepareRuns(queue, program, words, count, 1, &work)) return bm_error_code();
   return bridgeQueueRun(queue, work);
   BRIDGE_LEAVE(status)
 }
@@ -177,7 +204,7 @@ uint32_t bm_program_submit(bm_handle queueHandle, bm_handle handle, const uint32
   if (!queue) return 0;
   BRIDGE_PINNED(BunMetalProgram) program = bridgeHandleRetain(handle, BM_KIND_PROGRAM);
   QueueWork work;
-  if (!program || !prepareRun(queue, program, words, count, &work)) return 0;
+  if (!program || !prepareRuns(queue, program, words, count, BM_MAX_RUNS, &work)) return 0;
   return bridgeQueueSubmit(queue, work);
   BRIDGE_LEAVE(0)
 }

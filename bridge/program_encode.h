@@ -17,8 +17,9 @@ typedef struct Encoding {
   uint32_t memoryMask;                  /* threadgroup memories that have a length on the compute encoder */
 } Encoding;
 
-/** Encodes a slot's run, and leaves no encoder open by whatever way it leaves. For QueueWork; `slot` is a ProgramSlot. */
-bm_status bridgeProgramEncode(id<MTLCommandBuffer> commands, void *slot);
+/** Encodes the runs of a ProgramSlot and those behind it, and leaves no encoder open by whatever way it leaves. For
+ *  QueueWork. */
+bm_status bridgeProgramEncode(id<MTLCommandBuffer> commands, void *firstSlot);
 
 /** The open compute encoder; opens one where there is none. */
 id<MTLComputeCommandEncoder> bridgeComputeEncoder(Encoding *encoding);

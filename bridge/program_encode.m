@@ -141,8 +141,7 @@ static bm_status encodeOperations(Encoding *encoding) {
   return status;
 }
 
-bm_status bridgeProgramEncode(id<MTLCommandBuffer> commands, void *context) {
-  ProgramSlot *slot = context;
+static bm_status encodeRun(id<MTLCommandBuffer> commands, ProgramSlot *slot) {
   Encoding encoding = {
       .program = slot->program, .slot = slot, .commands = commands, .words = [slot->words contents]};
   @try {
@@ -150,4 +149,11 @@ bm_status bridgeProgramEncode(id<MTLCommandBuffer> commands, void *context) {
   } @finally {
     endEncoders(&encoding);
   }
+}
+
+bm_status bridgeProgramEncode(id<MTLCommandBuffer> commands, void *firstSlot) {
+  bm_status status = BM_OK;
+  // Each run has encoders of its own: what one has written, the next one sees.
+  for (ProgramSlot *slot = firstSlot; slot && status == BM_OK; slot = slot->next) status = encodeRun(commands, slot);
+  return status;
 }

@@ -48,7 +48,7 @@ export const abi = {
   bm_queue_new: ["u32", "u32", "callback"], // -> handle; device, completed
   bm_program_new: ["u32", "u32", "in", "f64"], // -> handle; device, bytes, length
   bm_program_run: ["u32", "u32", "u32", "in", "u32"], // -> status; queue, program, u32 words, count
-  bm_program_submit: ["u32", "u32", "u32", "in", "u32"], // -> ticket; queue, program, u32 words, count
+  bm_program_submit: ["u32", "u32", "u32", "in", "u32"], // -> ticket; queue, program, u32 words of all runs, count
   bm_queue_wait: ["u32", "u32", "u32"], // -> status; queue, ticket
   bm_queue_gpu_seconds: ["f64", "u32", "u32"], // -> seconds; queue, ticket
 
@@ -177,6 +177,8 @@ export const programFormat = {
 
 /** BM_MAX_IN_FLIGHT: submissions of one queue that the bridge holds at a time. */
 export const maxInFlight = 64;
+/** BM_MAX_RUNS: runs of one submission. */
+export const maxRuns = 64;
 
 /** BM_TICKET_FAILED: set in what a completion brings where the submission failed. */
 export const ticketFailed = 0x80000000;

@@ -103,10 +103,11 @@ export class BlockTable {
     return this.#blocks(length + count) - this.#blocks(length) + copied;
   }
 
-  /** Whether the sequence has room for another position, and its block is free. */
-  hasRoom(sequence: number): boolean {
+  /** Whether the sequence has room for so many more positions, and their blocks are free. */
+  hasRoom(sequence: number, count: number): boolean {
     return (
-      this.length(sequence) < this.options.contextLength && this.blocksNeeded(sequence, 1) <= this.freeBlocks
+      this.length(sequence) + count <= this.options.contextLength &&
+      this.blocksNeeded(sequence, count) <= this.freeBlocks
     );
   }
 

@@ -18,8 +18,8 @@ const DEFAULT_CONTEXT_LENGTH = 4096;
 const DEFAULT_BATCH_SIZE = 128;
 /** Where it takes more rows to keep the device busy, and it is fast enough that weights should be read less often. */
 const LARGE_BATCH_SIZE = 512;
-/** Where the device is not the CPU itself: enough for JavaScript to be late now and then, and little work in vain at an end. */
-const DEFAULT_TOKENS_IN_FLIGHT = 4;
+/** Where the device is not the CPU itself: two groups of eight, for each of which JavaScript's thread wakes up once (pace.ts). */
+const DEFAULT_TOKENS_IN_FLIGHT = 16;
 /** Fewer than the submissions that a queue takes at once. */
 const MOST_TOKENS_IN_FLIGHT = 32;
 /** Which part of loading is the weights' where they are copied, as a fraction. */
@@ -60,10 +60,11 @@ export type LoadOptions = {
    */
   readonly kvType?: KvType;
   /**
-   * How many tokens of a generation are computed before the host has looked at the first of them: the device chooses them
-   * then, exactly as the host would, and need not wait for JavaScript between two tokens. 0: the host chooses each token
-   * from its logits. A generation with a repetition penalty takes that path in any case. Default: 0 on the CPU, which gains
-   * nothing from it, else 4.
+   * How many tokens of a generation are computed, at most, before the host has looked at the first of them: the device
+   * chooses them then, exactly as the host would, and need not wait for JavaScript between two tokens. They come in groups,
+   * as many together as take a 60th of a second, and at most half of these. 0: the host chooses each token from its logits.
+   * A generation with a repetition penalty takes that path in any case. Default: 0 on the CPU, which gains nothing from it,
+   * else 16.
    */
   readonly tokensInFlight?: number;
   /**

@@ -1,49 +1,64 @@
 /** Generation in which the device chooses the tokens: several steps are submitted before the host looks at the first. */
 import { CHOICE_WORDS, type Sampler } from "../sample/index.ts";
-import { FROM_CHOSEN } from "../tensor/index.ts";
 import { checkFollows } from "./batch.ts";
 import type { ChosenLayout } from "./chosen.ts";
+import type { Pace } from "./pace.ts";
 import type { Sequence } from "./sequence.ts";
 
 /** What it needs of the model. */
 export type ChoosingModel = {
   readonly layout: ChosenLayout;
+  readonly pace: Pace;
   /** The place of the token that is chosen after a position. */
   place(sequence: Sequence, position: number): number;
   /**
-   * Submits the step of a token at the next position of a sequence, which it reserves, and with it the choice of the token
-   * after. Resolves when that is made. Throws where the position cannot be reserved.
+   * Submits the steps of the next positions of a sequence, which it reserves, and with each the choice of the token after it.
+   * Resolves when all are made. Throws where a position cannot be reserved.
+   *
+   * @param token That of the first step; undefined where that is what was chosen before.
+   * @param choices One for each step.
    */
-  submit(sequence: Sequence, token: number, choice: Uint32Array): Promise<void>;
-  /** What was chosen at a place. Throws where the model has gone meanwhile. */
+  submit(sequence: Sequence, token: number | undefined, choices: readonly Uint32Array[]): Promise<void>;
+  /** What was chosen at a place. Throws where the logits were damaged, or the model has gone meanwhile. */
   read(place: number): number;
 };
 
-/** A step that was submitted. */
+/** Steps that were submitted together. */
 type Flight = {
-  readonly choice: Uint32Array;
-  readonly place: number;
-  /** Resolves to the seconds that it took, from the end of the step before where it waited for that, or to what it failed with. */
+  readonly choices: readonly Uint32Array[];
+  /** Of the first one. */
+  readonly position: number;
+  /** Resolves to the seconds that they took, from the end of those before where they waited for these, or to what they failed with. */
   readonly landed: Promise<number | Failure>;
+};
+
+/** A step that is over, and what it has chosen. */
+type Landed = {
+  readonly choice: Uint32Array;
+  /** Or why it cannot be read. */
+  readonly token: number | Failure;
+  readonly seconds: number;
 };
 
 type Failure = { readonly error: unknown };
 
 /**
  * The tokens of one generation, each chosen on the device from the logits after the one before. A step takes its token from
- * where the step before has left it, so that the host only has to be quick enough in the mean. What was submitted and is not
- * asked for has no effect.
+ * where the step before has left it, so that the host only has to be quick enough in the mean. Steps go in groups, for which
+ * the host wakes up once (`Pace`). What was submitted and is not asked for has no effect.
  */
 export class Lookahead implements Disposable {
   readonly #model: ChoosingModel;
   readonly #sequence: Sequence;
   readonly #sampler: Sampler;
   readonly #last: number;
-  /** Of the positions that the sequence has reserved. */
+  /** Steps of the first positions that the sequence has reserved. */
+  #landed: Landed[] = [];
+  /** Of the positions behind those. */
   #flights: Flight[] = [];
-  /** Choices of flights that came to nothing: the random numbers of the next ones. */
+  /** Choices of steps that came to nothing: the random numbers of the next ones. */
   #unused: Uint32Array[] = [];
-  /** Choices of flights that are over, to be drawn anew. */
+  /** Choices of steps that are over, to be drawn anew. */
   readonly #over: Uint32Array[] = [];
   #lastEnd = 0; // milliseconds
 
@@ -65,30 +80,41 @@ export class Lookahead implements Disposable {
   async next(token: number, position: number): Promise<{ readonly token: number; readonly seconds: number }> {
     const sequence = this.#sequence;
     checkFollows(sequence, position);
-    if (sequence.reserved !== this.#flights.length) this.#giveUp();
-    if (this.#flights.length === 0) this.#submit(token);
-    const flight = this.#flights.shift();
-    if (flight === undefined) throw new TypeError("A step was submitted and is not in flight");
+    if (sequence.reserved !== this.#landed.length + this.#inFlight) this.#giveUp();
+    if (sequence.reserved === 0) this.#submit(token, 1);
     sequence.confirm(token);
-    const { inFlight } = this.#model.layout;
-    while (this.#flights.length + 1 < inFlight && this.#nextPosition <= this.#last && sequence.hasRoom) {
-      this.#submit(FROM_CHOSEN + this.#model.place(sequence, this.#nextPosition - 1));
+    if (this.#landed.length === 0) {
+      this.#submitAhead();
+      await this.#land(position);
     }
-    const landed = await flight.landed;
-    this.#over.push(flight.choice);
-    if (typeof landed === "number") return { token: this.#model.read(flight.place), seconds: landed };
-    this.#giveUp();
-    if (sequence.length > position) sequence.rewind(position);
-    throw landed.error;
+    const step = this.#landed.shift();
+    if (step === undefined) throw new TypeError("Steps have landed and are not there");
+    this.#over.push(step.choice);
+    if (typeof step.token !== "number") throw step.token.error;
+    return { token: step.token, seconds: step.seconds };
   }
 
-  get #nextPosition(): number {
-    return this.#sequence.length + this.#sequence.reserved;
+  get #inFlight(): number {
+    return this.#flights.reduce((sum, { choices }) => sum + choices.length, 0);
   }
 
-  #submit(token: number): void {
-    const choice = this.#unused.shift() ?? this.#draw();
-    const place = this.#model.place(this.#sequence, this.#nextPosition);
+  /** Submits as many more steps as may be in flight and may be needed. */
+  #submitAhead(): void {
+    const sequence = this.#sequence;
+    const { layout, pace } = this.#model;
+    const group = pace.group(layout.inFlight);
+    const most = Math.min(layout.inFlight, 2 * group);
+    for (let inFlight = this.#inFlight; inFlight + group <= most; inFlight += group) {
+      let count = Math.min(group, this.#last + 1 - (sequence.length + sequence.reserved));
+      while (count > 0 && !sequence.hasRoom(count)) count--;
+      if (count <= 0) return;
+      this.#submit(undefined, count);
+    }
+  }
+
+  #submit(token: number | undefined, count: number): void {
+    const choices = Array.from({ length: count }, () => this.#unused.shift() ?? this.#draw());
+    const position = this.#sequence.length + this.#sequence.reserved;
     const start = performance.now();
     const land = (): number => {
       const end = performance.now();
@@ -97,11 +123,38 @@ export class Lookahead implements Disposable {
       return (end - begin) / 1e3;
     };
     const fail = (error: unknown): Failure => ({ error });
-    this.#flights.push({
-      choice,
-      place,
-      landed: this.#model.submit(this.#sequence, token, choice).then(land, fail),
-    });
+    const landed = this.#model.submit(this.#sequence, token, choices).then(land, fail);
+    this.#flights.push({ choices, position, landed });
+  }
+
+  /**
+   * Waits for the first flight, and reads what it has chosen, since later steps choose into the same places.
+   *
+   * @param position Of its first step, where the sequence is left where it has failed.
+   */
+  async #land(position: number): Promise<void> {
+    const [flight] = this.#flights;
+    const { choices } = flight;
+    const seconds = await flight.landed;
+    if (typeof seconds !== "number") {
+      this.#giveUp();
+      if (this.#sequence.length > position) this.#sequence.rewind(position);
+      throw seconds.error;
+    }
+    this.#flights.shift();
+    this.#model.pace.note(seconds, choices.length);
+    for (const [i, choice] of choices.entries()) {
+      const token = this.#read(this.#model.place(this.#sequence, flight.position + i));
+      this.#landed.push({ choice, token, seconds: seconds / choices.length });
+    }
+  }
+
+  #read(place: number): number | Failure {
+    try {
+      return this.#model.read(place);
+    } catch (error) {
+      return { error };
+    }
   }
 
   #draw(): Uint32Array {
@@ -110,9 +163,14 @@ export class Lookahead implements Disposable {
     return words;
   }
 
-  /** Forgets what is in flight. The device still does it, in memory that later steps write before they read it. */
+  /** Forgets what was not asked for. The device still does it, in memory that later steps write before they read it. */
   #giveUp(): void {
-    this.#unused.unshift(...this.#flights.map(({ choice }) => choice));
+    const choices = [
+      ...this.#landed.map(({ choice }) => choice),
+      ...this.#flights.flatMap(({ choices }) => choices),
+    ];
+    this.#unused.unshift(...choices);
+    this.#landed = [];
     this.#flights = [];
     this.#sequence.forgetReserved();
   }

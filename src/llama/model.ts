@@ -1,10 +1,11 @@
 import { type Buffer, type Device, ReleasedError } from "../runtime/index.ts";
-import { compileNodes, type Memory } from "../tensor/index.ts";
+import { compileNodes, FROM_CHOSEN, type Memory } from "../tensor/index.ts";
 import { checkRows, type Row, splitRows } from "./batch.ts";
 import { KvCache } from "./cache.ts";
 import { ChosenTokens } from "./chosen.ts";
 import type { ChoosingModel } from "./lookahead.ts";
 import type { ModelGraphs, ModelOptions, ModelParts } from "./model_graphs.ts";
+import { Pace } from "./pace.ts";
 import { packTables } from "./rope_tables.ts";
 import { Sequence } from "./sequence.ts";
 import { Step } from "./step.ts";
@@ -164,16 +165,20 @@ export class Model implements Disposable {
     const place = (sequence: Sequence, position: number): number => chosen.place(sequence.index, position);
     return {
       layout: chosen.layout,
+      pace: new Pace(),
       place,
       read: (at) => {
         this.#checkAlive();
         return chosen.read(at, this.#vocabularySize);
       },
-      submit: (sequence, token, choice) => {
+      submit: (sequence, token, choices) => {
         this.#checkAlive();
-        const position = sequence.length + sequence.reserved;
-        this.single.prepareChoice(sequence, token, choice, place(sequence, position));
-        return this.single.run();
+        return this.single.runEach(choices.length, (i) => {
+          const position = sequence.length + sequence.reserved;
+          const from = i === 0 ? token : undefined;
+          const input = from ?? FROM_CHOSEN + place(sequence, position - 1);
+          this.single.prepareChoice(sequence, input, choices[i], place(sequence, position));
+        });
       },
     };
   }

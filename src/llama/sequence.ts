@@ -97,9 +97,9 @@ export class Sequence implements Disposable {
     return this.#reserved;
   }
 
-  /** @internal Whether another position can be reserved. */
-  get hasRoom(): boolean {
-    return this.#cache.blocks.hasRoom(this.index);
+  /** @internal Whether so many more positions can be reserved. */
+  hasRoom(count: number): boolean {
+    return this.#cache.blocks.hasRoom(this.index, count);
   }
 
   /** @internal Takes the next position for a token that is not known yet, and returns its cache slot. */

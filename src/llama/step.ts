@@ -80,6 +80,11 @@ export class Step {
     return this.plan.runAsync();
   }
 
+  /** Submits runs, each of which `prepare` prepares, in one native call. Resolves when all are done. */
+  runEach(runs: number, prepare: (run: number) => void): Promise<void> {
+    return this.plan.runEachAsync(runs, prepare);
+  }
+
   /** The logits of the `index`th row that wanted some, valid until the next run. */
   logits(index: number): Float32Array {
     return this.#logits[index];

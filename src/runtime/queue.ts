@@ -1,5 +1,5 @@
 /** Where work runs: in order, synchronously or with a promise. */
-import type { Bridge, Handle } from "../ffi/index.ts";
+import { type Bridge, type Handle, maxRuns } from "../ffi/index.ts";
 import { Owned } from "./owned.ts";
 import type { Program } from "./program.ts";
 import { Submissions } from "./submissions.ts";
@@ -40,7 +40,7 @@ export class Queue extends Owned {
    * @throws {BridgeError} `execution` where the device failed.
    */
   run(program: Program, words?: Uint32Array): void {
-    const given = requireWords(program, words);
+    const given = requireWords(program, words, 1);
     const queue = this.orderedHandle();
     if (this.bridge.symbols.bm_program_run(queue, program.handle, given, given?.length ?? 0) !== 0) {
       throw this.bridge.failure(`Cannot run ${program.label}`);
@@ -52,11 +52,13 @@ export class Queue extends Owned {
    * device; more wait here, first come, first served. The event loop turns on, and is held open until all is done.
    *
    * @param words The program's dynamic words, exactly as many as it declares. They are copied at once.
+   * @param runs How often the program runs, at most 64 times, one after the other: then `words` are those of the first run,
+   *   of the second and so on. All are one submission, and the event loop hears once of them.
    * @returns a promise that resolves when the program has completed, and rejects where it could not be run, or failed.
    */
-  submit(program: Program, words?: Uint32Array): Promise<void> {
+  submit(program: Program, words?: Uint32Array, runs: number = 1): Promise<void> {
     try {
-      const given = requireWords(program, words);
+      const given = requireWords(program, words, runs);
       // Touching both handles refuses what is disposed here and now.
       if (this.handle === 0 || program.handle === 0) throw new TypeError("Cannot submit with a handle of 0");
       return this.#submissions.submit(this, program, given);
@@ -90,14 +92,21 @@ export class Queue extends Owned {
   }
 }
 
-function requireWords(program: Program, words: Uint32Array | undefined): Uint32Array | null {
+function requireWords(program: Program, words: Uint32Array | undefined, runs: number): Uint32Array | null {
   if (words !== undefined && !(words instanceof Uint32Array)) {
     throw new TypeError(`Cannot run ${program.label}: its dynamic words have to be a Uint32Array`);
   }
-  const count = words?.length ?? 0;
-  if (count !== program.wordCount) {
+  const most = program.wordCount === 0 ? 1 : maxRuns; // runs are counted by their words
+  if (!Number.isInteger(runs) || runs < 1 || runs > most) {
     throw new RangeError(
-      `Cannot run ${program.label} with ${count} dynamic words: it declares ${program.wordCount}`,
+      `Cannot run ${program.label} ${runs} times in one submission: with ${program.wordCount} dynamic words, from 1 to ${most} times are possible`,
+    );
+  }
+  const count = words?.length ?? 0;
+  if (count !== program.wordCount * runs) {
+    const each = runs === 1 ? "" : ` for ${runs} runs`;
+    throw new RangeError(
+      `Cannot run ${program.label} with ${count} dynamic words${each}: it declares ${program.wordCount}`,
     );
   }
   return count === 0 ? null : (words ?? null);

@@ -46,6 +46,7 @@ export class Plan implements Disposable {
   readonly #device: Device;
   readonly #owned: DisposableStack;
   readonly #words: Uint32Array; // dynamic words of the next run
+  #wordsOfRuns = new Uint32Array(0); // of those that are submitted together
   readonly #rows = new Map<string, RowSetting>();
   readonly #named = new Map<string, Named>();
   readonly #limits: LimitChecker;
@@ -209,6 +210,25 @@ export class Plan implements Disposable {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /**
+   * Submits several runs at once, which execute one after the other: one native call, and the event loop turns once for all.
+   *
+   * @param runs from 1 to 64
+   * @param prepare sets what the words of a run are to be, before each; inputs are the same for all
+   * @returns when the outputs of the last run are ready
+   * @throws {RangeError} as `run`, before anything is submitted; and what `prepare` throws
+   */
+  runEachAsync(runs: number, prepare: (run: number) => void): Promise<void> {
+    const { length } = this.#words;
+    if (this.#wordsOfRuns.length < runs * length) this.#wordsOfRuns = new Uint32Array(runs * length);
+    for (let run = 0; run < runs; run++) {
+      prepare(run);
+      this.#check();
+      this.#wordsOfRuns.set(this.#words, run * length);
+    }
+    return this.#device.queue.submit(this.program, this.#wordsOfRuns.subarray(0, runs * length), runs);
   }
 
   /** The program for people: each dispatch with its shapes and places, barriers between. */

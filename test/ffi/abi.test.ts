@@ -106,6 +106,7 @@ describe("abi", () => {
     const constants = parseConstants(code);
     expect(ffi.abiVersion as number).toBe(constants.get("BM_ABI_VERSION") ?? -1);
     expect(ffi.maxInFlight as number).toBe(constants.get("BM_MAX_IN_FLIGHT") ?? -1);
+    expect(ffi.maxRuns as number).toBe(constants.get("BM_MAX_RUNS") ?? -1);
     expect(ffi.ticketFailed as number).toBe(constants.get("BM_TICKET_FAILED") ?? -1);
     expect<Record<string, number | undefined>>(ffi.programFormat).toEqual({
       magic: constants.get("BM_PROGRAM_MAGIC"),

@@ -1,4 +1,4 @@
-// What a generated token costs beside arithmetic: one native call, no native object, and none of the event loop's time.
+// What a generated token costs beside arithmetic: one native call at most, no native object, and none of the event loop's time.
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Llama } from "../../src/llama/index.ts";
 import { countNativeCalls } from "../../src/runtime/index.ts";
@@ -12,7 +12,11 @@ setDefaultTimeout(120_000);
 const PIECES = 15;
 
 /** Generates some pieces. Returns by how many objects more are alive then. */
-async function objectsMade(llama: Llama, generation: AsyncGenerator<string, unknown, void>): Promise<number> {
+async function objectsMade(
+  llama: Llama,
+  generation: AsyncGenerator<string, unknown, void>,
+  tokensInFlight: number,
+): Promise<number> {
   const before = await liveObjects();
   const tokensBefore = llama.statistics.generatedTokens;
   {
@@ -20,7 +24,12 @@ async function objectsMade(llama: Llama, generation: AsyncGenerator<string, unkn
     for (let i = 0; i < PIECES; i++) await generation.next();
     const tokens = llama.statistics.generatedTokens - tokensBefore;
     expect(tokens).toBeGreaterThanOrEqual(PIECES);
-    expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: tokens });
+    // Groups are as large as half of what may be in flight, on a quick machine, or single steps on a slow one.
+    const group = Math.max(1, Math.floor(tokensInFlight / 2));
+    const calls = count.calls.get("bm_program_submit") ?? 0;
+    expect(calls).toBeLessThanOrEqual(tokens);
+    expect(calls).toBeGreaterThanOrEqual(Math.floor(tokens / group) - 1);
+    expect([...count.calls.keys()]).toEqual(["bm_program_submit"]);
   }
   const { objects, handles } = await liveObjects();
   expect(handles).toEqual(before.handles);
@@ -28,7 +37,7 @@ async function objectsMade(llama: Llama, generation: AsyncGenerator<string, unkn
 }
 
 test.each([0, 4])(
-  "Llama.generate() makes one native call per token, and no native objects, %d ahead",
+  "Llama.generate() makes one native call per token at most, and no native objects, %d ahead",
   async (tokensInFlight) => {
     using llama = await Llama.load(models.q8_0, { tokensInFlight });
     const generation = llama.generate("It is a truth universally acknowledged", {
@@ -40,7 +49,7 @@ test.each([0, 4])(
     // As many steps as ever were in flight at once keep their words and commands: how many is the device's affair, but it
     // cannot grow more often than that.
     const made: number[] = [];
-    do made.push(await objectsMade(llama, generation));
+    do made.push(await objectsMade(llama, generation, tokensInFlight));
     while (made[made.length - 1] > 0 && made.length <= tokensInFlight);
     expect(made.at(-1), made.join()).toBeLessThanOrEqual(0);
     await generation.return({ reason: "maxTokens", promptTokens: 0, reusedTokens: 0, generatedTokens: 0 });

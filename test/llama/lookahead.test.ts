@@ -23,7 +23,7 @@ beforeAll(async () => {
   const load = (tokensInFlight: number): Promise<Llama> =>
     Llama.load(tiny, { device, tokensInFlight, maxSequences: 2, batchSize: 8 });
   host = await load(0);
-  ahead = [await load(1), await load(2), await load(5)];
+  ahead = [await load(1), await load(2), await load(5), await load(16)];
 });
 
 afterAll(() => {
@@ -137,7 +137,7 @@ test("a sequence shows only what was asked for, and can be forked, rewound and r
 
 test("a device ahead of the host fills the context and no more", async () => {
   const texts = new Set<string>();
-  for (const tokensInFlight of [0, 1, 4]) {
+  for (const tokensInFlight of [0, 1, 4, 32]) {
     // Prompts go through the step of one row as well.
     using model = await Llama.load(tiny, { device, tokensInFlight, contextLength: 40, batchSize: 1 });
     const prompt = Array.from({ length: 30 }, (_, i) => 10 + i);
@@ -164,7 +164,7 @@ test("logits that are NaN are an error at the token that has them, as where the 
   });
   const path = folder.write("broken.gguf", putTogether({ ...parts, tensors }));
   const seen: unknown[] = [];
-  for (const tokensInFlight of [0, 1, 4]) {
+  for (const tokensInFlight of [0, 1, 4, 16]) {
     using model = await Llama.load(path, { device, tokensInFlight });
     let text = "";
     const generate = async (): Promise<void> => {
@@ -175,7 +175,7 @@ test("logits that are NaN are an error at the token that has them, as where the 
   }
   const message =
     "RangeError: Cannot choose a token: the logit of token 0 is NaN; the model's output is damaged";
-  expect(seen).toEqual([0, 1, 4].map(() => ["bcde", true, message]));
+  expect(seen).toEqual([0, 1, 4, 16].map(() => ["bcde", true, message]));
 });
 
 test("nothing stays alive when a generation is left or its model goes while steps are in flight", async () => {

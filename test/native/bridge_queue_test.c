@@ -82,6 +82,33 @@ static void theSixtyFifthSubmissionIsBusy(void) {
   bm_release(x);
 }
 
+/* One ticket and one callback, however many runs; and slots that come back, all of them. */
+static void aSubmissionMayBeSeveralRuns(void) {
+  atomic_store(&callbacks, 0);
+  bm_handle queue = bm_queue_new(device, count), x = bm_buffer_new(device, 256, 0), program = incrementProgram(x, 64);
+  uint32_t by[BM_MAX_RUNS + 1], sum = 0;
+  for (uint32_t i = 0; i <= BM_MAX_RUNS; i++) by[i] = i + 1;
+  for (uint32_t runs = 1; runs <= BM_MAX_RUNS; runs++) {
+    CHECK_NUMBER(submitOrWait(queue, program, by, runs), runs);
+    sum += runs * (runs + 1) / 2;
+  }
+  CHECK_OK(bm_queue_wait(queue, 0));
+  CHECK_NUMBER(((uint32_t *)bm_buffer_contents(x))[63], sum);
+  CHECK_FAILS(bm_program_submit(queue, program, by, BM_MAX_RUNS + 1) == 0, BM_ERROR_ARGUMENT, "for \"65\" runs");
+  CHECK_FAILS(bm_program_run(queue, program, by, 2) != BM_OK, BM_ERROR_ARGUMENT, "for \"2\" runs");
+  double objects = readCounts().statistics[BM_STATISTIC_OBJECTS];
+  for (int i = 0; i < 20; i++) {
+    CHECK(submitOrWait(queue, program, by, BM_MAX_RUNS) != 0);
+    CHECK_OK(bm_queue_wait(queue, 0));
+  }
+  CHECK_OK(bm_release(queue));
+  CHECK_NUMBER(callbacks, BM_MAX_RUNS + 20);
+  double after = readCounts().statistics[BM_STATISTIC_OBJECTS];
+  CHECK(after <= objects || isnan(objects));
+  bm_release(program);
+  bm_release(x);
+}
+
 static void everythingMayBeReleasedInFlight(void) {
   atomic_store(&callbacks, 0);
   bm_handle queue = bm_queue_new(device, count), result = bm_buffer_new(device, 4096 * 4, 0);
@@ -282,6 +309,7 @@ int main(void) {
   CHECK(increment != 0);
   RUN_CASE(ticketsRiseAndAreRemembered);
   RUN_CASE(theSixtyFifthSubmissionIsBusy);
+  RUN_CASE(aSubmissionMayBeSeveralRuns);
   RUN_CASE(everythingMayBeReleasedInFlight);
   RUN_CASE(callbacksMaySubmitButNotWait);
   RUN_CASE(fourThreadsShareAQueue);

@@ -185,7 +185,17 @@ describe("programs", () => {
       symbols.bm_program_run(queue.handle, words.handle, null, 0),
     ];
     expect(statuses.map((status) => statusNames[status])).toEqual(["argument", "argument", "argument"]);
-    expect(symbols.bm_program_submit(queue.handle, words.handle, four, 3)).toBe(0);
+    for (const [given, count] of [
+      [four, 3],
+      [four, 0],
+      [new Uint32Array(6), 6],
+      [new Uint32Array(4 * 65), 4 * 65], // runs, more than one submission takes
+      [null, 8],
+    ] as const) {
+      expect(symbols.bm_program_submit(queue.handle, words.handle, given, count)).toBe(0);
+      expect(lastCode()).toBe("argument");
+    }
+    expect(symbols.bm_program_submit(queue.handle, program.handle, four, 4)).toBe(0);
     expect(lastCode()).toBe("argument");
   });
 

@@ -65,6 +65,57 @@ describe("Queue.submit", () => {
     expect([...out.view(Uint32Array).subarray(0, 2)]).toEqual([300, 299]);
   });
 
+  test("Queue.submit() runs a program as often as it is told, in order, each run with words of its own", async () => {
+    using out = device.buffer(4 * 8);
+    // One more than word 0 goes to the front of the buffer, and all that was there moves on by one.
+    using moved = device.buffer(4 * 8);
+    using program = new ProgramBuilder(device, { dynamicWords: 2 })
+      .copy(out, 0, moved, 4, 28)
+      .barrier()
+      .dispatch({
+        pipeline: library.pipeline("copy_words"),
+        buffers: [{ dynamicWords: 0 }, { buffer: moved }],
+        constants: { 2: u32(1) },
+        threads: [1],
+        threadsPerThreadgroup: [1],
+      })
+      .barrier()
+      .copy(moved, 0, out, 0, 32)
+      .build();
+    const { queue } = device;
+    using count = countNativeCalls();
+    let given = 0;
+    for (const runs of [1, 3, 64, 5]) {
+      // More runs than ever were in flight at once, and fewer again.
+      const words = Uint32Array.from({ length: 2 * runs }, (_, i) => (i % 2 === 0 ? given + i / 2 : 9999));
+      const done = queue.submit(program, words, runs);
+      words.fill(0);
+      await done;
+      given += runs;
+      const last = Array.from({ length: 8 }, (_, i) => Math.max(0, given - i));
+      expect([...out.view(Uint32Array)]).toEqual(last);
+    }
+    expect(count.calls.get("bm_program_submit")).toBe(4);
+  });
+
+  test("Queue.submit() refuses numbers of runs that there cannot be", async () => {
+    using words = new ProgramBuilder(device, { dynamicWords: 4 }).build();
+    using without = addProgram(device, library, values);
+    const { queue } = device;
+    for (const runs of [0, -1, 1.5, 65, Number.NaN]) {
+      await expect(queue.submit(words, new Uint32Array(4), runs)).rejects.toThrow(
+        `${runs} times in one submission`,
+      );
+    }
+    await expect(queue.submit(words, new Uint32Array(8), 3)).rejects.toThrow(
+      "8 dynamic words for 3 runs: it declares 4",
+    );
+    await expect(queue.submit(words, new Uint32Array(8))).rejects.toThrow(
+      "with 8 dynamic words: it declares 4",
+    );
+    await expect(queue.submit(without, undefined, 2)).rejects.toThrow("from 1 to 1 times");
+  });
+
   test("Queue.submit() is one native call, as is run()", async () => {
     using program = addProgram(device, library, values);
     const { queue } = device;

@@ -336,6 +336,40 @@ describe("Plan.runAsync", () => {
     expect([...counts.view(Float32Array)]).toEqual([...expected, ...expected]);
   });
 
+  test("Plan.runEachAsync() runs with the words of each, and nothing at all where one is wrong", async () => {
+    const graph = new Graph(device);
+    using sums = device.buffer(8 * 4);
+    const rows = graph.rows("rows", 2);
+    const x = embed(graph.input("table", "f32", [64, 1]), graph.words("token", rows));
+    const [keys, values] = [graph.constant(sums, "f32", [4, 1]), graph.constant(sums, "f32", [4, 1], 16)];
+    kvStore(x, x, graph.words("slot", rows), keys, values);
+    using plan = graph.compile();
+    plan.set(
+      "table",
+      Float32Array.from({ length: 64 }, (_, i) => 100 + i),
+    );
+    const prepare = (run: number): void => {
+      plan.setRows("rows", 1 + (run % 2));
+      plan.u32("token").set([run, 10 + run]);
+      plan.u32("slot").set([0, 1 + ((run >> 1) % 3)]);
+    };
+    using count = countNativeCalls();
+    await plan.runEachAsync(5, prepare);
+    expect(Object.fromEntries(count.calls)).toEqual({ bm_program_submit: 1 });
+    expect([...sums.view(Float32Array).subarray(0, 4)]).toEqual([104, 111, 113, 0]);
+
+    const wrong = (run: number): void => {
+      prepare(run + 5);
+      if (run === 2) plan.u32("slot")[0] = 4;
+    };
+    expect(() => plan.runEachAsync(4, wrong)).toThrow("slot[0] is 4");
+    expect(() => plan.runEachAsync(2, () => expect.unreachable())).toThrow();
+    expect(count.calls.get("bm_program_submit")).toBe(1);
+    await expect(plan.runEachAsync(0, prepare)).rejects.toThrow("0 times in one submission");
+    await plan.runEachAsync(3, prepare);
+    expect([...sums.view(Float32Array).subarray(0, 4)]).toEqual([102, 111, 113, 0]);
+  });
+
   test("Plan.run() is one native call, and makes no native object", () => {
     using plan = planOf(4, 64, (x, graph) => {
       graph.output(rmsNorm(silu(x), graph.input("w", "f32", [64]), { eps: 1e-5 }), "y");

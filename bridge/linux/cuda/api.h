@@ -32,6 +32,7 @@ enum {
   CudaSuccess = 0,
   CudaErrorInvalidValue = 1,
   CudaErrorOutOfMemory = 2,
+  CudaErrorNotReady = 600,
   CudaErrorNotSupported = 801
 };
 
@@ -54,7 +55,7 @@ enum {
 enum { CudaFunctionMaxThreadsPerBlock = 0, CudaFunctionMaxDynamicSharedBytes = 8, CudaFunctionSharedCarveout = 9 };
 enum { CudaHostPortable = 1, CudaHostDeviceMap = 2, CudaHostReadOnly = 8 /* of MemHostRegister alone */ };
 enum { CudaStreamNonBlocking = 1 };
-enum { CudaEventDefault = 0 };
+enum { CudaEventDefault = 0, CudaEventBlockingSync = 1 };
 enum { CudaMemoryUnified = 4 }; /* CU_MEMORYTYPE_UNIFIED: the address itself tells where it is */
 
 /* CUjit_option */
@@ -128,6 +129,7 @@ typedef struct CudaCopy3D {
   F(EventCreate, "cuEventCreate", (CudaEvent * event, unsigned flags))                                                 \
   F(EventDestroy, "cuEventDestroy_v2", (CudaEvent event))                                                              \
   F(EventRecord, "cuEventRecord", (CudaEvent event, CudaStream stream))                                                \
+  F(EventQuery, "cuEventQuery", (CudaEvent event))                                                                     \
   F(EventSynchronize, "cuEventSynchronize", (CudaEvent event))                                                         \
   F(EventElapsedTime, "cuEventElapsedTime", (float *milliseconds, CudaEvent start, CudaEvent end))                     \
   F(ModuleLoadDataEx, "cuModuleLoadDataEx",                                                                            \

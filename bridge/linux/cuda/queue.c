@@ -9,8 +9,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { BytesAlignment = 256 };
+enum {
+  BytesAlignment = 256,
+  LookNanoseconds = 50000 /* about what it takes to fall asleep and to be woken */
+};
 
 /** What one command buffer takes; used again and again. */
 typedef struct Work {
@@ -59,7 +63,7 @@ static Work *takeWork(Queue *queue, char **message) {
     return NULL;
   }
   CudaResult result = api->EventCreate(&work->begin, CudaEventDefault);
-  if (result == CudaSuccess) result = api->EventCreate(&work->end, CudaEventDefault);
+  if (result == CudaSuccess) result = api->EventCreate(&work->end, CudaEventBlockingSync);
   if (result == CudaSuccess) return work;
   *message = cudaFailure(queue->device, result, "Cannot make an event");
   freeWork(work);
@@ -333,6 +337,22 @@ void *cudaStart(void *pointer, const DriverCommand *commands, uint32_t count, ch
   return work;
 }
 
+static uint64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Looks for a while, so that the end of short work is known at once, and then lets the processor go. */
+static CudaResult waitFor(CudaEvent event) {
+  const CudaApi *api = cudaApi();
+  const uint64_t end = now() + LookNanoseconds;
+  CudaResult result;
+  do result = api->EventQuery(event);
+  while (result == CudaErrorNotReady && now() < end);
+  return result == CudaErrorNotReady ? api->EventSynchronize(event) : result;
+}
+
 bool cudaFinish(void *pointer, void *started, double *seconds, char **message) {
   Queue *queue = pointer;
   Work *work = started;
@@ -343,7 +363,7 @@ bool cudaFinish(void *pointer, void *started, double *seconds, char **message) {
   const bool isEntered = cudaEnter(queue->device, message);
   CudaResult result = CudaSuccess;
   if (isEntered) {
-    result = api->EventSynchronize(work->end);
+    result = waitFor(work->end);
     if (result != CudaSuccess) {
       *message = cudaFailure(queue->device, result, "The device failed while it ran commands%s",
                              cudaChecksEach() ? "" : ", of which BUN_METAL_CUDA_CHECK=sync tells the one");

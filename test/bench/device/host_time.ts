@@ -13,9 +13,9 @@ export async function measureHost(
 ): Promise<HostTime> {
   let submitting = 0;
   const submit = queue.submit.bind(queue);
-  queue.submit = (program, words) => {
+  queue.submit = (...given) => {
     const start = performance.now();
-    const done = submit(program, words);
+    const done = submit(...given);
     submitting += performance.now() - start;
     return done;
   };

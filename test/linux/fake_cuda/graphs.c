@@ -216,6 +216,7 @@ EXPORT CudaResult cuGraphLaunch(CudaGraphInstance instance, CudaStream stream) {
     copyTask(&task, &instance->tasks[instance->order[run]]);
     fakePut(stream, &task);
   }
+  fakeBusy(stream);
   RETURN(CudaSuccess);
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
-enum { Invalid = 1, OutOfMemory = 2, NotInitialized = 3, InvalidContext = 201, NotFound = 500, NotReady = 600 };
+enum { Invalid = 1, OutOfMemory = 2, NotInitialized = 3, InvalidContext = 201, NotFound = 500 };
 
 typedef enum Kind { KindStream, KindEvent, KindModule, KindFunction, KindGraph, KindNode, KindInstance, KindCount } Kind;
 
@@ -58,6 +58,9 @@ void fakeBreak(CudaResult result);
 
 void *fakeNew(Kind kind, size_t size);
 bool fakeIs(const void *object, Kind kind);
+
+/** A graph was launched: with env FAKE_CUDA_STEP_US the stream is busy with it for so many microseconds. */
+void fakeBusy(CudaStream stream);
 void fakeFree(void *object);
 
 /** Where the bytes at an address of either side are; NULL unless all of them are of one allocation. */

@@ -1,18 +1,21 @@
 /* streams.c: what is put on a stream runs when somebody waits for it. */
 #include "internal.h"
 
-#include <unistd.h>
+#include <errno.h>
+#include <time.h>
 
 struct CUstream_st {
   Object object;
   unsigned number;
   Task *first, *last;
+  uint64_t busyUntil; /* nanoseconds */
 };
 
 struct CUevent_st {
   Object object;
   CudaStream stream; /* on which it was recorded last */
   bool isPending;
+  uint64_t time; /* at which the stream comes to it */
 };
 
 static FakeKernelFunction *onKernel;
@@ -83,6 +86,19 @@ static void drain(CudaStream stream, CudaEvent until) {
   }
 }
 
+static uint64_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void fakeBusy(CudaStream stream) {
+  const char *microseconds = getenv("FAKE_CUDA_STEP_US");
+  const uint64_t start = now();
+  if (stream->busyUntil < start) stream->busyUntil = start;
+  if (microseconds) stream->busyUntil += 1000 * (uint64_t)strtoul(microseconds, NULL, 10);
+}
+
 EXPORT CudaResult cuStreamCreate(CudaStream *stream, unsigned flags) {
   CALL(true);
   NEED(flags == CudaStreamNonBlocking, "a stream that waits for the default one");
@@ -108,7 +124,7 @@ EXPORT CudaResult cuStreamSynchronize(CudaStream stream) {
 
 EXPORT CudaResult cuEventCreate(CudaEvent *event, unsigned flags) {
   CALL(true);
-  NEED(flags == CudaEventDefault, "an event without a time");
+  NEED(flags == CudaEventDefault || flags == CudaEventBlockingSync, "an event without a time");
   *event = fakeNew(KindEvent, sizeof **event);
   RETURN(CudaSuccess);
 }
@@ -127,12 +143,20 @@ EXPORT CudaResult cuEventRecord(CudaEvent event, CudaStream stream) {
   const Task task = {.action = ActionEvent, .event = event};
   event->stream = stream;
   event->isPending = true;
+  event->time = stream->busyUntil;
   RETURN(fakePut(stream, &task));
 }
 
+EXPORT CudaResult cuEventQuery(CudaEvent event) {
+  CALL(true);
+  NEED(fakeIs(event, KindEvent), "cuEventQuery of nonsense");
+  RETURN(event->isPending ? CudaErrorNotReady : CudaSuccess);
+}
+
 EXPORT CudaResult cuEventSynchronize(CudaEvent event) {
-  const char *microseconds = getenv("FAKE_CUDA_STEP_US");
-  if (microseconds && atoi(microseconds) > 0) usleep((unsigned)atoi(microseconds));
+  const uint64_t time = event->time;
+  const struct timespec end = {.tv_sec = (time_t)(time / 1000000000u), .tv_nsec = (long)(time % 1000000000u)};
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR) continue;
   CALL(true);
   NEED(fakeIs(event, KindEvent), "cuEventSynchronize of nonsense");
   if (event->isPending) drain(event->stream, event);
@@ -142,7 +166,7 @@ EXPORT CudaResult cuEventSynchronize(CudaEvent event) {
 EXPORT CudaResult cuEventElapsedTime(float *milliseconds, CudaEvent start, CudaEvent end) {
   CALL(true);
   NEED(fakeIs(start, KindEvent) && fakeIs(end, KindEvent), "cuEventElapsedTime of nonsense");
-  if (start->isPending || end->isPending) RETURN(NotReady);
+  if (start->isPending || end->isPending) RETURN(CudaErrorNotReady);
   *milliseconds = 0.25f;
   RETURN(CudaSuccess);
 }

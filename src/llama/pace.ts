@@ -1,0 +1,25 @@
+/** How often the host looks at the tokens that the device chooses. */
+
+/** Seconds. A screen shows no more often what is new; and to wake up costs the host more than a token does. */
+const LONGEST_GROUP = 1 / 60;
+
+/** Decides how many steps of a generation are submitted together, by how long they take. */
+export class Pace {
+  #secondsPerStep = Number.POSITIVE_INFINITY;
+
+  /** Tells how long a step took that was one of `steps` submitted together, which took so many seconds. */
+  note(seconds: number, steps: number): void {
+    this.#secondsPerStep = seconds / steps;
+  }
+
+  /**
+   * Steps to submit together, from 1 on. There is room for two groups, so that the device has one to do while the host is at
+   * the other.
+   *
+   * @param inFlight Steps that may be on their way.
+   */
+  group(inFlight: number): number {
+    const steps = Math.floor(LONGEST_GROUP / this.#secondsPerStep);
+    return Math.max(1, Math.min(steps, Math.floor(inFlight / 2)));
+  }
+}
