@@ -113,7 +113,8 @@ export class Lookahead implements Disposable {
   }
 
   #submit(token: number | undefined, count: number): void {
-    const choices = Array.from({ length: count }, () => this.#unused.shift() ?? this.#draw());
+    const choices: Uint32Array[] = [];
+    for (let i = 0; i < count; i++) choices.push(this.#unused.shift() ?? this.#draw());
     const position = this.#sequence.length + this.#sequence.reserved;
     const start = performance.now();
     const land = (): number => {

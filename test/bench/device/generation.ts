@@ -12,7 +12,7 @@ export const WARM_UP = 8;
 const ROUND_SECONDS = 0.6;
 const PROMPT_SECONDS = 4;
 const FEWEST_TOKENS = 16;
-const TOKENS_UNTIL_COMPILED = 1200;
+const TOKENS_UNTIL_COMPILED = 3000;
 /** A context is this many positions longer, at most, than what is generated. */
 const CONTEXT_STEP = 256;
 
@@ -96,7 +96,7 @@ export async function measureModel(task: ModelTask, log: (line: string) => void)
   };
 }
 
-/** What a token costs the host, once JavaScript is compiled: that takes about a thousand tokens. */
+/** What a token costs the host, once JavaScript is compiled, which takes some thousand tokens. */
 async function hostTime(
   llama: Llama,
   sequence: Sequence,

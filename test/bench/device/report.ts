@@ -174,7 +174,7 @@ function besides({ models }: DeviceResults): string[] {
     "",
     "Loads in milliseconds, with the file in the page cache; the first of a process opens the device and compiles kernels. Microseconds for a token:",
     "processor time of JavaScript's thread, the time within the calls that submit steps (the launches of graphs among it), the rest, and",
-    "processor time of all threads, after some 1200 tokens, when JavaScript is compiled. Memory after generation.",
+    "processor time of all threads, after some 3000 tokens, when JavaScript is compiled. Memory after generation.",
     "",
     ...table(
       [
