@@ -140,7 +140,8 @@ static void manyMayBeInFlight(void) {
 
 static void failuresOfCallsAreErrorsOfTheirWork(void) {
   static const char *const symbols[] = {"cuEventRecord", "cuGraphCreate", "cuGraphAddKernelNode", "cuGraphAddMemcpyNode",
-                                        "cuGraphInstantiateWithFlags", "cuGraphLaunch", "cuEventSynchronize"};
+                                        "cuGraphInstantiateWithFlags", "cuGraphLaunch", "cuEventQuery",
+                                        "cuEventSynchronize"};
   for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
     Steps steps = newSteps(2);
     encodeStep(&steps, 0, 0, 1, 0, true);
