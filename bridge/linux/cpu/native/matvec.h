@@ -6,31 +6,14 @@
  */
 
 /**
- * Weights ahead of those in use that are asked for: what arrives while memory answers, and from the next page, as processors that
- * foresee what is wanted stop at a page's end, and mapped files have small ones.
+ * How far ahead of those in use weights are asked for, in each of the R rows: what arrives while memory answers, and from the next
+ * page, as processors that foresee what is wanted stop at a page's end, and mapped files have small ones. Behind a row lies the
+ * one that is wanted next (product.h).
  */
 #ifndef NATIVE_BYTES_AHEAD // test/bench/pool_scaling.c may be built with other ones
-#define NATIVE_BYTES_AHEAD 4096
+#define NATIVE_BYTES_AHEAD 2048
 #endif
 enum : uint32_t { BytesAhead = NATIVE_BYTES_AHEAD };
-
-/** How far ahead, where `skipped` bytes are passed over behind the end of each row. */
-struct Ahead {
-  uint64_t bytes, left; // left: of the row that is asked for
-
-  INLINE Ahead of(uint64_t rowBytes, uint64_t skipped) {
-    if (rowBytes == 0) return {};
-    return {BytesAhead + BytesAhead / rowBytes * skipped, rowBytes - BytesAhead % rowBytes};
-  }
-  METHOD void advance(uint64_t by, uint64_t rowBytes, uint64_t skipped) {
-    if (left > by) {
-      left -= by;
-      return;
-    }
-    left += rowBytes - by;
-    bytes += skipped;
-  }
-};
 
 /** Parts that have the scale of one run. */
 template <typename Runs>
@@ -98,25 +81,20 @@ INLINE Floats folded(Sixteen v) {
 #endif
 }
 
-/**
- * Rows of quantised weights with rows of activations. Behind the end of a row `skipped` bytes are passed over, before what
- * will be wanted next.
- */
+/** Rows of quantised weights with rows of activations. */
 template <typename W, uint32_t R, uint32_t M>
-__attribute__((noinline)) static void multiply(const uint8_t *const (&rows)[R], uint64_t skipped, const ActivationGroup *const (&x)[M], uint32_t k,
-                     float *const (&out)[R][M]) {
+__attribute__((noinline)) static void multiply(const uint8_t *const (&rows)[R], const ActivationGroup *const (&x)[M], uint32_t k,
+                                               float *const (&out)[R][M]) {
   typedef typename W::Runs Runs;
-  const uint64_t rowBytes = uint64_t(k / W::Elements) * W::Bytes;
   const uint8_t *groups[R];
   const ActivationGroup *activations[M];
   Floats sums[R][M] = {};
   Runs offsets[R][M] = {};
   for (uint32_t r = 0; r < R; r++) groups[r] = rows[r];
   for (uint32_t m = 0; m < M; m++) activations[m] = x[m];
-  Ahead ahead = Ahead::of(rowBytes, skipped);
-  for (uint32_t g = 0; g < k / GroupElements; g++, ahead.advance(W::GroupBytes, rowBytes, skipped)) {
+  for (uint32_t g = 0; g < k / GroupElements; g++) {
     for (uint32_t r = 0; r < R; r++)
-      for (uint32_t i = 0; i < W::GroupBytes; i += 64) __builtin_prefetch(groups[r] + ahead.bytes + i);
+      for (uint32_t i = 0; i < W::GroupBytes; i += 64) __builtin_prefetch(groups[r] + BytesAhead + i);
     add_group<W>(groups, activations, sums, offsets);
     for (uint32_t r = 0; r < R; r++) groups[r] += W::GroupBytes;
     for (uint32_t m = 0; m < M; m++) activations[m]++;
@@ -157,19 +135,17 @@ struct BF16 {
 
 /** The same of floats: each output has two sums, of every other vector. */
 template <typename W, uint32_t R, uint32_t M>
-__attribute__((noinline)) static void multiply(const uint8_t *const (&rows)[R], uint64_t skipped, const float *const (&x)[M], uint32_t k,
-                     float *const (&out)[R][M]) {
+__attribute__((noinline)) static void multiply(const uint8_t *const (&rows)[R], const float *const (&x)[M], uint32_t k,
+                                               float *const (&out)[R][M]) {
   constexpr uint32_t Step = 2 * Lanes, StepBytes = Step * W::Bytes;
-  const uint64_t rowBytes = uint64_t(k) * W::Bytes;
-  Ahead ahead = Ahead::of(rowBytes, skipped);
   Floats sums[R][M][2] = {};
-  for (uint64_t i = 0; i < k; i += Step, ahead.advance(StepBytes, rowBytes, skipped)) {
+  for (uint64_t i = 0; i < k; i += Step) {
     const uint64_t at = i * W::Bytes;
     const uint32_t count = uint32_t(k - i);
     if (count >= Step) {
       for (uint32_t r = 0; r < R; r++) {
-        if (at % 64 < StepBytes) __builtin_prefetch(rows[r] + at + ahead.bytes);
-        if (StepBytes > 64) __builtin_prefetch(rows[r] + at + ahead.bytes + 64);
+        if (at % 64 < StepBytes) __builtin_prefetch(rows[r] + at + BytesAhead);
+        if (StepBytes > 64) __builtin_prefetch(rows[r] + at + BytesAhead + 64);
       }
       for (uint32_t j = 0; j < 2; j++) {
         Floats activations[M];
