@@ -86,33 +86,6 @@ INLINE void arrange(const int16_t *quants, int8_t *parts) {
 #endif
 }
 
-/** A row of `n` elements, whole blocks of 32. */
-static void make_activations(const float *x, uint32_t n, ActivationGroup *groups) {
-  for (; n > 0; groups++) {
-    const uint32_t count = n < GroupElements ? n : uint32_t(GroupElements);
-    alignas(64) int16_t quants[GroupElements];
-    float scales[GroupElements / 32];
-    if (count < GroupElements) {
-      __builtin_memset(quants, 0, sizeof quants);
-      __builtin_memset(scales, 0, sizeof scales);
-    }
-    quantise(x, count, quants, scales);
-    arrange(quants, groups->quants);
-    for (uint32_t run = 0; run < 16; run++) {
-      int32_t sum = 0;
-      for (uint32_t i = 0; i < 16; i++) sum += quants[16 * run + i];
-      groups->scales16[run] = ActivationUnit * scales[run / 2];
-      groups->sums16[run] = float(sum) * groups->scales16[run];
-    }
-    for (uint32_t run = 0; run < 8; run++) {
-      groups->scales32[run] = groups->scales16[2 * run];
-      groups->sums32[run] = groups->sums16[2 * run] + groups->sums16[2 * run + 1];
-    }
-    x += count;
-    n -= count;
-  }
-}
-
 /** Weights are bytes -128 .. 127, as SDOT takes them, or 0 .. 255: then what has a sign is so much more than it should be. */
 #ifdef NATIVE_DOTPROD
 constexpr bool haveBytesSigns = true;
@@ -167,3 +140,32 @@ template <uint32_t Count> INLINE Ints dot(const Ubytes (&weights)[Count], const 
   return sum;
 }
 #endif
+
+/** A row of `n` elements, whole blocks of 32. */
+static void make_activations(const float *x, uint32_t n, ActivationGroup *groups) {
+  for (; n > 0; groups++) {
+    const uint32_t count = n < GroupElements ? n : uint32_t(GroupElements);
+    alignas(64) int16_t quants[GroupElements];
+    float scales[GroupElements / 32];
+    if (count < GroupElements) {
+      __builtin_memset(quants, 0, sizeof quants);
+      __builtin_memset(scales, 0, sizeof scales);
+    }
+    quantise(x, count, quants, scales);
+    arrange(quants, groups->quants);
+    alignas(64) int32_t fours[GroupElements / 4]; // sums of four elements, of a run those that lie together
+    const Ubytes ones[1] = {Ubytes{} + 1};
+    for (uint32_t p = 0; p < Parts; p++) store(fours + p * Lanes, dot(ones, groups->quants + 2 * PartElements * p));
+    for (uint32_t run = 0; run < 16; run++) {
+      const int32_t *four = fours + 4 * run;
+      groups->scales16[run] = ActivationUnit * scales[run / 2];
+      groups->sums16[run] = float(four[0] + four[1] + four[2] + four[3]) * groups->scales16[run];
+    }
+    for (uint32_t run = 0; run < 8; run++) {
+      groups->scales32[run] = groups->scales16[2 * run];
+      groups->sums32[run] = groups->sums16[2 * run] + groups->sums16[2 * run + 1];
+    }
+    x += count;
+    n -= count;
+  }
+}
