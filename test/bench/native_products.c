@@ -46,7 +46,7 @@ typedef struct Work {
   atomic_ulong sum;
 } Work;
 
-enum { Threads = 2, ReadChunk = 65536 };
+enum { Threads = 2, ReadChunk = 65536, PartBytes = 256 << 10 /* of weights, which the device's pool gives a thread at a time */ };
 static NativeThread memories[Threads];
 
 typedef struct Worker {
@@ -62,12 +62,14 @@ static void *multiply(void *argument) {
     *memory = (NativeThread){.capacity = (work->plan.threadBytes + 63) / 64 * 64};
     memory->memory = aligned_alloc(64, memory->capacity);
   }
-  const uint32_t pieces = work->plan.phases[0].pieces;
+  const uint32_t pieces = work->plan.phases[0].pieces, parts = (uint32_t)((work->length + PartBytes - 1) / PartBytes);
+  const uint32_t each = (pieces + parts - 1) / parts;
   for (;;) {
     const uint32_t i = atomic_fetch_add(&work->next, 1);
-    if (i >= pieces * work->repeats) return NULL;
+    if (i >= parts * work->repeats) return NULL;
+    const uint32_t from = i % parts * each, left = from < pieces ? pieces - from : 0;
     const NativeRun run = {&work->command, &work->plan, NULL, memory, work->group};
-    work->kernel->run(&run, 0, i % pieces, i % pieces + 1);
+    work->kernel->run(&run, 0, from, from + (left < each ? left : each));
   }
 }
 

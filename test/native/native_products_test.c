@@ -359,6 +359,29 @@ static void runSameness(const NativeLevel *level, const WeightType *type, Random
   freeBound(&b);
 }
 
+/** A row gives the same bytes however many pieces are run as one, which says what outputs are made at once. */
+static void runPartSameness(const NativeLevel *level, const WeightType *type, Random *random) {
+  for (uint32_t ending = 0; ending <= Silu; ending++) {
+    Case c = {type, MatvecFused, 1, 301, 256, 1, 1, -4, 1, NULL, ending, ending == Silu};
+    Bound b;
+    makeBound(&c, &b, random);
+    const NativeKernel *kernel = kernelOf(level, &c);
+    runBound(kernel, &b, 1, false);
+    const size_t length = 4ul * c.n;
+    uint8_t *whole = malloc(length);
+    memcpy(whole, b.out.bytes, length);
+    const uint32_t steps[] = {2, 3, 7, 1000};
+    for (uint32_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+      memset(b.out.bytes, 0x55, length);
+      runBound(kernel, &b, steps[i], i % 2);
+      EXPECT(memcmp(whole, b.out.bytes, length) == 0, "%s %s ending %u: %u pieces at once give another result", level->name, type->name,
+             ending, steps[i]);
+    }
+    free(whole);
+    freeBound(&b);
+  }
+}
+
 /** Rows give the same bytes with fewer other ones, and in any order of pieces. */
 static void runMatmulSameness(const NativeLevel *level, const WeightType *type, Random *random) {
   Case c = {type, Matmul, 289, 117, 512, 1, 1, -4, 1, NULL, 0, false};
@@ -468,6 +491,7 @@ static void runType(const WeightType *t, Random *random) {
       runCase((Case){t, MatvecFused, 1, 4, 512, 1, 1, -4, 1, "nan", ending, normalises}, random);
     }
   AT_EACH_LEVEL(runSameness(level, t, random))
+  AT_EACH_LEVEL(runPartSameness(level, t, random))
   AT_EACH_LEVEL(runRefusals(level, t, random))
 }
 
