@@ -9,6 +9,8 @@ import type { Sequence } from "./sequence.ts";
 export type ChoosingModel = {
   readonly layout: ChosenLayout;
   readonly pace: Pace;
+  /** Throws where the model has gone. */
+  checkAlive(): void;
   /** The place of the token that is chosen after a position. */
   place(sequence: Sequence, position: number): number;
   /**
@@ -76,16 +78,18 @@ export class Lookahead implements Disposable {
    * @param token What the last call returned, or the first token.
    * @throws {RangeError} If the position does not follow, or the logits were damaged.
    * @throws {ContextFullError} If the sequence has no room.
+   * @throws {ReleasedError} If the model was disposed.
    */
   async next(token: number, position: number): Promise<{ readonly token: number; readonly seconds: number }> {
     const sequence = this.#sequence;
+    this.#model.checkAlive();
     checkFollows(sequence, position);
     if (sequence.reserved !== this.#landed.length + this.#inFlight) this.#giveUp();
     if (sequence.reserved === 0) this.#submit(token, 1);
     sequence.confirm(token);
     if (this.#landed.length === 0) {
       this.#submitAhead();
-      await this.#land(position);
+      await this.#land();
     }
     const step = this.#landed.shift();
     if (step === undefined) throw new TypeError("Steps have landed and are not there");
@@ -98,14 +102,19 @@ export class Lookahead implements Disposable {
     return this.#flights.reduce((sum, { choices }) => sum + choices.length, 0);
   }
 
-  /** Submits as many more steps as may be in flight and may be needed. */
+  /**
+   * Submits what is to be on its way: two groups, however large the first one is, so that the device has one to do while the
+   * host is at the other.
+   */
   #submitAhead(): void {
     const sequence = this.#sequence;
     const { layout, pace } = this.#model;
-    const group = pace.group(layout.inFlight);
-    const most = Math.min(layout.inFlight, 2 * group);
-    for (let inFlight = this.#inFlight; inFlight + group <= most; inFlight += group) {
-      let count = Math.min(group, this.#last + 1 - (sequence.length + sequence.reserved));
+    while (this.#flights.length < 2) {
+      let count = Math.min(
+        pace.group(layout.inFlight),
+        layout.inFlight - this.#inFlight,
+        this.#last + 1 - (sequence.length + sequence.reserved),
+      );
       while (count > 0 && !sequence.hasRoom(count)) count--;
       if (count <= 0) return;
       this.#submit(undefined, count);
@@ -129,13 +138,12 @@ export class Lookahead implements Disposable {
   }
 
   /**
-   * Waits for the first flight, and reads what it has chosen, since later steps choose into the same places.
-   *
-   * @param position Of its first step, where the sequence is left where it has failed.
+   * Waits for the first flight, and reads what it has chosen, since later steps choose into the same places. Where it has
+   * failed, the sequence is left before it.
    */
-  async #land(position: number): Promise<void> {
+  async #land(): Promise<void> {
     const [flight] = this.#flights;
-    const { choices } = flight;
+    const { choices, position } = flight;
     const seconds = await flight.landed;
     if (typeof seconds !== "number") {
       this.#giveUp();
@@ -145,7 +153,7 @@ export class Lookahead implements Disposable {
     this.#flights.shift();
     this.#model.pace.note(seconds, choices.length);
     for (const [i, choice] of choices.entries()) {
-      const token = this.#read(this.#model.place(this.#sequence, flight.position + i));
+      const token = this.#read(this.#model.place(this.#sequence, position + i));
       this.#landed.push({ choice, token, seconds: seconds / choices.length });
     }
   }

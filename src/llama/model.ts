@@ -166,6 +166,7 @@ export class Model implements Disposable {
     return {
       layout: chosen.layout,
       pace: new Pace(),
+      checkAlive: () => this.#checkAlive(),
       place,
       read: (at) => {
         this.#checkAlive();

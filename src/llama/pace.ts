@@ -13,8 +13,7 @@ export class Pace {
   }
 
   /**
-   * Steps to submit together, from 1 on. There is room for two groups, so that the device has one to do while the host is at
-   * the other.
+   * Steps to submit together, from 1 on. There is room for two groups.
    *
    * @param inFlight Steps that may be on their way.
    */

@@ -196,6 +196,22 @@ test("nothing stays alive when a generation is left or its model goes while step
   await expectNoMoreThan(before);
 });
 
+test("a model that was disposed gives no more tokens, those neither that it has chosen already", async () => {
+  for (const tokensInFlight of [0, 1, 32]) {
+    const model = await Llama.load(tiny, { device, tokensInFlight });
+    const generation = model.generate([5, 6], { seed: 1, minP: 0 });
+    for (let i = 0; i < 20; i++) await generation.next();
+    const { generatedTokens } = model.statistics;
+    model[Symbol.dispose]();
+    await expect(
+      (async () => {
+        for await (const _ of generation);
+      })(),
+    ).rejects.toThrow(ReleasedError);
+    expect(model.statistics.generatedTokens).toBe(generatedTokens);
+  }
+});
+
 test("Llama.load() refuses a number of tokens in flight that there cannot be", async () => {
   for (const tokensInFlight of [-1, 1.5, 33, Number.NaN]) {
     await expect(Llama.load(tiny, { device, tokensInFlight })).rejects.toThrow("tokensInFlight must be");

@@ -29,21 +29,32 @@ test("Pace.group() is what takes a 60th of a second, at most half of what may be
 });
 
 class FixedPace extends Pace {
+  size = 3;
+  readonly noted: { seconds: number; steps: number }[] = [];
+
+  override note(seconds: number, steps: number): void {
+    this.noted.push({ seconds, steps });
+  }
+
   override group(): number {
-    return 3;
+    return this.size;
   }
 }
 
-/** One whose steps end at once. What is chosen after a position is the position and 100. */
+/** One whose steps end at once, or after some milliseconds, one submission after the other. What is chosen after a position is the position and 100. */
 class FakeModel implements ChoosingModel {
   readonly layout: ChosenLayout = { inFlight: 8, sequenceCount: 1 };
-  readonly pace: Pace = new FixedPace();
+  readonly pace = new FixedPace();
+  milliseconds = 0;
+  #end: Promise<unknown> = Promise.resolve();
   /** Of each submission the position of each step, with its choice. */
   readonly submitted: [position: number, choice: number][][] = [];
   /** The token that each submission was given. */
   readonly tokens: (number | undefined)[] = [];
   /** Submissions that fail, by their number. */
   readonly failing = new Set<number>();
+
+  checkAlive(): void {}
 
   place(_sequence: Sequence, position: number): number {
     return position;
@@ -57,7 +68,10 @@ class FakeModel implements ChoosingModel {
       return [sequence.length + sequence.reserved - 1, choice];
     });
     this.submitted.push(steps);
-    return fails ? Promise.reject(new Error("The device has failed")) : Promise.resolve();
+    if (fails) return Promise.reject(new Error("The device has failed"));
+    if (this.milliseconds === 0) return Promise.resolve();
+    this.#end = this.#end.then(() => new Promise((resolve) => setTimeout(resolve, this.milliseconds)));
+    return this.#end.then(() => {});
   }
 
   read(place: number): number {
@@ -119,6 +133,43 @@ test("Lookahead has two groups on their way, and submits no step that nobody nee
   expect(model.submitted.length).toBe(4);
   expect(model.tokens).toEqual([7, undefined, undefined, undefined]);
   expect(sequence.tokens).toEqual([7, 100, 101, 102, 103, 104, 105, 106, 107]);
+});
+
+test("Lookahead has two groups on their way, where groups become smaller, too", async () => {
+  using sequence = llama.sequence();
+  using lookahead = new Lookahead(model, sequence, sampler, 100);
+  model.pace.size = 4;
+  await ask(lookahead, 0, 0);
+  model.pace.size = 3;
+  await lookahead.next(100, 1);
+  model.pace.size = 1;
+  for (let position = 2; position <= 6; position++) await lookahead.next(position + 99, position);
+  expect(model.submitted).toEqual([same(0), same(1, 2, 3, 4), same(5, 6, 7), same(8)]);
+});
+
+test("Lookahead has no more steps in flight than there may be", async () => {
+  using sequence = llama.sequence();
+  using lookahead = new Lookahead(model, sequence, sampler, 100);
+  model.pace.size = 7;
+  await ask(lookahead, 0, 1);
+  expect(model.submitted.map(({ length }) => length)).toEqual([1, 7, 1]);
+});
+
+test("Lookahead shares the time of a group out to its tokens, and counts none twice", async () => {
+  using sequence = llama.sequence();
+  using lookahead = new Lookahead(model, sequence, sampler, 100);
+  model.milliseconds = 3;
+  const start = performance.now();
+  let seconds = 0;
+  for (let position = 0; position <= 9; position++) {
+    seconds += (await lookahead.next(position + 99, position)).seconds;
+  }
+  const passed = (performance.now() - start) / 1e3;
+  const { noted } = model.pace;
+  expect(noted.map(({ steps }) => steps)).toEqual([1, 3, 3, 3]);
+  const sum = noted.reduce((all, group) => all + group.seconds, 0);
+  expect(seconds).toBeCloseTo(sum, 9);
+  expect(sum).toBeLessThanOrEqual(passed + 1e-9);
 });
 
 test("Lookahead fills a sequence, and is told when there is no room", async () => {
