@@ -189,6 +189,7 @@ describe("programs", () => {
       [four, 3],
       [four, 0],
       [new Uint32Array(6), 6],
+      [new Uint32Array(9), 9],
       [new Uint32Array(4 * 65), 4 * 65], // runs, more than one submission takes
       [null, 8],
     ] as const) {

@@ -96,6 +96,40 @@ describe("Queue.submit", () => {
       expect([...out.view(Uint32Array)]).toEqual(last);
     }
     expect(count.calls.get("bm_program_submit")).toBe(4);
+
+    // More submissions than there is room for: the words of all runs are kept for those that wait.
+    const words = new Uint32Array(2 * 3);
+    const promises = Array.from({ length: 100 }, () => {
+      for (let i = 0; i < 3; i++) words[2 * i] = given++;
+      return queue.submit(program, words, 3);
+    });
+    await Promise.all(promises);
+    expect([...out.view(Uint32Array)]).toEqual(Array.from({ length: 8 }, (_, i) => given - i));
+  });
+
+  test("Queue.submit() runs nothing at all where one of several runs cannot be", async () => {
+    using counts = device.buffer(64);
+    using program = new ProgramBuilder(device, { dynamicWords: 1 })
+      .dispatch({
+        pipeline: library.pipeline("count_groups"),
+        buffers: [{ buffer: counts }],
+        threadgroups: [{ word: 0, itemsPerGroup: 1 }],
+        threadsPerThreadgroup: [4],
+      })
+      .build();
+    const { queue } = device;
+    const tooMany = 2 ** 32 - 1;
+    for (const words of [
+      [1, tooMany, 1],
+      [tooMany, 1],
+      [1, 1, tooMany],
+    ]) {
+      await expect(queue.submit(program, Uint32Array.from(words), words.length)).rejects.toThrow("over 2^32");
+      await queue.submit(program, Uint32Array.of(0, 0, 0), 3);
+    }
+    expect([...counts.view(Uint32Array)]).toEqual(new Array(16).fill(0));
+    await queue.submit(program, Uint32Array.of(2, 0, 1), 3);
+    expect([...counts.view(Uint32Array).subarray(0, 3)]).toEqual([2, 1, 0]);
   });
 
   test("Queue.submit() refuses numbers of runs that there cannot be", async () => {
