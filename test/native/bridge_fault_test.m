@@ -70,7 +70,8 @@ static void runPrograms(Course *course, bm_handle pipeline, bm_handle queue, bm_
   note(course, program != 0);
   const uint32_t count = 64;
   note(course, bm_program_run(queue, program, &count, 1) == BM_OK);
-  uint32_t ticket = bm_program_submit(queue, program, &count, 1);
+  const uint32_t counts[] = {64, 32, 64};
+  uint32_t ticket = bm_program_submit(queue, program, counts, 3);
   note(course, ticket != 0);
   if (ticket) note(course, bm_queue_wait(queue, ticket) == BM_OK);
   if (program) note(course, bm_release(program) == BM_OK);
@@ -140,12 +141,36 @@ static void workSurvivesTheFault(void) {
   workIsDone();
 }
 
+/* The words of the first run are there, those of the second are not. */
+static void aRunWithoutMemoryGivesBackThoseBefore(void) {
+  bm_handle pipeline = bm_pipeline_new(library, "increment"), queue = bm_queue_new(device, NULL);
+  bm_handle shared = bm_buffer_new(device, 256, BM_STORAGE_SHARED);
+  Words words;
+  startProgram(&words, 1);
+  putIncrement(&words, pipeline, shared, 64, 0, 0, 1);
+  bm_handle program = makeProgram(device, &words);
+  const uint32_t by[] = {1, 10, 100};
+  CHECK_OK(bm_program_run(queue, program, by, 1));
+  faultName = "newBufferWithLength:options:";
+  struct objc_method *method = class_getInstanceMethod(objc_getClass("LinuxDevice"), sel_registerName(faultName));
+  IMP original = method_setImplementation(method, raiseFault);
+  CHECK_FAILS(bm_program_submit(queue, program, by, 3) == 0, BM_ERROR_VALIDATION, "MTLInjectedFault: in newBufferWithLength");
+  method_setImplementation(method, original);
+  CHECK_NUMBER(*(uint32_t *)bm_buffer_contents(shared), 1);
+  CHECK_NUMBER(bm_program_submit(queue, program, by, 3), 2);
+  CHECK_OK(bm_queue_wait(queue, 0));
+  CHECK_NUMBER(*(uint32_t *)bm_buffer_contents(shared), 112);
+  const bm_handle all[] = {pipeline, queue, shared, program};
+  for (int i = 0; i < 4; i++) CHECK_OK(bm_release(all[i]));
+}
+
 int main(void) {
   device = openDevice();
   library = compileKernels(device);
   workIsDone(); // whatever is made once, is made before the first count
   waitForQuiet();
   RUN_CASE(workIsDone);
+  RUN_CASE(aRunWithoutMemoryGivesBackThoseBefore);
   static const Fault faults[] = {
       {"LinuxDevice", "name"},
       {"LinuxDevice", "newBufferWithLength:options:"},
