@@ -136,6 +136,16 @@ static void manyMayBeInFlight(void) {
   freeSteps(&steps);
 }
 
+/* The end of short work is seen by who looks for it, that of long work by who waits. */
+static void endsAreSeen(void) {
+  static const char *const times[] = {"0", "3000"};
+  for (int i = 0; i < 2; i++) {
+    setenv("FAKE_CUDA_STEP_US", times[i], 1);
+    manyMayBeInFlight();
+  }
+  unsetenv("FAKE_CUDA_STEP_US");
+}
+
 /* ---- errors, and what is left ----------------------------------------------------------------------------------------- */
 
 static void failuresOfCallsAreErrorsOfTheirWork(void) {
@@ -180,6 +190,7 @@ int main(void) {
   RUN_CASE(constantsThatChangeAreSeen);
   RUN_CASE(listsThatAreResetAreSnapshots);
   RUN_CASE(manyMayBeInFlight);
+  RUN_CASE(endsAreSeen);
   RUN_CASE(failuresOfCallsAreErrorsOfTheirWork);
   RUN_CASE(nothingIsLeftOfQueues);
   return closeCuda();

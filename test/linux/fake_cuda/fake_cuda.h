@@ -4,7 +4,8 @@
  * It is strict where the real library may let things pass. Memory of the "device" cannot be touched by the CPU. What is put on
  * a stream runs when somebody waits for it, and not before; a graph runs in an order that only its edges bound, the last node
  * that may run first. Kernels do not run: each is reported to a function of the test.
- * With FAKE_CUDA_GRAPHS set every graph that is made is written to the standard error.
+ * With FAKE_CUDA_GRAPHS set every graph that is made is written to the standard error. With FAKE_CUDA_STEP_US a stream is busy
+ * for so many microseconds with each graph that is launched, and runs, too, when somebody looks who finds them over.
  */
 #ifndef TEST_LINUX_FAKE_CUDA_H
 #define TEST_LINUX_FAKE_CUDA_H

@@ -1,4 +1,4 @@
-/* streams.c: what is put on a stream runs when somebody waits for it. */
+/* streams.c: what is put on a stream runs when somebody waits for it, or, with a clock, looks when its time has come. */
 #include "internal.h"
 
 #include <errno.h>
@@ -150,11 +150,16 @@ EXPORT CudaResult cuEventRecord(CudaEvent event, CudaStream stream) {
 EXPORT CudaResult cuEventQuery(CudaEvent event) {
   CALL(true);
   NEED(fakeIs(event, KindEvent), "cuEventQuery of nonsense");
-  RETURN(event->isPending ? CudaErrorNotReady : CudaSuccess);
+  const bool isOver = getenv("FAKE_CUDA_STEP_US") && now() >= event->time;
+  if (event->isPending && !isOver) RETURN(CudaErrorNotReady);
+  if (event->isPending) drain(event->stream, event);
+  RETURN(fakeBegin("cuCtxGetState", true));
 }
 
 EXPORT CudaResult cuEventSynchronize(CudaEvent event) {
-  const uint64_t time = event->time;
+  pthread_mutex_lock(&fakeLock);
+  const uint64_t time = fakeIs(event, KindEvent) ? event->time : 0;
+  pthread_mutex_unlock(&fakeLock);
   const struct timespec end = {.tv_sec = (time_t)(time / 1000000000u), .tv_nsec = (long)(time % 1000000000u)};
   while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL) == EINTR) continue;
   CALL(true);
