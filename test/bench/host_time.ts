@@ -1,9 +1,9 @@
 // What a generated token costs the host, beside what the driver's library takes: over the one that stands for CUDA's, which
 // runs no kernels, so that all that is left is ours. Tokens are chosen on the "device", some in flight.
-//   bun run test/bench/host_time.ts [--layers 22] [--in-flight 4] [--tokens 2000] [--rounds 9]
+//   bun run test/bench/host_time.ts [--layers 22] [--in-flight 16] [--tokens 2000] [--rounds 9]
 //     [--step-time 600]
 // `make test-artifacts` builds that library. Printed are medians, the least and the most. With a step time, in
-// microseconds, whoever waits for a step waits so long: threads sleep as they would beside a GPU.
+// microseconds, each step takes so long, one after the other: threads sleep as they would beside a GPU.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,7 +14,7 @@ import { summarise } from "./statistics.ts";
 const { values } = parseArgs({
   options: {
     layers: { type: "string", default: "22" },
-    "in-flight": { type: "string", default: "4" },
+    "in-flight": { type: "string", default: "16" },
     tokens: { type: "string", default: "2000" },
     rounds: { type: "string", default: "9" },
     "step-time": { type: "string", default: "0" },

@@ -62,7 +62,7 @@ export async function measureModel(task: ModelTask, log: (line: string) => void)
       const { speeds, tokens } = await generationSpeeds(llama, sequence, prompt, task);
       const speed = summarise(speeds);
       if (speed !== undefined) generation[depth] = speed;
-      host ??= await hostTime(llama, sequence, prompt, tokens);
+      host ??= await hostTime(llama, sequence, prompt, tokens, hasTime);
       log(`generation at ${depth}: ${speed?.median.toFixed(1)} tok/s`);
     }
   }
@@ -96,16 +96,19 @@ export async function measureModel(task: ModelTask, log: (line: string) => void)
   };
 }
 
-/** What a token costs the host, once JavaScript is compiled, which takes some thousand tokens. */
+/** What a token costs the host, once JavaScript is compiled, which takes some thousand tokens. Undefined where they take too long. */
 async function hostTime(
   llama: Llama,
   sequence: Sequence,
   prompt: readonly number[],
   tokens: number,
-): Promise<HostTime> {
+  hasTime: (what: string) => boolean,
+): Promise<HostTime | undefined> {
   const { queue } = llama.device;
-  while (llama.statistics.generatedTokens < TOKENS_UNTIL_COMPILED)
+  while (llama.statistics.generatedTokens < TOKENS_UNTIL_COMPILED) {
+    if (!hasTime("what a token costs the host")) return undefined;
     await generate(llama, sequence, prompt, tokens);
+  }
   return measureHost(queue, async (onFirst) => {
     await generate(llama, sequence, prompt, tokens, onFirst);
     return tokens;
