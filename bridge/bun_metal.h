@@ -279,7 +279,7 @@ enum { BM_DISPATCH_THREADS = 1 };
 BM_EXPORT bm_handle bm_program_new(bm_handle device, const void *bytes, double length);
 
 /** Runs a program and waits for it. `words` are its dynamic words, exactly as many as the program declares (copied at
- *  the call). One call per token: no handle is made, and nothing stays allocated. Blocks while BM_MAX_IN_FLIGHT
+ *  the call). No handle is made, and nothing stays allocated. Blocks while BM_MAX_IN_FLIGHT
  *  submissions are out. */
 BM_EXPORT bm_status bm_program_run(bm_handle queue, bm_handle program, const uint32_t *words, uint32_t count);
 

@@ -72,9 +72,9 @@ typedef struct ProgramOperation {
  * What one run in flight needs for itself: its copy of the dynamic words, and the commands that read them. Slots are used
  * again and again.
  *
- * While a slot is out, from before encoding until the device is done, it retains the program, and with it every object
- * that a command of the run uses: buffers and pipelines (`objects`), words, constants, indirect commands. That
- * is why the command buffer needs no references of its own (BM_FEATURE_UNRETAINED_REFERENCES).
+ * While a slot is out, from before encoding until the device is done with the whole submission, it retains the program, and
+ * with it every object that a command of the run uses: buffers and pipelines (`objects`), words, constants, indirect commands.
+ * That is why the command buffer needs no references of its own (BM_FEATURE_UNRETAINED_REFERENCES).
  */
 typedef struct ProgramSlot {
   struct ProgramSlot *next; /* of the free ones; while it is out, that of the submission's next run */

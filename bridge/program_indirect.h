@@ -2,8 +2,8 @@
  * program_indirect.h: programs whose dispatches are encoded once, into indirect command buffers.
  *
  * The dispatches between two copies or fills are a run. All runs of a program are consecutive ranges of one indirect
- * command buffer, of which a slot has its own, because a submission in flight must not see its commands change and
- * has dynamic words of its own. A submission then executes a range for each run, in place of encoding each dispatch.
+ * command buffer, of which a slot has its own, because what is in flight must not see its commands change and has dynamic
+ * words of its own. A slot then executes a range for each of these runs, in place of encoding each dispatch.
  *
  * Order: a command waits for all before it where a BM_OP_BARRIER stands between them, and otherwise does not; without
  * BM_FEATURE_CONCURRENT_DISPATCH each waits. Grids: a slot remembers what it has encoded, and encodes anew what dynamic

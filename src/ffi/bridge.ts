@@ -206,7 +206,7 @@ export function loadBridge(): Bridge {
 }
 
 /**
- * Counts calls of native functions on this thread until stopped; for tests, for example of "one call per token".
+ * Counts calls of native functions on this thread until stopped; for tests, for example that a run is one.
  *
  * @example
  * ```ts

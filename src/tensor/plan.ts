@@ -31,7 +31,7 @@ interface Named {
 }
 
 /**
- * A program with its memory: one native call per run. Owns its program, the arena of intermediates, and the buffers of
+ * A program with its memory: one native call per run, or for several. Owns its program, the arena of intermediates, and the buffers of
  * inputs and outputs; constants stay the caller's. Made by `Graph.compile`.
  *
  * A plan may have several runs in flight. They execute one after the other, each with the words that it was given, but
