@@ -63,6 +63,7 @@ export class Lookahead implements Disposable {
   /** Choices of steps that are over, to be drawn anew. */
   readonly #over: Uint32Array[] = [];
   #lastEnd = 0; // milliseconds
+  readonly #owned = new DisposableStack();
 
   /** @param last The last position whose token's step may be needed. */
   constructor(model: ChoosingModel, sequence: Sequence, sampler: Sampler, last: number) {
@@ -70,6 +71,8 @@ export class Lookahead implements Disposable {
     this.#sequence = sequence;
     this.#sampler = sampler;
     this.#last = last;
+    this.#owned.use(model.pace.begin());
+    this.#owned.defer(() => this.#giveUp());
   }
 
   /**
@@ -185,6 +188,6 @@ export class Lookahead implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#giveUp();
+    this.#owned.dispose();
   }
 }

@@ -2,10 +2,23 @@
 
 /** Seconds. A screen shows no more often what is new; and to wake up costs the host more than a token does. */
 const LONGEST_GROUP = 1 / 60;
+/** On their way, of all generations of a model: as many as have commands of their own (bridge/program_indirect.m). */
+const MOST_STEPS = 32;
 
 /** Decides how many steps of a generation are submitted together, by how long they take. */
 export class Pace {
   #secondsPerStep = Number.POSITIVE_INFINITY;
+  #generations = 0;
+
+  /** Tells of another generation, which lasts until what is returned is disposed, once. */
+  begin(): Disposable {
+    this.#generations++;
+    return {
+      [Symbol.dispose]: () => {
+        this.#generations--;
+      },
+    };
+  }
 
   /** Tells how long a step took that was one of `steps` submitted together, which took so many seconds. */
   note(seconds: number, steps: number): void {
@@ -15,10 +28,11 @@ export class Pace {
   /**
    * Steps to submit together, from 1 on. There is room for two groups.
    *
-   * @param inFlight Steps that may be on their way.
+   * @param inFlight Steps of one generation that may be on their way.
    */
   group(inFlight: number): number {
     const steps = Math.floor(LONGEST_GROUP / this.#secondsPerStep);
-    return Math.max(1, Math.min(steps, Math.floor(inFlight / 2)));
+    const share = MOST_STEPS / Math.max(1, this.#generations);
+    return Math.max(1, Math.min(steps, Math.floor(Math.min(inFlight, share) / 2)));
   }
 }

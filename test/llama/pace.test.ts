@@ -28,6 +28,21 @@ test("Pace.group() is what takes a 60th of a second, at most half of what may be
   expect(groupAfter(0.5, 1, 16)).toBe(1);
 });
 
+test("Pace.group() shares out 32 steps among the generations that there are", () => {
+  const pace = new Pace();
+  pace.note(0, 1);
+  using generations = new DisposableStack();
+  const groups: number[] = [];
+  for (let i = 0; i < 33; i++) {
+    generations.use(pace.begin());
+    groups.push(pace.group(16));
+  }
+  expect(groups.slice(0, 8)).toEqual([8, 8, 5, 4, 3, 2, 2, 2]);
+  expect(groups.at(-1)).toBe(1);
+  generations.dispose();
+  expect(pace.group(16)).toBe(8);
+});
+
 class FixedPace extends Pace {
   size = 3;
   readonly noted: { seconds: number; steps: number }[] = [];
