@@ -168,10 +168,10 @@ bm_handle bm_program_new(bm_handle handle, const void *bytes, double length) {
 /* Checks the arguments of a run, or of several, and makes their work. False with the error set. */
 static bool prepareRuns(BunMetalQueue *queue, BunMetalProgram *program, const uint32_t *words, uint32_t count,
                         uint32_t mostRuns, QueueWork *work) {
-  uint32_t runs = count > 0 && program->wordCount > 0 ? count / program->wordCount : 1;
+  uint32_t runs = program->wordCount > 0 ? count / program->wordCount : 1;
   if (!bridgeSameDevice(queue->device, program->device)) {
     bridgeFail(BM_ERROR_ARGUMENT, "The program and the queue belong to different devices");
-  } else if (runs == 0 || count % runs != 0 || count / runs != program->wordCount) {
+  } else if (runs == 0 || count != runs * program->wordCount) {
     bridgeFail(BM_ERROR_ARGUMENT, "A run has \"%u\" dynamic words, but the program declares \"%u\"", count,
                program->wordCount);
   } else if (runs > mostRuns) {
