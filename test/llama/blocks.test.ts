@@ -39,6 +39,20 @@ describe("BlockTable", () => {
     expect(blocks.freeBlocks).toBe(2);
   });
 
+  test("BlockTable.hasRoom() is whether so many appends would succeed", () => {
+    const blocks = table(4);
+    const a = blocks.open();
+    const b = blocks.open();
+    for (let i = 0; i < 6; i++) blocks.append(a, noCopy);
+    blocks.share(a, b, 6); // the first append of either takes a copy of the second block
+    const rooms = [1, 2, 3, 6, 7, 8].map((count) => blocks.hasRoom(a, count));
+    expect(rooms).toEqual([true, true, true, true, false, false]); // 2 blocks are free: to position 12
+    blocks.close(b);
+    expect([8, 9].map((count) => blocks.hasRoom(a, count))).toEqual([true, false]); // the context is 14
+    for (let i = 0; i < 8; i++) blocks.append(a, noCopy);
+    expect(blocks.hasRoom(a, 1)).toBe(false);
+  });
+
   test("BlockTable.rewind() frees whole blocks and close() frees all", () => {
     const blocks = table();
     const a = blocks.open();
