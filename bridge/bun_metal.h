@@ -288,8 +288,9 @@ BM_EXPORT bm_status bm_program_run(bm_handle queue, bm_handle program, const uin
 
 /** Submits a program and returns at once with a ticket (1 .. 0x7FFFFFFF, rising, then wrapping to 1); 0 on failure,
  *  BM_ERROR_BUSY when BM_MAX_IN_FLIGHT are out. Never blocks on the device. `words` may be the dynamic words of several
- *  runs, at most BM_MAX_RUNS: the program runs once with each, one after the other, and all are one submission, which
- *  completes or fails as a whole. They are copied at the call. */
+ *  runs, at most BM_MAX_RUNS: the program runs once with each, one after the other. All are one submission, which has failed
+ *  if one of them has; those before it may have written. A program without dynamic words runs once. `words` are copied at
+ *  the call. */
 BM_EXPORT uint32_t bm_program_submit(bm_handle queue, bm_handle program, const uint32_t *words, uint32_t count);
 
 /** Waits until the submission has completed; its status is returned (and its message set on failure). Ticket 0 waits

@@ -62,6 +62,8 @@ export class Lookahead implements Disposable {
   #unused: Uint32Array[] = [];
   /** Choices of steps that are over, to be drawn anew. */
   readonly #over: Uint32Array[] = [];
+  /** Steps of the next group, at most: twice those of the one before, since whoever ends or rewinds soon wants few in vain. */
+  #mostOfNext = 1;
   #lastEnd = 0; // milliseconds
   readonly #owned = new DisposableStack();
 
@@ -114,6 +116,7 @@ export class Lookahead implements Disposable {
     const { layout, pace } = this.#model;
     while (this.#flights.length < 2) {
       let count = Math.min(
+        this.#mostOfNext,
         pace.group(layout.inFlight),
         layout.inFlight - this.#inFlight,
         this.#last + 1 - (sequence.length + sequence.reserved),
@@ -121,6 +124,7 @@ export class Lookahead implements Disposable {
       while (count > 0 && !sequence.hasRoom(count)) count--;
       if (count <= 0) return;
       this.#submit(undefined, count);
+      this.#mostOfNext = 2 * count;
     }
   }
 
@@ -184,6 +188,7 @@ export class Lookahead implements Disposable {
     this.#unused.unshift(...choices);
     this.#landed = [];
     this.#flights = [];
+    this.#mostOfNext = 1;
     this.#sequence.forgetReserved();
   }
 

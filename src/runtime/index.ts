@@ -26,7 +26,7 @@ export { Owned } from "./owned.ts";
 export { Pipeline } from "./pipeline.ts";
 export { BufferPool, type BufferPoolOptions, type BufferPoolStatistics, sizeClass } from "./pool.ts";
 export { Program } from "./program.ts";
-export { Queue } from "./queue.ts";
+export { Queue, requireRuns } from "./queue.ts";
 export {
   type Bindable,
   type BufferBinding,

@@ -53,7 +53,7 @@ export class Queue extends Owned {
    *
    * @param words The program's dynamic words, exactly as many as it declares. They are copied at once.
    * @param runs How often the program runs, at most 64 times, one after the other: then `words` are those of the first run,
-   *   of the second and so on. All are one submission, and the event loop hears once of them.
+   *   of the second and so on. All are one submission, and the event loop hears once of them. Without dynamic words: once.
    * @returns a promise that resolves when the program has completed, and rejects where it could not be run, or failed.
    */
   submit(program: Program, words?: Uint32Array, runs: number = 1): Promise<void> {
@@ -92,16 +92,20 @@ export class Queue extends Owned {
   }
 }
 
+/** @throws {RangeError} Unless one submission can run the program so often. */
+export function requireRuns(program: Program, runs: number): void {
+  const most = program.wordCount === 0 ? 1 : maxRuns; // runs are counted by their words
+  if (Number.isInteger(runs) && runs >= 1 && runs <= most) return;
+  const why =
+    most === 1 ? "a program without dynamic words runs once" : `from 1 to ${most} times are possible`;
+  throw new RangeError(`Cannot run ${program.label} ${runs} times in one submission: ${why}`);
+}
+
 function requireWords(program: Program, words: Uint32Array | undefined, runs: number): Uint32Array | null {
   if (words !== undefined && !(words instanceof Uint32Array)) {
     throw new TypeError(`Cannot run ${program.label}: its dynamic words have to be a Uint32Array`);
   }
-  const most = program.wordCount === 0 ? 1 : maxRuns; // runs are counted by their words
-  if (!Number.isInteger(runs) || runs < 1 || runs > most) {
-    throw new RangeError(
-      `Cannot run ${program.label} ${runs} times in one submission: with ${program.wordCount} dynamic words, from 1 to ${most} times are possible`,
-    );
-  }
+  requireRuns(program, runs);
   const count = words?.length ?? 0;
   if (count !== program.wordCount * runs) {
     const each = runs === 1 ? "" : ` for ${runs} runs`;

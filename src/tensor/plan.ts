@@ -2,7 +2,7 @@
  * A compiled graph: one program, its memory, and the words of the next run.
  */
 
-import { type Buffer, type Device, type Program, ProgramBuilder } from "../runtime/index.ts";
+import { type Buffer, type Device, type Program, ProgramBuilder, requireRuns } from "../runtime/index.ts";
 import type { DType } from "./dtype.ts";
 import { LimitChecker } from "./limits.ts";
 import { listing } from "./listing.ts";
@@ -218,9 +218,11 @@ export class Plan implements Disposable {
    * @param runs from 1 to 64
    * @param prepare sets what the words of a run are to be, before each; inputs are the same for all
    * @returns when the outputs of the last run are ready
-   * @throws {RangeError} as `run`, before anything is submitted; and what `prepare` throws
+   * @throws {RangeError} at once and not as a rejection: as `run`, or where there cannot be so many runs; and what `prepare`
+   *   throws. Then nothing is submitted.
    */
   runEachAsync(runs: number, prepare: (run: number) => void): Promise<void> {
+    requireRuns(this.program, runs);
     const { length } = this.#words;
     if (this.#wordsOfRuns.length < runs * length) this.#wordsOfRuns = new Uint32Array(runs * length);
     for (let run = 0; run < runs; run++) {

@@ -58,7 +58,7 @@ class FixedPace extends Pace {
 
 /** One whose steps end at once, or after some milliseconds, one submission after the other. What is chosen after a position is the position and 100. */
 class FakeModel implements ChoosingModel {
-  readonly layout: ChosenLayout = { inFlight: 8, sequenceCount: 1 };
+  layout: ChosenLayout = { inFlight: 8, sequenceCount: 1 };
   readonly pace = new FixedPace();
   milliseconds = 0;
   #end: Promise<unknown> = Promise.resolve();
@@ -129,24 +129,26 @@ async function ask(lookahead: Lookahead, from: number, to: number): Promise<numb
 const same = (...positions: number[]): [number, number][] =>
   positions.map((position) => [position, position]);
 
-test("Lookahead has two groups on their way, and submits no step that nobody needs", async () => {
+test("Lookahead has two groups on their way, which become larger, and submits no step that nobody needs", async () => {
   using sequence = llama.sequence();
   using lookahead = new Lookahead(model, sequence, sampler, 8);
   expect(await ask(lookahead, 0, 0)).toEqual([100]);
-  expect(model.submitted).toEqual([same(0), same(1, 2, 3)]);
+  expect(model.submitted).toEqual([same(0), same(1)]);
   expect(sequence.tokens).toEqual([7]);
-  expect((await lookahead.next(100, 1)).token).toBe(101);
-  expect(model.submitted).toEqual([same(0), same(1, 2, 3), same(4, 5, 6)]);
-  expect((await lookahead.next(101, 2)).token).toBe(102);
-  expect((await lookahead.next(102, 3)).token).toBe(103);
-  expect(model.submitted.length).toBe(3);
-  expect((await lookahead.next(103, 4)).token).toBe(104);
-  expect(model.submitted.slice(3)).toEqual([same(7, 8)]);
-  for (let position = 5; position <= 8; position++) {
+  const next = async (position: number): Promise<void> => {
     expect((await lookahead.next(position + 99, position)).token).toBe(position + 100);
-  }
+  };
+  await next(1);
+  expect(model.submitted).toEqual([same(0), same(1), same(2, 3)]);
+  await next(2);
+  expect(model.submitted.slice(3)).toEqual([same(4, 5, 6)]);
+  await next(3);
   expect(model.submitted.length).toBe(4);
-  expect(model.tokens).toEqual([7, undefined, undefined, undefined]);
+  await next(4);
+  expect(model.submitted.slice(4)).toEqual([same(7, 8)]);
+  for (let position = 5; position <= 8; position++) await next(position);
+  expect(model.submitted.length).toBe(5);
+  expect(model.tokens).toEqual([7, undefined, undefined, undefined, undefined]);
   expect(sequence.tokens).toEqual([7, 100, 101, 102, 103, 104, 105, 106, 107]);
 });
 
@@ -154,20 +156,22 @@ test("Lookahead has two groups on their way, where groups become smaller, too", 
   using sequence = llama.sequence();
   using lookahead = new Lookahead(model, sequence, sampler, 100);
   model.pace.size = 4;
-  await ask(lookahead, 0, 0);
+  const tokens = await ask(lookahead, 0, 2);
+  expect(tokens.at(-1)).toBe(102);
   model.pace.size = 3;
-  await lookahead.next(100, 1);
+  for (let position = 3; position <= 4; position++) await lookahead.next(position + 99, position);
   model.pace.size = 1;
-  for (let position = 2; position <= 6; position++) await lookahead.next(position + 99, position);
-  expect(model.submitted).toEqual([same(0), same(1, 2, 3, 4), same(5, 6, 7), same(8)]);
+  for (let position = 5; position <= 8; position++) await lookahead.next(position + 99, position);
+  expect(model.submitted).toEqual([same(0), same(1), same(2, 3), same(4, 5, 6, 7), same(8, 9, 10), same(11)]);
 });
 
 test("Lookahead has no more steps in flight than there may be", async () => {
   using sequence = llama.sequence();
+  model.layout = { inFlight: 6, sequenceCount: 1 };
   using lookahead = new Lookahead(model, sequence, sampler, 100);
   model.pace.size = 7;
-  await ask(lookahead, 0, 1);
-  expect(model.submitted.map(({ length }) => length)).toEqual([1, 7, 1]);
+  await ask(lookahead, 0, 4);
+  expect(model.submitted.map(({ length }) => length)).toEqual([1, 1, 2, 4, 2]);
 });
 
 test("Lookahead shares the time of a group out to its tokens, and counts none twice", async () => {
@@ -181,7 +185,7 @@ test("Lookahead shares the time of a group out to its tokens, and counts none tw
   }
   const passed = (performance.now() - start) / 1e3;
   const { noted } = model.pace;
-  expect(noted.map(({ steps }) => steps)).toEqual([1, 3, 3, 3]);
+  expect(noted.map(({ steps }) => steps)).toEqual([1, 1, 2, 3, 3]);
   const sum = noted.reduce((all, group) => all + group.seconds, 0);
   expect(seconds).toBeCloseTo(sum, 9);
   expect(sum).toBeLessThanOrEqual(passed + 1e-9);
@@ -202,27 +206,28 @@ test("Lookahead begins anew with the same random numbers where the sequence was 
   await ask(lookahead, 0, 2); // 3 has landed and was not asked for, and 4 to 6 are in flight
   sequence.rewind(2);
   expect((await lookahead.next(55, 2)).token).toBe(102);
-  expect(model.submitted.slice(3)).toEqual([
+  expect((await lookahead.next(102, 3)).token).toBe(103);
+  expect(model.submitted.slice(4)).toEqual([
     [[2, 3]],
+    [[3, 4]],
     [
-      [3, 4],
       [4, 5],
       [5, 6],
     ],
   ]);
-  expect(model.tokens[3]).toBe(55);
-  expect(sequence.tokens).toEqual([7, 100, 55]);
+  expect(model.tokens[4]).toBe(55);
+  expect(sequence.tokens).toEqual([7, 100, 55, 102]);
 });
 
 test("Lookahead leaves the sequence before a group that has failed, and can go on from there", async () => {
   using sequence = llama.sequence();
   using lookahead = new Lookahead(model, sequence, sampler, 100);
-  model.failing.add(2);
+  model.failing.add(3);
   await ask(lookahead, 0, 3);
   await expect(lookahead.next(103, 4)).rejects.toThrow("The device has failed");
   expect(sequence.tokens).toEqual([7, 100, 101, 102]);
   expect(sequence.reserved).toBe(0);
   expect((await lookahead.next(103, 4)).token).toBe(104);
   // What had failed, and what was submitted behind it, has the same random numbers as before.
-  expect(model.submitted.slice(2)).toEqual([same(4, 5, 6), same(7, 8, 9), same(4), same(5, 6, 7)]);
+  expect(model.submitted.slice(3)).toEqual([same(4, 5, 6), same(7, 8, 9), same(4), same(5)]);
 });
