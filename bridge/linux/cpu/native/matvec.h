@@ -15,6 +15,12 @@
 #endif
 enum : uint32_t { BytesAhead = NATIVE_BYTES_AHEAD };
 
+/** Asks for the first weights of `count` rows, as multiply() asks for those of what lies behind what it is given. */
+__attribute__((noinline)) static void ask_for_first(const uint8_t *const *rows, uint32_t count) {
+  for (uint32_t i = 0; i < BytesAhead; i += 64)
+    for (uint32_t r = 0; r < count; r++) __builtin_prefetch(rows[r] + i);
+}
+
 /** Parts that have the scale of one run. */
 template <typename Runs>
 constexpr uint32_t PartsOfRun = sizeof(Runs) * PartElements > GroupElements * sizeof(float)

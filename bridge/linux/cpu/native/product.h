@@ -143,6 +143,7 @@ static void multiply_rows(const uint8_t *w, const Cut &cut, uint32_t count, cons
       weights[r] = w + (o < count ? o : i) * cut.rowBytes;
       for (uint32_t m = 0; m < M; m++) places[r][m] = o < count && m < rows ? out + m * stride + o : &nowhere;
     }
+    if (i == 0) ask_for_first(weights, R);
     multiply<W, R, M>(weights, activations, k, places);
   }
 }
@@ -162,6 +163,7 @@ static void run_with_ending(const Product &p, const Cut &cut, const void *x, uin
         const uint64_t weights = (start + o) * cut.rowBytes;
         const uint8_t *both[2] = {p.w + weights, p.second + weights};
         float *places[2][1] = {{sums + o}, {factors + o}};
+        if (start == first && o == 0) ask_for_first(both, 2);
         multiply<W, 2, 1>(both, activations, p.k, places);
       }
     } else {
