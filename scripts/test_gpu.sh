@@ -71,12 +71,18 @@ for part in $parts; do
       # Tests that are called *_groups are of kernels for compute capability 9.0 alone.
       for program in "$out"/native/cuda_simulator_*; do
         target=sm_80
+        sources=$(ls bridge/linux/cuda/native/*.cu | grep -v _sm90a)
         case $program in
           *_groups)
             target=sm_90a
+            sources=$(ls bridge/linux/cuda/native/*_sm90a.cu)
             has_device '.*sm_90)' || continue ;;
         esac
-        ptx=$(ls build/cuda/native/test/*.ptx build/cuda/native/$target/*.ptx 2>/dev/null | paste -sd: -)
+        # By their sources: an older build may have left other ones.
+        ptx=$(ls build/cuda/native/test/*.ptx && for source in $sources; do
+          echo "build/cuda/native/$target/$(basename "$source" .cu).ptx"
+        done)
+        ptx=$(echo "$ptx" | paste -sd: -)
         run "kernels/${program##*cuda_simulator_}" env CUDA_SIMULATOR=gpu CUDA_SIMULATOR_PTX="$ptx" "$program"
       done ;;
     test) run test "$bun" test --timeout 600000 $tests ;;
