@@ -3,12 +3,12 @@
 #include "check.h"
 #include "fiber.h"
 #include "pool.h"
+#include "../clock.h"
 #include "../msl/text.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 typedef struct Dispatch {
   const DriverCommand *command;
@@ -16,12 +16,6 @@ typedef struct Dispatch {
   uint32_t *order; /* of the threadgroups, where it is shuffled */
   _Atomic(const char *) error;
 } Dispatch;
-
-static uint64_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static void prepare(CpuLaunch *launch, const Dispatch *d) {
   const DriverCommand *c = d->command;
@@ -89,14 +83,14 @@ bool cpuDispatch(const DriverCommand *command, char **message) {
 
   /* The first threadgroups tell what the rest will take. */
   uint64_t done = 0, taken = 0;
-  const uint64_t start = now(), threads = cpuPoolWidth();
+  const uint64_t start = clockNanoseconds(), threads = cpuPoolWidth();
   const uint64_t worth = cpuPoolWorth();
   bool shared = false;
   for (uint64_t batch = 1; done < count && !atomic_load_explicit(&d.error, memory_order_relaxed); batch *= 2) {
     const uint64_t to = count - done < batch ? count : done + batch;
     if (!runGroups(&d, done, to)) break;
     done = to;
-    taken = now() - start;
+    taken = clockNanoseconds() - start;
     if (threads > 1 && count - done > 1 && taken * (count - done) / done > worth) {
       shared = true;
       break;

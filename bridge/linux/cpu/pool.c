@@ -6,6 +6,7 @@
  * common with few; parts are taken from several counters (sharing.h); and who is woken wakes others.
  */
 #include "pool.h"
+#include "../clock.h"
 #include "sharing.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -72,12 +72,6 @@ static void pauseBriefly(void) {
 #elif defined(__aarch64__)
   __asm__ volatile("isb");
 #endif
-}
-
-static uint64_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static void futexWait(_Atomic uint32_t *address, uint32_t value) {
@@ -159,14 +153,14 @@ static void sleepAtBell(Bell *bell, uint32_t seen) {
 }
 
 static bool isRungSoon(const Bell *bell, uint32_t seen) {
-  const uint64_t start = now();
+  const uint64_t start = clockNanoseconds();
   if (start < atomic_load_explicit(&contendedUntil, memory_order_relaxed)) return false;
   do
     for (int i = 0; i < 32; i++) {
       pauseBriefly();
       if (atomic_load_explicit(&bell->rung, memory_order_relaxed) != seen) return true;
     }
-  while (now() < start + LookOutNanoseconds);
+  while (clockNanoseconds() < start + LookOutNanoseconds);
   return false;
 }
 
@@ -280,7 +274,7 @@ static void waitForWorkers(Job *job) {
   for (uint32_t i = 0; i < count; i++) {
     const Worker *worker = &workers[i];
     while (atomic_load(&worker->inside) == job) {
-      const uint64_t time = now();
+      const uint64_t time = clockNanoseconds();
       if (start == 0) start = time;
       if (time < start + WaitNanoseconds)
         for (int k = 0; k < 32 && atomic_load_explicit(&worker->inside, memory_order_relaxed) == job; k++) pauseBriefly();
@@ -289,7 +283,7 @@ static void waitForWorkers(Job *job) {
     }
   }
   if (start == 0) return;
-  const uint64_t end = now();
+  const uint64_t end = clockNanoseconds();
   if (end - start > LostNanoseconds)
     atomic_store_explicit(&contendedUntil, end + ContendedNanoseconds, memory_order_relaxed);
 }

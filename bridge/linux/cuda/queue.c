@@ -1,5 +1,6 @@
 /* queue.c: see queue.h. */
 #include "queue.h"
+#include "../clock.h"
 #include "../msl/text.h"
 #include "dispatch.h"
 #include "graph.h"
@@ -9,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
   BytesAlignment = 256,
@@ -337,19 +337,13 @@ void *cudaStart(void *pointer, const DriverCommand *commands, uint32_t count, ch
   return work;
 }
 
-static uint64_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* Looks for a while, so that the end of short work is known at once, and then lets the processor go. */
 static CudaResult waitFor(CudaEvent event) {
   const CudaApi *api = cudaApi();
-  const uint64_t end = now() + LookNanoseconds;
+  const uint64_t end = clockNanoseconds() + LookNanoseconds;
   CudaResult result;
   do result = api->EventQuery(event);
-  while (result == CudaErrorNotReady && now() < end);
+  while (result == CudaErrorNotReady && clockNanoseconds() < end);
   return result == CudaErrorNotReady ? api->EventSynchronize(event) : result;
 }
 

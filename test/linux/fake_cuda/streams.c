@@ -1,6 +1,8 @@
 /* streams.c: what is put on a stream runs when somebody waits for it, or, with a clock, looks when its time has come. */
 #include "internal.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <time.h>
 
@@ -86,15 +88,9 @@ static void drain(CudaStream stream, CudaEvent until) {
   }
 }
 
-static uint64_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 void fakeBusy(CudaStream stream) {
   const char *microseconds = getenv("FAKE_CUDA_STEP_US");
-  const uint64_t start = now();
+  const uint64_t start = clockNanoseconds();
   if (stream->busyUntil < start) stream->busyUntil = start;
   if (microseconds) stream->busyUntil += 1000 * (uint64_t)strtoul(microseconds, NULL, 10);
 }
@@ -150,7 +146,7 @@ EXPORT CudaResult cuEventRecord(CudaEvent event, CudaStream stream) {
 EXPORT CudaResult cuEventQuery(CudaEvent event) {
   CALL(true);
   NEED(fakeIs(event, KindEvent), "cuEventQuery of nonsense");
-  const bool isOver = getenv("FAKE_CUDA_STEP_US") && now() >= event->time;
+  const bool isOver = getenv("FAKE_CUDA_STEP_US") && clockNanoseconds() >= event->time;
   if (event->isPending && !isOver) RETURN(CudaErrorNotReady);
   if (event->isPending) drain(event->stream, event);
   RETURN(fakeBegin("cuCtxGetState", true));
