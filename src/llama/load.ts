@@ -8,6 +8,7 @@ import { type LlamaConfig, readConfig } from "./config.ts";
 import { checkMemory } from "./memory_check.ts";
 import { Model } from "./model.ts";
 import { ModelGraphs, type ModelOptions, type ModelParts } from "./model_graphs.ts";
+import { MOST_TOKENS_IN_FLIGHT } from "./pace.ts";
 import { readRopeFactors } from "./rope_factors.ts";
 import { type RopeFactors, ropeTables } from "./rope_tables.ts";
 import { layoutWeights, loadWeights, type WeightBuffers } from "./weight_buffers.ts";
@@ -20,8 +21,6 @@ const DEFAULT_BATCH_SIZE = 128;
 const LARGE_BATCH_SIZE = 512;
 /** Where the device is not the CPU itself: two groups of eight, for each of which JavaScript's thread wakes up once (pace.ts). */
 const DEFAULT_TOKENS_IN_FLIGHT = 16;
-/** Fewer than the submissions that a queue takes at once. */
-const MOST_TOKENS_IN_FLIGHT = 32;
 /** Which part of loading is the weights' where they are copied, as a fraction. */
 const PLACING_BEGINS = 0.2;
 const PLACING_ENDS = 0.8;

@@ -119,7 +119,7 @@ export class Lookahead implements Disposable {
         this.#mostOfNext,
         pace.group(layout.inFlight),
         layout.inFlight - this.#inFlight,
-        this.#last + 1 - (sequence.length + sequence.reserved),
+        this.#last + 1 - sequence.nextPosition,
       );
       while (count > 0 && !sequence.hasRoom(count)) count--;
       if (count <= 0) return;
@@ -131,7 +131,7 @@ export class Lookahead implements Disposable {
   #submit(token: number | undefined, count: number): void {
     const choices: Uint32Array[] = [];
     for (let i = 0; i < count; i++) choices.push(this.#unused.shift() ?? this.#draw());
-    const position = this.#sequence.length + this.#sequence.reserved;
+    const position = this.#sequence.nextPosition;
     const start = performance.now();
     const land = (): number => {
       const end = performance.now();

@@ -175,7 +175,7 @@ export class Model implements Disposable {
       submit: (sequence, token, choices) => {
         this.#checkAlive();
         return this.single.runEach(choices.length, (i) => {
-          const position = sequence.length + sequence.reserved;
+          const position = sequence.nextPosition;
           const from = i === 0 ? token : undefined;
           const input = from ?? FROM_CHOSEN + place(sequence, position - 1);
           this.single.prepareChoice(sequence, input, choices[i], place(sequence, position));

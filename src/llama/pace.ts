@@ -2,8 +2,8 @@
 
 /** Seconds. A screen shows no more often what is new; and to wake up costs the host more than a token does. */
 const LONGEST_GROUP = 1 / 60;
-/** On their way, of all generations of a model: as many as have commands of their own (bridge/program_indirect.m). */
-const MOST_STEPS = 32;
+/** Of all generations of a model: as many as have commands of their own (bridge/program_indirect.m). */
+export const MOST_TOKENS_IN_FLIGHT = 32;
 
 /** Decides how many steps of a generation are submitted together, by how long they take. */
 export class Pace {
@@ -32,7 +32,7 @@ export class Pace {
    */
   group(inFlight: number): number {
     const steps = Math.floor(LONGEST_GROUP / this.#secondsPerStep);
-    const share = MOST_STEPS / Math.max(1, this.#generations);
+    const share = MOST_TOKENS_IN_FLIGHT / Math.max(1, this.#generations);
     return Math.max(1, Math.min(steps, Math.floor(Math.min(inFlight, share) / 2)));
   }
 }

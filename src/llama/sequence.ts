@@ -97,6 +97,11 @@ export class Sequence implements Disposable {
     return this.#reserved;
   }
 
+  /** @internal The position that is reserved next. */
+  get nextPosition(): number {
+    return this.length + this.#reserved;
+  }
+
   /** @internal Whether so many more positions can be reserved. */
   hasRoom(count: number): boolean {
     return this.#cache.blocks.hasRoom(this.index, count);

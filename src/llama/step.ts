@@ -68,7 +68,7 @@ export class Step {
    */
   prepareChoice(sequence: Sequence, token: number, choice: Uint32Array, place: number): void {
     if (this.#choice === undefined) throw new TypeError("The step chooses no tokens");
-    const position = sequence.length + sequence.reserved;
+    const position = sequence.nextPosition;
     this.#putRow(0, token, position, sequence.index, sequence.reserve());
     this.#choice.words.set(choice);
     this.#choice.places[0] = place;
