@@ -88,16 +88,16 @@ test("other programs tell what is unknown, too", () => {
     const file = join(import.meta.dirname, `${program}.ts`);
     const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "run", file, word]);
     expect([exitCode, stdout.toString()]).toEqual([2, ""]);
-    expect(stderr.toString()).toMatch(/^(load|profile|products): .*9b.*\n$/);
+    expect(stderr.toString()).toMatch(/^(load|profile|products|host_time): .*9b.*\n$/);
   }
 });
 
 test("other programs tell an option that they do not have, too", () => {
-  for (const program of ["load", "device/profile", "products"]) {
+  for (const program of ["load", "device/profile", "products", "host_time"]) {
     const file = join(import.meta.dirname, `${program}.ts`);
     const { exitCode, stdout, stderr } = Bun.spawnSync([process.execPath, "run", file, "--modle=9b"]);
     expect([exitCode, stdout.toString()]).toEqual([2, ""]);
-    expect(stderr.toString()).toMatch(/^(load|profile|products): Unknown option '--modle'.*\n$/);
+    expect(stderr.toString()).toMatch(/^(load|profile|products|host_time): Unknown option '--modle'.*\n$/);
   }
 });
 

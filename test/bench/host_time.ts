@@ -6,20 +6,28 @@
 // microseconds, each step takes so long, one after the other: threads sleep as they would beside a GPU.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { Llama } from "../../mod.ts";
 import { benchDirectory, modelFile } from "./model_files.ts";
+import { parseOptions, refused } from "./options.ts";
 import { summarise } from "./statistics.ts";
 
-const { values } = parseArgs({
-  options: {
-    layers: { type: "string", default: "22" },
-    "in-flight": { type: "string", default: "16" },
-    tokens: { type: "string", default: "2000" },
-    rounds: { type: "string", default: "9" },
-    "step-time": { type: "string", default: "0" },
-  },
-});
+function readWords() {
+  try {
+    return parseOptions({
+      options: {
+        layers: { type: "string", default: "22" },
+        "in-flight": { type: "string", default: "16" },
+        tokens: { type: "string", default: "2000" },
+        rounds: { type: "string", default: "9" },
+        "step-time": { type: "string", default: "0" },
+      },
+    });
+  } catch (error) {
+    process.exit(refused("host_time", error));
+  }
+}
+
+const values = readWords();
 const tokens = Number(values.tokens);
 const layers = Number(values.layers);
 

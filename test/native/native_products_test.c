@@ -11,12 +11,11 @@
  */
 #include "native_fixture.h"
 #include "cpu/native/levels.h"
+#include "guarded.h"
 #include "weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 #ifdef __x86_64__
 #include <immintrin.h>
 
@@ -56,21 +55,6 @@ static uint32_t testedCount;
       }                                                                                                                \
     }                                                                                                                  \
   } while (0)
-
-/** Memory that ends where a page begins which cannot be read. */
-typedef struct Guarded {
-  uint8_t *bytes, *mapping;
-  size_t mapped;
-} Guarded;
-static Guarded guarded(size_t length) {
-  const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (length + page - 1) / page * page;
-  Guarded g = {.mapped = whole + page};
-  g.mapping = mmap(NULL, g.mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (g.mapping == MAP_FAILED || mprotect(g.mapping + whole, page, PROT_NONE) != 0) abort();
-  g.bytes = g.mapping + whole - length;
-  return g;
-}
-static void unmap(Guarded g) { munmap(g.mapping, g.mapped); }
 
 typedef enum Family { Matvec, MatvecTiled, MatvecRows, MatvecExperts, MatvecFused, Matmul, Families } Family;
 static const char *const familyNames[] = {"matvec", "matvec_tiled", "matvec_rows", "matvec_experts", "matvec_fused", "matmul"};

@@ -6,6 +6,7 @@ import {
   type Buffer,
   countNativeCalls,
   Device,
+  type Dispatch,
   type Library,
   ProgramBuilder,
   ReleasedError,
@@ -31,6 +32,17 @@ afterAll(() => {
 /** Rounds of `spin` that keep a device busy for some milliseconds. */
 const aWhile = 1_000_000;
 
+/** Stores one more than word 0 of the run. */
+function storeWord(out: Buffer): Dispatch {
+  return {
+    pipeline: library.pipeline("copy_words"),
+    buffers: [{ dynamicWords: 0 }, { buffer: out }],
+    constants: { 2: u32(1) },
+    threads: [1],
+    threadsPerThreadgroup: [1],
+  };
+}
+
 describe("Queue.submit", () => {
   test("Queue.submit() resolves when the work is done", async () => {
     using buffer = device.buffer(400);
@@ -45,13 +57,7 @@ describe("Queue.submit", () => {
     using program = new ProgramBuilder(device, { dynamicWords: 2 })
       .copy(out, 0, out, 4, 4)
       .barrier()
-      .dispatch({
-        pipeline: library.pipeline("copy_words"),
-        buffers: [{ dynamicWords: 0 }, { buffer: out }],
-        constants: { 2: u32(1) },
-        threads: [1],
-        threadsPerThreadgroup: [1],
-      })
+      .dispatch(storeWord(out))
       .build();
     const words = new Uint32Array(2);
     const order: number[] = [];
@@ -72,13 +78,7 @@ describe("Queue.submit", () => {
     using program = new ProgramBuilder(device, { dynamicWords: 2 })
       .copy(out, 0, moved, 4, 28)
       .barrier()
-      .dispatch({
-        pipeline: library.pipeline("copy_words"),
-        buffers: [{ dynamicWords: 0 }, { buffer: moved }],
-        constants: { 2: u32(1) },
-        threads: [1],
-        threadsPerThreadgroup: [1],
-      })
+      .dispatch(storeWord(moved))
       .barrier()
       .copy(moved, 0, out, 0, 32)
       .build();
