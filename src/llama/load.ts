@@ -61,7 +61,7 @@ export type LoadOptions = {
   /**
    * How many tokens of a generation are computed, at most, before the host has looked at the first of them: the device
    * chooses them then, exactly as the host would, and need not wait for JavaScript between two tokens. They come in groups:
-   * as many together as take a 60th of a second, and at most half of these; fewer at the begin, and where many generations
+   * as many together as take a 30th of a second, and at most half of these; fewer at the begin, and where many generations
    * run at a time. Where a step takes longer than that, two are on their way. 0: the host chooses each token from its logits.
    * A generation with a repetition penalty takes that path in any case. Default: 0 on the CPU, which gains nothing from it,
    * else 16.

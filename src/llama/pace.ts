@@ -1,7 +1,7 @@
 /** How often the host looks at the tokens that the device chooses. */
 
-/** Seconds. A screen shows no more often what is new; and to wake up costs the host more than a token does. */
-const LONGEST_GROUP = 1 / 60;
+/** Seconds. To wake up costs the host more than a token does, and text that comes 30 times a second flows. */
+const LONGEST_GROUP = 1 / 30;
 /** Of all generations of a model: as many as have commands of their own (bridge/program_indirect.m). */
 export const MOST_TOKENS_IN_FLIGHT = 32;
 

@@ -10,17 +10,17 @@ import { putTogether } from "./oracle.ts";
 import { TemporaryFolder } from "./temporary.ts";
 import { tinyModel } from "./tiny_model.ts";
 
-test("Pace.group() is what takes a 60th of a second, at most half of what may be in flight", () => {
+test("Pace.group() is what takes a 30th of a second, at most half of what may be in flight", () => {
   const pace = new Pace();
   expect([1, 2, 16].map((inFlight) => pace.group(inFlight))).toEqual([1, 1, 1]); // nothing is known yet
   const groupAfter = (seconds: number, steps: number, inFlight: number): number => {
     pace.note(seconds, steps);
     return pace.group(inFlight);
   };
-  expect(groupAfter(0.004, 1, 16)).toBe(4);
-  expect(groupAfter(0.016, 4, 16)).toBe(4);
-  expect(groupAfter(0.004, 2, 16)).toBe(8);
-  expect(groupAfter(0.004, 2, 32)).toBe(8);
+  expect(groupAfter(0.0045, 1, 16)).toBe(7);
+  expect(groupAfter(0.018, 4, 16)).toBe(7);
+  expect(groupAfter(0.0045, 2, 16)).toBe(8);
+  expect(groupAfter(0.0045, 2, 32)).toBe(14);
   expect(groupAfter(0.0006, 1, 16)).toBe(8);
   expect(groupAfter(0.0006, 1, 5)).toBe(2);
   expect(groupAfter(0.0006, 1, 1)).toBe(1);
