@@ -73,6 +73,8 @@ template <typename Kind> INLINE uint64_t filled_up(uint64_t rows) {
   return (rows + Kind::tileRows - 1) / Kind::tileRows * Kind::tileRows;
 }
 
+template <typename Kind> INLINE uint64_t slices_of(uint32_t k) { return (uint64_t(k) - 1) / Kind::sliceLength + 1; }
+
 /** How the work is shared out: a piece has a block of the outputs and a block of the rows, whole tiles but for the last. */
 struct ProductPieces {
   uint32_t rowsPerBlock, rowBlocks, outputs, outputBlocks;
@@ -187,7 +189,7 @@ template <typename Kind> static void multiply_piece(const NativeRun *run, const 
     for (uint32_t v = 0; v < PanelVectors; v++)
       weights[p][v] = lane_rows(product.w, output + p * PanelRows + v * Lanes, n, rowBytes);
 
-  const uint64_t parts = (uint64_t(k - 1) / Kind::sliceLength + 1) * panels;
+  const uint64_t parts = slices_of<Kind>(k) * panels;
   const auto part_at = [&](uint64_t i) -> PanelPart {
     const uint64_t start = i / panels * Kind::sliceLength;
     return {weights[i % panels], start, k - start < Kind::sliceLength ? uint32_t(k - start) : uint32_t(Kind::sliceLength)};
@@ -242,8 +244,7 @@ template <typename Kind> static bool read_product(const DriverCommand *command, 
 }
 
 template <typename Kind> static uint64_t shared_bytes(const Product &made) {
-  const uint64_t slices = (uint64_t(made.k) + Kind::sliceLength - 1) / Kind::sliceLength;
-  return product(slices * filled_up<Kind>(made.rows), Kind::activation_bytes());
+  return product(slices_of<Kind>(made.k) * filled_up<Kind>(made.rows), Kind::activation_bytes());
 }
 
 /** Outputs of a threadgroup: of matmul, which has as many as rows, or of matvec_rows, four to a SIMD group. */

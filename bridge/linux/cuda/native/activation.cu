@@ -7,17 +7,7 @@
 #include "activation.h"
 #include "sigmoid.h"
 
-struct Silu {
-  DEVICE_MEMBER static float of(float x) { return timesSigmoid(x, x); }
-};
-struct Gelu {
-  DEVICE_MEMBER static float of(float x) {
-    const float y = minimum(maximum(x, -30.0f), 30.0f);
-    return timesSigmoid(x, 1.5957691216057308f * (y + 0.044715f * y * y * y));
-  }
-};
-
-template <typename Activation> DEVICE void activate(const ActivationParameters &p) {
+template <float (*activation)(float)> DEVICE void activate(const ActivationParameters &p) {
   const u64 first = (u64)blockIndexX() * (ActivationThreads * ActivationFours) + threadIndex();
   const f32x4 *gate = (const f32x4 *)p.gate + first, *up = (const f32x4 *)p.up + first;
   f32x4 *out = (f32x4 *)p.out + first;
@@ -29,10 +19,10 @@ template <typename Activation> DEVICE void activate(const ActivationParameters &
     if (i * ActivationThreads < left) x[i] = gate[i * ActivationThreads], factors[i] = up[i * ActivationThreads];
   UNROLL for (u32 i = 0; i < ActivationFours; ++i) {
     if (i * ActivationThreads >= left) continue;
-    UNROLL for (u32 c = 0; c < 4; ++c) x[i][c] = Activation::of(x[i][c]) * factors[i][c];
+    UNROLL for (u32 c = 0; c < 4; ++c) x[i][c] = activation(x[i][c]) * factors[i][c];
     out[i * ActivationThreads] = x[i];
   }
 }
 
-GLOBAL(ActivationThreads, 4) void activation_silu_mul(const ActivationParameters p) { activate<Silu>(p); }
-GLOBAL(ActivationThreads, 4) void activation_gelu_mul(const ActivationParameters p) { activate<Gelu>(p); }
+GLOBAL(ActivationThreads, 4) void activation_silu_mul(const ActivationParameters p) { activate<silu>(p); }
+GLOBAL(ActivationThreads, 4) void activation_gelu_mul(const ActivationParameters p) { activate<gelu>(p); }

@@ -10,9 +10,6 @@
 #ifndef BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_CACHE_H
 #define BUN_METAL_CUDA_NATIVE_ATTENTION_TILED_CACHE_H
 
-/** |x|, and 0 of what is no number. */
-DEVICE float finiteMagnitude(float x) { return exponentOf(magnitude(x)) == 128 ? 0.0f : magnitude(x); }
-
 template <u32 Type, u32 Width, u32 Warps, u32 Keys> struct Cache;
 
 /** F16: in two stages, each keys and values. */

@@ -13,12 +13,6 @@
 /** The largest power of two that a row is multiplied by: smaller rows than 2^-112 have fewer bits. */
 constexpr i32 MostRowExponent = 126;
 
-/** |v|, and 0 of what is no number. */
-DEVICE float finiteMagnitude(float v) {
-  const u32 bits = bitsOf(v) & 0x7fffffff;
-  return bits < 0x7f800000 ? floatOf(bits) : 0.0f;
-}
-
 /** The upper eight bits of a float, and the rest, rounded. */
 struct BfloatParts {
   float high, low;

@@ -145,11 +145,7 @@ DEVICE float sumOfLanes(const MatvecSums &sums, float unit, u32 lane) {
   return sum + shuffleXor(sum, 2);
 }
 
-DEVICE float activate(float gate, u32 ending) {
-  if (ending == EndingSilu) return timesSigmoid(gate, gate);
-  const float y = maximum(-30.0f, minimum(30.0f, gate));
-  return timesSigmoid(gate, 1.5957691216057308f * (y + 0.044715f * y * y * y)); // 2 sqrt(2/pi)
-}
+DEVICE float activate(float gate, u32 ending) { return ending == EndingSilu ? silu(gate) : gelu(gate); }
 
 /** How a block's units are shared out to its warps, of which there are 2^shift. */
 struct MatvecShares {
