@@ -64,3 +64,19 @@ test("a process beside the others ends when it is disposed of", async () => {
   await beside[Symbol.asyncDispose]();
   children.check();
 });
+
+test("a process that is asked answers line by line, until it ends", async () => {
+  await using children = new Children();
+  const code = `require("node:readline").createInterface({ input: process.stdin })
+    .on("line", (line) => (line === "end" ? process.exit(3) : console.log(line + "!")))`;
+  await using it = children.converse("it", program(code), {});
+  expect(await it.ask("one", LONG_SECONDS)).toBe("one!");
+  expect(await it.ask("two", LONG_SECONDS)).toBe("two!");
+  await expect(it.ask("end", LONG_SECONDS)).rejects.toThrow("it ended with status 3 before it answered");
+});
+
+test("one that does not answer is ended", async () => {
+  await using children = new Children();
+  await using it = children.converse("it", program("process.stdin.resume()"), {});
+  await expect(it.ask("one", 0.3)).rejects.toThrow("it ended with SIGKILL before it answered");
+});

@@ -13,6 +13,12 @@ export class ChildError extends Error {
   override readonly name = "ChildError";
 }
 
+/** A process that answers: for each line that it is given it prints one. */
+export type Conversation = AsyncDisposable & {
+  /** @throws {ChildError} If it ends instead, or takes longer than `seconds` */
+  ask(line: string, seconds: number): Promise<string>;
+};
+
 /** Starts processes and ends them: those that run when it is interrupted or disposed of are killed. */
 export class Children implements AsyncDisposable {
   readonly #running = new Set<Bun.Subprocess>();
@@ -40,6 +46,43 @@ export class Children implements AsyncDisposable {
     const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
     this.#running.add(child);
     return {
+      [Symbol.asyncDispose]: async () => {
+        child.kill("SIGKILL");
+        await child.exited;
+        this.#running.delete(child);
+      },
+    };
+  }
+
+  /** Starts a process that answers until it is disposed of. */
+  converse(
+    name: string,
+    command: readonly string[],
+    environment: Readonly<Record<string, string>>,
+  ): Conversation {
+    this.check();
+    const child = Bun.spawn([...command], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+      env: { ...process.env, ...environment },
+    });
+    this.#running.add(child);
+    const lines = linesOf(child.stdout);
+    return {
+      ask: async (line, seconds) => {
+        child.stdin.write(`${line}\n`);
+        child.stdin.flush();
+        const timer = setTimeout(() => child.kill("SIGKILL"), seconds * 1e3);
+        const answer = await lines.next();
+        clearTimeout(timer);
+        this.check();
+        if (!answer.done) return answer.value;
+        await child.exited;
+        throw new ChildError(
+          `${name} ended with ${child.signalCode ?? `status ${child.exitCode}`} before it answered`,
+        );
+      },
       [Symbol.asyncDispose]: async () => {
         child.kill("SIGKILL");
         await child.exited;
@@ -103,6 +146,17 @@ export class Children implements AsyncDisposable {
     const running = [...this.#running];
     for (const child of running) child.kill("SIGKILL");
     await Promise.all(running.map((child) => child.exited));
+  }
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of stream) {
+    text += decoder.decode(chunk, { stream: true });
+    const lines = text.split("\n");
+    text = lines.pop() ?? "";
+    yield* lines;
   }
 }
 

@@ -1,4 +1,5 @@
 /** How figures are taken, the same for both sides: this runs in the measured processes, under Bun and under Node. */
+import { createInterface } from "node:readline";
 import {
   FIRST_PROMPT,
   finish,
@@ -87,6 +88,21 @@ export async function measureApi(task: Task, load: () => Promise<Writer>): Promi
   const generation = { 0: affordable < 8 ? speed : await textSpeed(writer, short, affordable) };
   const measured = { importSeconds, loadSeconds, firstTokenSeconds, prompt: {}, generation, loaded };
   finish({ ...measured, memory: readMemory(), about: writer.about });
+}
+
+/** Loads, and for each line of its input prints the tokens per second of so many tokens as it says, from an empty context on. */
+export async function answerTurns(task: Task, load: () => Promise<Engine>): Promise<void> {
+  const engine = await load();
+  for await (const line of createInterface({ input: process.stdin })) {
+    await engine.prompt(promptOf(task, 1));
+    let position = 1;
+    const generate = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await engine.next(tokenAt(position++, task.vocabulary));
+    };
+    await generate(WARM_UP);
+    const count = Number(line);
+    process.stdout.write(`${count / (await seconds(() => generate(count)))}\n`);
+  }
 }
 
 /** Tokens per second after the first, from one text to the end. */

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Engine, measureApi, measureEngine, type Writer } from "./figures.ts";
+import { answerTurns, type Engine, measureApi, measureEngine, type Writer } from "./figures.ts";
 import { contextOf, readTask } from "./task.ts";
 
 type AddonModel = { init(): Promise<boolean> };
@@ -59,13 +59,13 @@ const task = readTask();
 const platform = `${process.platform}-${process.arch}`;
 const bins = join(task.modules, "@node-llama-cpp", platform, "bins", platform);
 
-if (task.level === "engine") {
-  const addon = createRequire(import.meta.url)(join(bins, "llama-addon.node")) as Addon;
-  await measureEngine(task, () => openEngine(addon));
-} else {
+if (task.purpose === "api") {
   const entrance = pathToFileURL(join(task.modules, "node-llama-cpp/dist/index.js")).href;
   const library = (await import(entrance)) as NodeLlamaCpp;
   await measureApi(task, () => openWriter(library));
+} else {
+  const addon = createRequire(import.meta.url)(join(bins, "llama-addon.node")) as Addon;
+  await (task.purpose === "engine" ? measureEngine : answerTurns)(task, () => openEngine(addon));
 }
 
 async function openEngine(addon: Addon): Promise<Engine> {

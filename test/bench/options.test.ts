@@ -57,7 +57,7 @@ test("--quick takes the small models and fewer rounds, unless told", () => {
 });
 
 test("llama.cpp is compared with on Linux alone unless told", () => {
-  expect(usualParts("linux")).toEqual(parts);
+  expect(usualParts("linux")).toEqual(["llama.cpp", "small", "layers"]);
   expect(usualParts("darwin")).toEqual(["small", "layers"]);
   expect(readOptions([], models, 8, usualParts("darwin"))?.only).toEqual(["small", "layers"]);
 });

@@ -2,13 +2,16 @@
 import { type ParseArgsConfig, parseArgs } from "node:util";
 import { type BenchModel, knownModel, knownModels } from "./models.ts";
 
-/** What can be measured: this library beside llama.cpp, the small model that the repository carries, and the layers. */
-export const parts = ["llama.cpp", "small", "layers"] as const;
+/**
+ * What can be measured: this library beside llama.cpp, generation alone in shorter turns, the small model that the repository
+ * carries, and the layers.
+ */
+export const parts = ["llama.cpp", "turns", "small", "layers"] as const;
 export type Part = (typeof parts)[number];
 
 /** What is measured unless told: llama.cpp is compared with on the CPU, where both sides use it. */
 export function usualParts(platform: string): readonly Part[] {
-  return platform === "linux" ? parts : ["small", "layers"];
+  return platform === "linux" ? ["llama.cpp", "small", "layers"] : ["small", "layers"];
 }
 
 /** Sets of instructions that both sides can be held to, and llama.cpp's build of its kernels for each. */
@@ -52,8 +55,9 @@ export class OptionError extends Error {
 export function help(models: readonly string[]): string {
   return `make bench [ARGS='OPTIONS']: this library and llama.cpp in turn on the same files, and what the layers cost
 
-  --only PART,...        what to measure: ${parts.join(", ")} (default: all;
-                         all but llama.cpp where the device is no CPU)
+  --only PART,...        what to measure: ${parts.join(", ")} (default: all but turns,
+                         and but llama.cpp where the device is no CPU); turns: generation
+                         alone, both sides in turn every few seconds, for the least noise
   --models NAME,...      ${models.slice(0, 3).join(", ")},
                          ${models.slice(3).join(", ")} (default: all)
   --rounds N             rounds, in each of which every side runs once (default: 5)

@@ -1,12 +1,13 @@
 // This library in a process of its own, under Bun: started by rounds.ts with a task, prints what it measured.
 import { Llama, type LoadOptions, type Sequence } from "../../mod.ts";
-import { type Engine, measureApi, measureEngine, type Writer } from "./figures.ts";
+import { answerTurns, type Engine, measureApi, measureEngine, type Writer } from "./figures.ts";
 import { contextOf, readTask } from "./task.ts";
 
 const task = readTask();
 const options: LoadOptions = { kvType: "f16", contextLength: contextOf(task) };
 
-if (task.level === "engine") await measureEngine(task, openEngine);
+if (task.purpose === "engine") await measureEngine(task, openEngine);
+else if (task.purpose === "turns") await answerTurns(task, openEngine);
 else await measureApi(task, openWriter);
 
 async function openEngine(): Promise<Engine> {

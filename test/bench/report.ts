@@ -129,8 +129,8 @@ function shareOf(
   return [(bytesPerToken(model, depth + TOKENS / 2) * speed) / (bandwidth * 1e9)];
 }
 
-/** A comparison as a page of Markdown. */
-export function markdown(about: About, models: readonly BenchModel[], comparison: Comparison): string {
+/** On what, with what and when: lines of a page. */
+export function aboutLines(about: About): string[] {
   const { machine } = about;
   const setting = [
     `${about.threads} ${about.threads === 1 ? "thread" : "threads"}`,
@@ -138,10 +138,17 @@ export function markdown(about: About, models: readonly BenchModel[], comparison
     about.load ? "another process keeps one processor busy" : "nothing else is started",
   ];
   return [
-    "# This library and llama.cpp on the same files",
-    "",
     `${machine.processor}, ${machine.processors} processors (${machine.instructions.join(" ")}), ${(machine.memoryBytes / 2 ** 30).toFixed(0)} GiB, ${machine.system}. ${setting.join("; ")}.`,
     `${about.date}, commit ${about.commit}, \`${about.command}\`, ${about.rounds} ${about.rounds === 1 ? "round" : "rounds"}.`,
+  ];
+}
+
+/** A comparison as a page of Markdown. */
+export function markdown(about: About, models: readonly BenchModel[], comparison: Comparison): string {
+  return [
+    "# This library and llama.cpp on the same files",
+    "",
+    ...aboutLines(about),
     "",
     "Medians, with the least and the most in brackets. The ratio is ours to llama.cpp's, the median over the rounds: above 1",
     "we are faster, and where seconds or bytes are counted below 1 is less. Bandwidth: bytes read for a token times tokens per second, to what",

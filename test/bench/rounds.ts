@@ -64,7 +64,7 @@ export async function compareModel(
 ): Promise<void> {
   readAll(file);
   const task: Task = {
-    level: "engine",
+    purpose: "engine",
     model: file,
     vocabulary: model.shape.vocabulary,
     bos: BOS,
@@ -96,7 +96,7 @@ export async function compareModel(
     }
   };
   // What only a first run ever does, as compiling kernels that a cache keeps, is not measured.
-  await attempt("first run", () => run(ours, { level: "api", tokens: 8 }));
+  await attempt("first run", () => run(ours, { purpose: "api", tokens: 8 }));
   const choice = await attempt("flash attention", () =>
     chooseFlashAttention(model, options, (part) => run(theirs, part)),
   );
@@ -114,7 +114,7 @@ export async function compareModel(
         await attempt(`round ${round + 1}, ${level}`, async () => {
           const busy = await measureBusy();
           const before = await measureBandwidth(options, tools);
-          const measured = await run(side, { level, flashAttention: choice.flashAttention });
+          const measured = await run(side, { purpose: level, flashAttention: choice.flashAttention });
           const after = await measureBandwidth(options, tools);
           const bandwidth = [before, after];
           const what = { model: model.name, round, level, side: side.name };

@@ -10,9 +10,10 @@ import { benchDirectory, modelFile } from "./model_files.ts";
 import { type BenchModel, benchModels } from "./models.ts";
 import { type BenchOptions, help, OptionError, type Part, readOptions, usualParts } from "./options.ts";
 import type { OwnFigures, OwnTask } from "./own.ts";
-import { type About, markdown, rowsOf } from "./report.ts";
+import { type About, aboutLines, markdown, rowsOf } from "./report.ts";
 import { type Comparison, compareModel } from "./rounds.ts";
 import { openSides, ourEnvironment } from "./sides.ts";
+import { type Turns, takeModelTurns, turnsTable } from "./turns.ts";
 
 const root = join(import.meta.dirname, "../..");
 /** A round of the small model and the layers takes seconds; one that takes so many hangs. */
@@ -37,14 +38,15 @@ async function measure(options: BenchOptions): Promise<void> {
   await using children = new Children();
   await using _load = options.load ? children.start([program("busy")]) : undefined;
   if (options.only.includes("llama.cpp")) await compare(options, children);
-  const own = options.only.filter((part) => part !== "llama.cpp");
+  if (options.only.includes("turns")) await takeTurns(options, children);
+  const own = options.only.filter((part) => part === "small" || part === "layers");
   if (own.length > 0) await measureOwn(own, options, children);
 }
 
 async function compare(options: BenchOptions, children: Children): Promise<void> {
   const sides = await openSides(options, benchDirectory);
   const tools = { children, bandwidth: program("bandwidth"), log: console.log };
-  const models = benchModels.filter(({ name }) => options.models?.includes(name) ?? true);
+  const models = chosenModels(options);
   const comparison: Comparison = { runs: [], choices: [], failures: [] };
   try {
     for (const model of models) {
@@ -58,6 +60,36 @@ async function compare(options: BenchOptions, children: Children): Promise<void>
   } finally {
     if (comparison.runs.length > 0) console.log(`\n${write(options, models, comparison)}`);
   }
+}
+
+async function takeTurns(options: BenchOptions, children: Children): Promise<void> {
+  const sides = await openSides(options, benchDirectory);
+  const all: Turns[] = [];
+  try {
+    for (const model of chosenModels(options)) {
+      const turns: Turns = { model: model.name, ours: [], theirs: [] };
+      all.push(turns);
+      const file = modelFile(model, benchDirectory, console.log);
+      await takeModelTurns(model, file, sides, options, children, turns);
+    }
+  } finally {
+    const turns = all.filter(({ ours }) => ours.length > 0);
+    if (turns.length > 0) console.log(`\n${writeTurns(options, turns)}`);
+  }
+}
+
+function writeTurns(options: BenchOptions, turns: readonly Turns[]): string {
+  const about = aboutRun(options);
+  const title = "# Generation in turn with llama.cpp";
+  const page = [title, "", ...aboutLines(about), "", turnsTable(turns), ""].join("\n");
+  const path = resultPath(options, "turns");
+  writeFileSync(`${path}.md`, page);
+  writeFileSync(`${path}.json`, `${JSON.stringify({ about, turns }, undefined, 2)}\n`);
+  return page;
+}
+
+function chosenModels(options: BenchOptions): readonly BenchModel[] {
+  return benchModels.filter(({ name }) => options.models?.includes(name) ?? true);
 }
 
 async function measureOwn(parts: readonly Part[], options: BenchOptions, children: Children): Promise<void> {

@@ -3,10 +3,12 @@ import { readFileSync } from "node:fs";
 
 /** The layer at which is measured: rows of tokens in and logits out, or the public API that streams text. */
 export type Level = "engine" | "api";
+/** What a process is for: all figures of a level, or generation in turn with another one. */
+export type Purpose = Level | "turns";
 export type SideName = "ours" | "llama.cpp";
 
 export type Task = {
-  readonly level: Level;
+  readonly purpose: Purpose;
   readonly model: string;
   readonly vocabulary: number;
   readonly bos: number;
