@@ -10,10 +10,8 @@ weights in a mapped file that is a second copy of them.
 
 import argparse
 import statistics
+import sys
 import time
-
-import torch
-from torch.nn import functional
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--threads", default="1,2")
@@ -22,6 +20,13 @@ parser.add_argument("--n", type=int, default=5632)
 parser.add_argument("--k", type=int, default=2048)
 parser.add_argument("--rows", type=int, default=512)
 options = parser.parse_args()
+
+try:
+    import torch
+    from torch.nn import functional
+except ImportError as error:
+    sys.exit(f"library_products: there is no PyTorch: {error}")
+
 n, k = options.n, options.k
 GROUP = 32  # elements with a scale of their own, where a library has such
 COLD_BYTES = 400e6  # of weights: more than any cache holds
@@ -50,9 +55,9 @@ def quantised_bytes(engine):
 
 def packed_bytes(weights):
     scales = weights.abs().amax(1) / 127
-    bytes_ = (weights / scales[:, None]).round().to(torch.int8)
+    quants = (weights / scales[:, None]).round().to(torch.int8)
     factors = scales.bfloat16()
-    return lambda x: torch.ops.aten._weight_int8pack_mm(x, bytes_, factors), torch.bfloat16, 1
+    return lambda x: torch.ops.aten._weight_int8pack_mm(x, quants, factors), torch.bfloat16, 1
 
 
 def packed_nibbles(weights):
@@ -101,8 +106,8 @@ def measure_case(make, rows):
     error = float((run(x).float() - exact).abs().max() / exact.abs().max())
     if rows > 1:
         return measure(lambda: run(x), rows * n * k), error
-    all_ = [run] + [make(weights)[0] for _ in range(int(COLD_BYTES / (n * k * bytes_each)))]
-    return measure(lambda: [each(x) for each in all_], len(all_) * n * k * bytes_each), error
+    copies = [run] + [make(weights)[0] for _ in range(int(COLD_BYTES / (n * k * bytes_each)))]
+    return measure(lambda: [each(x) for each in copies], len(copies) * n * k * bytes_each), error
 
 
 print(f"PyTorch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, n {n}, k {k}")

@@ -55,8 +55,9 @@ export async function takeModelTurns(
   for (const side of [ours, theirs]) await speed(side, 1);
   for (let round = 0; round < options.rounds; round++) {
     const first = round % 2 === 0 ? await speed(ours, TOKENS) : undefined;
-    turns.theirs.push(await speed(theirs, TOKENS));
+    const other = await speed(theirs, TOKENS);
     turns.ours.push(first ?? (await speed(ours, TOKENS)));
+    turns.theirs.push(other);
   }
 }
 
