@@ -192,19 +192,27 @@ static bool runBound(const NativeKernel *kernel, const Bound *b, uint32_t step, 
 typedef struct Expected {
   double value, bound;
 } Expected;
-static Expected expected(const Case *c, const double *w, const double *x) {
-  const bool isFloat = c->type->elements == 1;
-  Expected e = {0, 0};
-  for (uint32_t start = 0; start < c->k; start += 32) {
-    double largest = 0, weights = 0;
-    for (uint32_t i = start; i < c->k && i < start + 32; i++) {
-      e.value += w[i] * x[i];
-      weights += fabs(w[i]) * (isFloat ? fabs(x[i]) : 1);
-      largest = fmax(largest, fabs(x[i]));
-    }
-    e.bound += isFloat ? weights * 1e-6 : weights * largest * 2e-5;
+/** Of blocks of 32 elements, sums of magnitudes and the largest magnitude: what bounds are made of. */
+typedef struct Magnitudes {
+  double sum, largest;
+} Magnitudes;
+static void magnitudesOf(const double *v, uint32_t k, Magnitudes *blocks) {
+  for (uint32_t i = 0; i < k; i++) {
+    if (i % 32 == 0) blocks[i / 32] = (Magnitudes){0, 0};
+    const double magnitude = fabs(v[i]);
+    blocks[i / 32].sum += magnitude;
+    if (magnitude > blocks[i / 32].largest) blocks[i / 32].largest = magnitude;
   }
-  e.bound += 1e-36;
+}
+static uint64_t blocksOf(uint32_t k) { return (k + 31) / 32; }
+
+static Expected expected(const Case *c, const double *w, const Magnitudes *weights, const double *x, const Magnitudes *activations) {
+  Expected e = {0, 1e-36};
+  for (uint32_t i = 0; i < c->k; i++) e.value += w[i] * x[i];
+  if (c->type->elements == 1)
+    for (uint32_t i = 0; i < c->k; i++) e.bound += fabs(w[i] * x[i]) * 1e-6;
+  else
+    for (uint32_t block = 0; block < blocksOf(c->k); block++) e.bound += weights[block].sum * activations[block].largest * 2e-5;
   return e;
 }
 
@@ -232,31 +240,47 @@ static void readRow(const Case *c, const Bound *b, uint32_t row, double *x) {
 typedef struct Decoded {
   const uint8_t *row;
   double *weights;
+  Magnitudes *magnitudes;
 } Decoded;
-static const double *decoded(const Case *c, const uint8_t *row, Decoded *d) {
-  for (uint32_t i = 0; d->row != row && i < c->k; i++)
+static Decoded makeDecoded(uint32_t k) {
+  return (Decoded){NULL, malloc(sizeof(double) * k), malloc(sizeof(Magnitudes) * blocksOf(k))};
+}
+static void freeDecoded(Decoded *d) { free(d->weights), free(d->magnitudes); }
+static void decode(const Case *c, const uint8_t *row, Decoded *d) {
+  if (d->row == row) return;
+  for (uint32_t i = 0; i < c->k; i++)
     d->weights[i] = c->type->element(row + i / c->type->elements * c->type->bytes, i % c->type->elements);
+  magnitudesOf(d->weights, c->k, d->magnitudes);
   d->row = row;
-  return d->weights;
 }
 
 /** All outputs, in double precision. To be freed. */
 static Expected *expectedOutputs(const Case *c, const Bound *b) {
   Expected *all = malloc(sizeof *all * c->rows * c->n);
-  double *x = malloc(8ul * c->rows * c->k);
-  Decoded weights = {NULL, malloc(8ul * c->k)}, second = {NULL, malloc(8ul * c->k)};
-  for (uint32_t r = 0; r < c->rows; r++) readRow(c, b, r, x + (uint64_t)r * c->k);
+  const uint64_t blocks = blocksOf(c->k);
+  double *x = malloc(sizeof *x * c->rows * c->k);
+  Magnitudes *activations = malloc(sizeof *activations * c->rows * blocks);
+  Decoded weights = makeDecoded(c->k), second = makeDecoded(c->k);
+  for (uint32_t r = 0; r < c->rows; r++) {
+    readRow(c, b, r, x + (uint64_t)r * c->k);
+    magnitudesOf(x + (uint64_t)r * c->k, c->k, activations + r * blocks);
+  }
   for (uint32_t o = 0; o < c->n; o++)
     for (uint32_t r = 0; r < c->rows; r++) {
       const uint64_t expert = c->family == MatvecExperts ? ((const uint32_t *)b->ids.bytes)[r] : 0;
       const uint64_t row = (expert * c->n + o) * rowBlocks(c) * c->type->bytes, at = (uint64_t)r * c->n + o;
       const double *xRow = x + (uint64_t)r * c->k;
-      Expected e = expected(c, decoded(c, b->w.bytes + row, &weights), xRow);
-      if (c->ending >= Silu) e = gated(c, e, expected(c, decoded(c, b->second.bytes + row, &second), xRow));
+      const Magnitudes *xMagnitudes = activations + r * blocks;
+      decode(c, b->w.bytes + row, &weights);
+      Expected e = expected(c, weights.weights, weights.magnitudes, xRow, xMagnitudes);
+      if (c->ending >= Silu) {
+        decode(c, b->second.bytes + row, &second);
+        e = gated(c, e, expected(c, second.weights, second.magnitudes, xRow, xMagnitudes));
+      }
       if (c->ending == Add) e.value += (double)((const float *)b->residual.bytes)[at], e.bound += 1e-6;
       all[at] = e;
     }
-  free(second.weights), free(weights.weights), free(x);
+  freeDecoded(&second), freeDecoded(&weights), free(activations), free(x);
   return all;
 }
 
