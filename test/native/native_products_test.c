@@ -9,10 +9,9 @@
  * In tiles quantised weights are rounded, too, to 2^-15 of the largest of a row's 256 (matmul_amx_weights.h), and activations to 2^-16 of
  * the largest of 256: there the bound is twice that, and four times where all these errors have one sign.
  */
-#include "native_fixture.h"
 #include "cpu/native/levels.h"
-#include "guarded.h"
-#include "weights.h"
+#include "expected_products.h"
+#include "product_case.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,24 +55,6 @@ static uint32_t testedCount;
     }                                                                                                                  \
   } while (0)
 
-typedef enum Family { Matvec, MatvecTiled, MatvecRows, MatvecExperts, MatvecFused, Matmul, Families } Family;
-static const char *const familyNames[] = {"matvec", "matvec_tiled", "matvec_rows", "matvec_experts", "matvec_fused", "matmul"};
-/** Which buffer is which. */
-static const int outIndices[] = {2, 2, 2, 3, 5, 2}, xIndices[] = {1, 1, 1, 1, 2, 1}, argsIndices[] = {3, 3, 4, 4, 6, 4};
-enum { Add = 1, Silu = 2, Gelu = 3 }; /* shaders/args.h */
-static const float Eps = 1e-5f;
-
-typedef struct Case {
-  const WeightType *type;
-  Family family;
-  uint32_t rows, n, k, experts, share;
-  int exponent;                      /* of the weights' scales */
-  float size;                        /* of the activations */
-  const char *special;               /* what takes the place of some activations: "nan", "infinity", "zero"; "alike": of all, and quants are, too */
-  uint32_t ending;                   /* of matvec_fused */
-  bool normalises;
-} Case;
-
 static const NativeKernel *kernelOf(const NativeLevel *level, const Case *c) {
   char name[64];
   snprintf(name, sizeof name, "%s_%s", familyNames[c->family], c->type->name);
@@ -81,85 +62,6 @@ static const NativeKernel *kernelOf(const NativeLevel *level, const Case *c) {
   for (uint32_t i = 0; i < level->count; i++)
     if (strcmp(level->kernels[i].name, name) == 0) found = &level->kernels[i];
   return found;
-}
-
-typedef struct Bound {
-  Guarded w, x, out, ids, rowCount, second, norm, residual;
-  uint32_t args[5];
-  DriverCommand command;
-} Bound;
-
-static uint64_t rowBlocks(const Case *c) { return c->k / c->type->elements; }
-
-static void randomFloats(Guarded memory, uint64_t count, float size, Random *random) {
-  for (uint64_t i = 0; i < count; i++) ((float *)memory.bytes)[i] = randomFloat(random) * size;
-}
-
-/** Makes all but the scales of blocks the same: so that all products have one sign, and sums are as large as they can be. */
-static void makeQuantsAlike(const WeightType *type, uint8_t *bytes, uint64_t blocks) {
-  for (uint64_t i = 0; type->elements > 1 && i < blocks * type->bytes; i++) {
-    const int at = (int)(i % type->bytes), first = type->halves[0], second = type->halves[1];
-    const bool isHalf = (first >= 0 && at / 2 == first / 2) || (second >= 0 && at / 2 == second / 2);
-    if (!isHalf && at != type->exponent) bytes[i] = 0x7f;
-  }
-}
-
-static void makeBound(const Case *c, Bound *b, Random *random) {
-  const uint64_t blocks = (uint64_t)c->experts * c->n * rowBlocks(c), xRows = (c->rows + c->share - 1) / c->share;
-  const uint64_t wBytes = blocks * c->type->bytes, xBytes = xRows * c->k * 4, outBytes = (uint64_t)c->rows * c->n * 4;
-  *b = (Bound){.w = guarded(wBytes), .x = guarded(xBytes), .out = guarded(outBytes), .ids = guarded(4 * c->rows),
-               .rowCount = guarded(4), .second = guarded(wBytes), .norm = guarded(4 * c->k), .residual = guarded(outBytes),
-               .args = {c->n, c->k, c->experts, c->share}};
-  if (c->family == MatvecFused) {
-    b->args[2] = c->normalises;
-    memcpy(&b->args[3], &Eps, 4);
-    b->args[4] = c->ending;
-    randomWeights(c->type, b->second.bytes, blocks, c->exponent, random);
-    randomFloats(b->norm, c->k, 1, random);
-    randomFloats(b->residual, (uint64_t)c->rows * c->n, 1, random);
-  }
-  randomWeights(c->type, b->w.bytes, blocks, c->exponent, random);
-  if (c->special && strcmp(c->special, "alike") == 0) makeQuantsAlike(c->type, b->w.bytes, blocks);
-  float *x = (float *)b->x.bytes;
-  randomFloats(b->x, xRows * c->k, c->size, random);
-  if (c->special)
-    for (uint64_t i = 0; i < xRows * c->k; i++) {
-      if (strcmp(c->special, "zero") == 0) x[i] = 0;
-      else if (strcmp(c->special, "alike") == 0) x[i] = 1;
-      else if (i % c->k == c->k - 1) x[i] = strcmp(c->special, "nan") == 0 ? NAN : -INFINITY;
-    }
-  for (uint32_t i = 0; i < c->rows; i++) ((uint32_t *)b->ids.bytes)[i] = randomBits(random) % c->experts;
-  memset(b->out.bytes, 0x55, outBytes);
-  memcpy(b->rowCount.bytes, &c->rows, 4);
-  DriverCommand *command = &b->command;
-  command->kind = DriverCommandDispatch;
-  bindBuffer(command, 0, b->w.bytes, wBytes);
-  bindBuffer(command, (uint32_t)xIndices[c->family], b->x.bytes, xBytes);
-  bindBuffer(command, (uint32_t)outIndices[c->family], b->out.bytes, outBytes);
-  if (c->family == MatvecExperts) bindBuffer(command, 2, b->ids.bytes, 4 * c->rows);
-  if (c->family == MatvecRows || c->family == Matmul) bindBuffer(command, 3, b->rowCount.bytes, 4);
-  if (c->family == MatvecFused) {
-    bindBuffer(command, 1, b->second.bytes, c->ending >= Silu ? wBytes : 0);
-    bindBuffer(command, 3, b->norm.bytes, c->normalises ? 4 * c->k : 0);
-    bindBuffer(command, 4, b->residual.bytes, c->ending == Add ? outBytes : 0);
-  }
-  bindBuffer(command, (uint32_t)argsIndices[c->family], b->args,
-             c->family == MatvecFused ? 20 : c->family == MatvecExperts ? 16 : 8);
-  command->dispatch.threads[0] = (c->n + 7) / 8 * 64;
-  command->dispatch.threads[1] = c->family == MatvecRows ? (c->rows + 3) / 4 : c->rows;
-  command->dispatch.threads[2] = 1;
-  command->dispatch.threadsPerThreadgroup[0] = 64;
-  if (c->family == Matmul) {
-    command->dispatch.threads[0] = (c->n + 31) / 32 * 128;
-    command->dispatch.threads[1] = (c->rows + 31) / 32;
-    command->dispatch.threadsPerThreadgroup[0] = 128;
-  }
-  command->dispatch.threadsPerThreadgroup[1] = command->dispatch.threadsPerThreadgroup[2] = 1;
-}
-
-static void freeBound(Bound *b) {
-  unmap(b->w), unmap(b->x), unmap(b->out), unmap(b->ids), unmap(b->rowCount);
-  unmap(b->second), unmap(b->norm), unmap(b->residual);
 }
 
 static NativeThread thread;
@@ -186,102 +88,6 @@ static bool runBound(const NativeKernel *kernel, const Bound *b, uint32_t step, 
   }
   free(shared);
   return true;
-}
-
-/** A product in double precision, and how far from it a result may be. */
-typedef struct Expected {
-  double value, bound;
-} Expected;
-/** Of blocks of 32 elements, sums of magnitudes and the largest magnitude: what bounds are made of. */
-typedef struct Magnitudes {
-  double sum, largest;
-} Magnitudes;
-static void magnitudesOf(const double *v, uint32_t k, Magnitudes *blocks) {
-  for (uint32_t i = 0; i < k; i++) {
-    if (i % 32 == 0) blocks[i / 32] = (Magnitudes){0, 0};
-    const double magnitude = fabs(v[i]);
-    blocks[i / 32].sum += magnitude;
-    if (magnitude > blocks[i / 32].largest) blocks[i / 32].largest = magnitude;
-  }
-}
-static uint64_t blocksOf(uint32_t k) { return (k + 31) / 32; }
-
-static Expected expected(const Case *c, const double *w, const Magnitudes *weights, const double *x, const Magnitudes *activations) {
-  Expected e = {0, 1e-36};
-  for (uint32_t i = 0; i < c->k; i++) e.value += w[i] * x[i];
-  if (c->type->elements == 1)
-    for (uint32_t i = 0; i < c->k; i++) e.bound += fabs(w[i] * x[i]) * 1e-6;
-  else
-    for (uint32_t block = 0; block < blocksOf(c->k); block++) e.bound += weights[block].sum * activations[block].largest * 2e-5;
-  return e;
-}
-
-/** activation(gate) * factor: both functions are no steeper than 1.2. */
-static Expected gated(const Case *c, Expected gate, Expected factor) {
-  const double x = gate.value, y = c->ending == Silu ? x : 1.5957691216057308 * (x + 0.044715 * x * x * x);
-  const double activated = x / (1 + exp(-y));
-  return (Expected){activated * factor.value,
-                    1.2 * gate.bound * (fabs(factor.value) + factor.bound) + fabs(activated) * (factor.bound + 1e-6 * fabs(factor.value)) + 1e-30};
-}
-
-/** The activations of a row. */
-static void readRow(const Case *c, const Bound *b, uint32_t row, double *x) {
-  double squares = 0;
-  for (uint32_t i = 0; i < c->k; i++) {
-    x[i] = (double)((const float *)b->x.bytes)[(uint64_t)(row / c->share) * c->k + i];
-    squares += x[i] * x[i];
-  }
-  if (c->normalises)
-    for (uint32_t i = 0; i < c->k; i++)
-      x[i] *= (double)((const float *)b->norm.bytes)[i] / sqrt(squares / c->k + (double)Eps);
-}
-
-/** A row of weights, which stays decoded until another one is asked for. */
-typedef struct Decoded {
-  const uint8_t *row;
-  double *weights;
-  Magnitudes *magnitudes;
-} Decoded;
-static Decoded makeDecoded(uint32_t k) {
-  return (Decoded){NULL, malloc(sizeof(double) * k), malloc(sizeof(Magnitudes) * blocksOf(k))};
-}
-static void freeDecoded(Decoded *d) { free(d->weights), free(d->magnitudes); }
-static void decode(const Case *c, const uint8_t *row, Decoded *d) {
-  if (d->row == row) return;
-  for (uint32_t i = 0; i < c->k; i++)
-    d->weights[i] = c->type->element(row + i / c->type->elements * c->type->bytes, i % c->type->elements);
-  magnitudesOf(d->weights, c->k, d->magnitudes);
-  d->row = row;
-}
-
-/** All outputs, in double precision. To be freed. */
-static Expected *expectedOutputs(const Case *c, const Bound *b) {
-  Expected *all = malloc(sizeof *all * c->rows * c->n);
-  const uint64_t blocks = blocksOf(c->k);
-  double *x = malloc(sizeof *x * c->rows * c->k);
-  Magnitudes *activations = malloc(sizeof *activations * c->rows * blocks);
-  Decoded weights = makeDecoded(c->k), second = makeDecoded(c->k);
-  for (uint32_t r = 0; r < c->rows; r++) {
-    readRow(c, b, r, x + (uint64_t)r * c->k);
-    magnitudesOf(x + (uint64_t)r * c->k, c->k, activations + r * blocks);
-  }
-  for (uint32_t o = 0; o < c->n; o++)
-    for (uint32_t r = 0; r < c->rows; r++) {
-      const uint64_t expert = c->family == MatvecExperts ? ((const uint32_t *)b->ids.bytes)[r] : 0;
-      const uint64_t row = (expert * c->n + o) * rowBlocks(c) * c->type->bytes, at = (uint64_t)r * c->n + o;
-      const double *xRow = x + (uint64_t)r * c->k;
-      const Magnitudes *xMagnitudes = activations + r * blocks;
-      decode(c, b->w.bytes + row, &weights);
-      Expected e = expected(c, weights.weights, weights.magnitudes, xRow, xMagnitudes);
-      if (c->ending >= Silu) {
-        decode(c, b->second.bytes + row, &second);
-        e = gated(c, e, expected(c, second.weights, second.magnitudes, xRow, xMagnitudes));
-      }
-      if (c->ending == Add) e.value += (double)((const float *)b->residual.bytes)[at], e.bound += 1e-6;
-      all[at] = e;
-    }
-  freeDecoded(&second), freeDecoded(&weights), free(activations), free(x);
-  return all;
 }
 
 /** Holds what was written to that. */
