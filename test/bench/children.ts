@@ -43,15 +43,9 @@ export class Children implements AsyncDisposable {
   /** Starts a process that runs until it is disposed of. */
   start(command: readonly string[]): AsyncDisposable {
     this.check();
-    const child = Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "inherit" });
-    this.#running.add(child);
-    return {
-      [Symbol.asyncDispose]: async () => {
-        child.kill("SIGKILL");
-        await child.exited;
-        this.#running.delete(child);
-      },
-    };
+    return this.#untilDisposed(
+      Bun.spawn([...command], { stdin: "ignore", stdout: "ignore", stderr: "inherit" }),
+    );
   }
 
   /** Starts a process that answers until it is disposed of. */
@@ -67,9 +61,9 @@ export class Children implements AsyncDisposable {
       stderr: "inherit",
       env: { ...process.env, ...environment },
     });
-    this.#running.add(child);
     const lines = linesOf(child.stdout);
     return {
+      ...this.#untilDisposed(child),
       ask: async (line, seconds) => {
         child.stdin.write(`${line}\n`);
         child.stdin.flush();
@@ -79,10 +73,14 @@ export class Children implements AsyncDisposable {
         this.check();
         if (!answer.done) return answer.value;
         await child.exited;
-        throw new ChildError(
-          `${name} ended with ${child.signalCode ?? `status ${child.exitCode}`} before it answered`,
-        );
+        throw new ChildError(`${name} ended with ${endOf(child)} before it answered`);
       },
+    };
+  }
+
+  #untilDisposed(child: Bun.Subprocess): AsyncDisposable {
+    this.#running.add(child);
+    return {
       [Symbol.asyncDispose]: async () => {
         child.kill("SIGKILL");
         await child.exited;
@@ -120,8 +118,8 @@ export class Children implements AsyncDisposable {
       child.kill("SIGKILL");
     }, seconds * 1e3);
     try {
-      const [output, errors] = await Promise.all([
-        readLines(child.stdout, onLine),
+      const [last, errors] = await Promise.all([
+        lastLine(child.stdout, onLine),
         new Response(child.stderr).text(),
       ]);
       const status = await child.exited;
@@ -129,11 +127,8 @@ export class Children implements AsyncDisposable {
       if (child.signalCode === "SIGINT") this.interrupt();
       this.check();
       if (late) throw new ChildError(`${name} took longer than ${seconds.toFixed(0)} s and was ended`);
-      if (status !== 0) {
-        const end = child.signalCode === null ? `status ${status}` : child.signalCode;
-        throw new ChildError(`${name} ended with ${end}\n${errors.trimEnd()}`);
-      }
-      return lastLine(name, output);
+      if (status !== 0) throw new ChildError(`${name} ended with ${endOf(child)}\n${errors.trimEnd()}`);
+      return parseLine(name, last);
     } finally {
       clearTimeout(timer);
       this.#running.delete(child);
@@ -149,6 +144,11 @@ export class Children implements AsyncDisposable {
   }
 }
 
+function endOf({ signalCode, exitCode }: Bun.Subprocess): string {
+  return signalCode === null ? `status ${exitCode}` : String(signalCode);
+}
+
+/** Whole lines: what was begun when a process was ended is none. */
 async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   let text = "";
@@ -160,28 +160,18 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
   }
 }
 
-/** The whole of a text. A line is told of when the next one has begun. */
-async function readLines(
-  stream: ReadableStream<Uint8Array>,
-  onLine: (line: string) => void,
-): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let told = 0;
-  for await (const chunk of stream) {
-    text += decoder.decode(chunk, { stream: true });
-    for (;;) {
-      const end = text.indexOf("\n", told);
-      if (end < 0 || end + 1 === text.length) break;
-      onLine(text.slice(told, end));
-      told = end + 1;
-    }
+/** The last line that is not blank. Those before it are told of, each when the next one is there. */
+async function lastLine(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<string> {
+  let last: string | undefined;
+  for await (const line of linesOf(stream)) {
+    if (line.trim() === "") continue;
+    if (last !== undefined) onLine(last);
+    last = line;
   }
-  return text + decoder.decode();
+  return last ?? "";
 }
 
-function lastLine(name: string, output: string): unknown {
-  const line = output.trimEnd().split("\n").at(-1) ?? "";
+function parseLine(name: string, line: string): unknown {
   try {
     return JSON.parse(line);
   } catch {

@@ -55,8 +55,8 @@ export class OptionError extends Error {
 export function help(models: readonly string[]): string {
   return `make bench [ARGS='OPTIONS']: this library and llama.cpp in turn on the same files, and what the layers cost
 
-  --only PART,...        what to measure: ${parts.join(", ")} (default: all but turns,
-                         and but llama.cpp where the device is no CPU); turns: generation
+  --only PART,...        what to measure: ${parts.join(", ")} (default: all but turns;
+                         where the device is no CPU without llama.cpp, too). turns: generation
                          alone, both sides in turn every few seconds, for the least noise
   --models NAME,...      ${models.slice(0, 3).join(", ")},
                          ${models.slice(3).join(", ")} (default: all)

@@ -1,11 +1,11 @@
 /** The comparison with llama.cpp: who runs when. Each figure of each round comes from a process of its own. */
 import { cpus } from "node:os";
 import { ChildError, type Children } from "./children.ts";
-import { BOS, readAll } from "./model_files.ts";
+import { readAll } from "./model_files.ts";
 import type { BenchModel } from "./models.ts";
 import type { BenchOptions } from "./options.ts";
-import type { Side } from "./sides.ts";
-import type { Level, Measured, SideName, Task } from "./task.ts";
+import { commandOf, type SharedTask, type Side, taskOf } from "./sides.ts";
+import type { Level, Measured, SideName } from "./task.ts";
 
 /** Bytes per second that the memory gave, in 10^9: to all threads, and to one. */
 export type Bandwidth = { readonly all: number; readonly one: number };
@@ -63,25 +63,17 @@ export async function compareModel(
   comparison: Comparison,
 ): Promise<void> {
   readAll(file);
-  const task: Task = {
+  const task = taskOf(model, file, options, {
     purpose: "engine",
-    model: file,
-    vocabulary: model.shape.vocabulary,
-    bos: BOS,
-    threads: options.threads,
-    started: 0,
     promptLengths: PROMPTS,
     depths: DEPTHS,
     tokens: TOKENS,
-    budget: options.budget,
     flashAttention: true,
-    modules: "",
-  };
+  });
   const [ours, theirs] = sides;
   const seconds = options.budget * FIGURES + BESIDES_SECONDS;
-  const run = async (side: Side, part: Partial<Task>): Promise<Measured> => {
-    const told: Task = { ...task, ...part, modules: side.modules, started: Date.now() };
-    const command = [...side.command, JSON.stringify(told)];
+  const run = async (side: Side, part: Partial<SharedTask>): Promise<Measured> => {
+    const command = commandOf(side, { ...task, ...part });
     const name = `${model.name}, ${side.name}`;
     return (await tools.children.run(name, command, seconds, side.environment)) as Measured;
   };
@@ -130,7 +122,7 @@ export async function compareModel(
 async function chooseFlashAttention(
   model: BenchModel,
   options: BenchOptions,
-  run: (part: Partial<Task>) => Promise<Measured>,
+  run: (part: Partial<SharedTask>) => Promise<Measured>,
 ): Promise<Choice> {
   if (options.flashAttention !== undefined) {
     return { model: model.name, flashAttention: options.flashAttention, because: "as the options say" };

@@ -50,10 +50,7 @@ async function compare(options: BenchOptions, children: Children): Promise<void>
   const comparison: Comparison = { runs: [], choices: [], failures: [] };
   try {
     for (const model of models) {
-      const file = modelFile(model, benchDirectory, console.log);
-      // A signal that came meanwhile is heard here.
-      await new Promise((resolve) => setImmediate(resolve));
-      children.check();
+      const file = await bringFile(model, children);
       await compareModel(model, file, sides, options, tools, comparison);
       write(options, models, comparison);
     }
@@ -69,7 +66,7 @@ async function takeTurns(options: BenchOptions, children: Children): Promise<voi
     for (const model of chosenModels(options)) {
       const turns: Turns = { model: model.name, ours: [], theirs: [] };
       all.push(turns);
-      const file = modelFile(model, benchDirectory, console.log);
+      const file = await bringFile(model, children);
       await takeModelTurns(model, file, sides, options, children, turns);
     }
   } finally {
@@ -82,10 +79,17 @@ function writeTurns(options: BenchOptions, turns: readonly Turns[]): string {
   const about = aboutRun(options);
   const title = "# Generation in turn with llama.cpp";
   const page = [title, "", ...aboutLines(about), "", turnsTable(turns), ""].join("\n");
-  const path = resultPath(options, "turns");
-  writeFileSync(`${path}.md`, page);
-  writeFileSync(`${path}.json`, `${JSON.stringify({ about, turns }, undefined, 2)}\n`);
+  writeResult(options, "turns", page, { about, turns });
   return page;
+}
+
+/** The model's file, which is made if it is not there. */
+async function bringFile(model: BenchModel, children: Children): Promise<string> {
+  const file = modelFile(model, benchDirectory, console.log);
+  // A signal that came meanwhile is heard here.
+  await new Promise((resolve) => setImmediate(resolve));
+  children.check();
+  return file;
 }
 
 function chosenModels(options: BenchOptions): readonly BenchModel[] {
@@ -100,19 +104,16 @@ async function measureOwn(parts: readonly Part[], options: BenchOptions, childre
   const said = await children.run(parts.join(" and "), command, seconds, environment);
   const { device, lines } = said as OwnFigures;
   const about = { ...aboutRun(options), device, bun: Bun.version };
-  const json = `${JSON.stringify({ about, lines }, undefined, 2)}\n`;
   const title = `${device.name}, Bun ${Bun.version}, ${options.rounds} rounds`;
   console.log(`${title}\n\n${reportTable(lines)}`);
   if (options.json !== undefined) {
-    writeFileSync(options.json, json);
+    writeJson(options.json, { about, lines });
     return;
   }
-  const path = resultPath(options, parts.join("_and_"));
-  writeFileSync(`${path}.json`, json);
   const what = `${title}. ${about.threads} threads; ${about.instructions}${about.load ? "; another process keeps one processor busy" : ""}.`;
   const made = `${about.date}, commit ${about.commit}, \`${about.command}\`.`;
   const page = ["# The small model and the layers", "", what, made, "", reportTable(lines), ""];
-  writeFileSync(`${path}.md`, page.join("\n"));
+  writeResult(options, parts.join("_and_"), page.join("\n"), { about, lines });
 }
 
 function program(name: string): string {
@@ -126,10 +127,19 @@ function write(options: BenchOptions, models: readonly BenchModel[], comparison:
   const about = aboutRun(options);
   const rows = models.flatMap((model) => rowsOf(model, comparison.runs));
   const page = markdown(about, models, comparison);
-  const path = resultPath(options, "llama_cpp");
-  writeFileSync(`${path}.md`, page);
-  writeFileSync(`${path}.json`, `${JSON.stringify({ about, rows, ...comparison }, undefined, 2)}\n`);
+  writeResult(options, "llama_cpp", page, { about, rows, ...comparison });
   return page;
+}
+
+/** Writes a page, and as JSON what it was made of. */
+function writeResult(options: BenchOptions, what: string, page: string, figures: object): void {
+  const path = resultPath(options, what);
+  writeFileSync(`${path}.md`, page);
+  writeJson(`${path}.json`, figures);
+}
+
+function writeJson(path: string, figures: object): void {
+  writeFileSync(path, `${JSON.stringify(figures, undefined, 2)}\n`);
 }
 
 /** Where results go, without an ending: the name says what they depend on. */

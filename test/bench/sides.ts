@@ -1,8 +1,10 @@
 /** How each side is started: its program, what holds it to a number of threads and a set of instructions. */
 import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { BOS } from "./model_files.ts";
+import type { BenchModel } from "./models.ts";
 import { type BenchOptions, type InstructionSet, instructionSets, OptionError } from "./options.ts";
-import type { SideName } from "./task.ts";
+import type { SideName, Task } from "./task.ts";
 
 export type Side = {
   readonly name: SideName;
@@ -48,6 +50,26 @@ export async function openSides(options: BenchOptions, directory: string): Promi
       modules: instructions === undefined ? installed : restricted(instructions, directory),
     },
   ];
+}
+
+/** What both sides are told alike; `commandOf` adds the rest. */
+export type SharedTask = Omit<Task, "modules" | "started">;
+/** Of that what is not the model's or the options'. */
+type Purposes = Pick<Task, "purpose" | "promptLengths" | "depths" | "tokens" | "flashAttention">;
+
+export function taskOf(
+  { shape }: BenchModel,
+  model: string,
+  { threads, budget }: BenchOptions,
+  purposes: Purposes,
+): SharedTask {
+  return { model, vocabulary: shape.vocabulary, bos: BOS, threads, budget, ...purposes };
+}
+
+/** The command of a process that is started now. */
+export function commandOf({ command, modules }: Side, task: SharedTask): string[] {
+  const told: Task = { ...task, modules, started: Date.now() };
+  return [...command, JSON.stringify(told)];
 }
 
 /** The variables that hold this library to what the options say. */

@@ -4,12 +4,11 @@
  */
 import { digits, spread, table } from "./cells.ts";
 import type { Children } from "./children.ts";
-import { BOS, readAll } from "./model_files.ts";
+import { readAll } from "./model_files.ts";
 import type { BenchModel } from "./models.ts";
 import type { BenchOptions } from "./options.ts";
-import type { Side } from "./sides.ts";
+import { commandOf, type Side, taskOf } from "./sides.ts";
 import { median, summarise } from "./statistics.ts";
-import type { Task } from "./task.ts";
 
 /** Tokens per second of both sides, by round. */
 export type Turns = { readonly model: string; readonly ours: number[]; readonly theirs: number[] };
@@ -29,24 +28,17 @@ export async function takeModelTurns(
   turns: Turns,
 ): Promise<void> {
   readAll(file);
+  const task = taskOf(model, file, options, {
+    purpose: "turns",
+    promptLengths: [],
+    depths: [],
+    tokens: TOKENS,
+    flashAttention: options.flashAttention ?? true,
+  });
   await using owned = new AsyncDisposableStack();
   const [ours, theirs] = sides.map((side) => {
-    const task: Task = {
-      purpose: "turns",
-      model: file,
-      vocabulary: model.shape.vocabulary,
-      bos: BOS,
-      threads: options.threads,
-      started: Date.now(),
-      promptLengths: [],
-      depths: [],
-      tokens: TOKENS,
-      budget: options.budget,
-      flashAttention: options.flashAttention ?? true,
-      modules: side.modules,
-    };
     const name = `${model.name}, ${side.name}`;
-    return owned.use(children.converse(name, [...side.command, JSON.stringify(task)], side.environment));
+    return owned.use(children.converse(name, commandOf(side, task), side.environment));
   });
   const speed = async (side: typeof ours, tokens: number): Promise<number> => {
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MILLISECONDS));
